@@ -1,0 +1,96 @@
+"""The gate for data: everything that enters polygeom passes here once.
+
+Arrays come out as float64, C-contiguous, finite and read-only. Integers and float16/32 are converted exactly;
+complex, object and string arrays, NaN and infinities are refused by name.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polygeom.errors import InputError
+
+__all__ = ["as_array", "as_matrix", "as_points", "as_vector", "freeze"]
+
+
+def freeze(array: np.ndarray) -> np.ndarray:
+    """Return a read-only view of an array that its maker hands over."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def as_array(value: object, name: str) -> np.ndarray:
+    """Return value as a finite, read-only, C-contiguous float64 array of any shape.
+
+    A private copy is made whenever the caller could still write to the memory.
+
+    Raises
+    ------
+    InputError
+        If the value is not a rectangular array of real numbers, or holds NaN or infinities.
+    """
+    detach = getattr(value, "detach", None)  # a torch tensor, without importing torch
+    if callable(detach):
+        value = detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{name} is not a rectangular array of numbers: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise InputError(
+            f"{name} has dtype {array.dtype}, wanted real numbers. "
+            "Likely cause: a ragged list, strings or complex values; convert to float64 first."
+        )
+    if array.dtype.kind in "iu" and array.size and int(np.abs(array.astype(object)).max()) > 2**53:
+        raise InputError(f"{name} holds integers above 2**53, which float64 cannot represent exactly.")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8 and np.any(array.astype(np.float64) != array):
+        raise InputError(f"{name} has dtype {array.dtype} with values that float64 cannot represent exactly.")
+    owned = np.array(array, dtype=np.float64, order="C", copy=True) if _writeable(array) else array
+    owned = np.ascontiguousarray(owned, dtype=np.float64).reshape(array.shape)
+    if not np.isfinite(owned).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(owned))[0])
+        raise InputError(
+            f"{name} holds {owned[where]} at index {where}; every entry must be finite. "
+            "Likely cause: an overflow or a division by zero upstream."
+        )
+    return freeze(owned)
+
+
+def _writeable(array: np.ndarray) -> bool:
+    """Tell whether anybody can still write to the memory behind an array."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return True
+        array = array.base
+    return array is not None
+
+
+def as_vector(value: object, name: str, size: int | None = None) -> np.ndarray:
+    """Return value as a read-only float64 vector, of the given size if one is named."""
+    array = as_array(value, name)
+    if array.ndim != 1 or (size is not None and array.shape[0] != size):
+        wanted = "(n,)" if size is None else f"({size},)"
+        raise InputError(f"{name} has shape {array.shape}, wanted {wanted}.")
+    return array
+
+
+def as_matrix(value: object, name: str, columns: int | None = None) -> np.ndarray:
+    """Return value as a read-only float64 matrix, with the given number of columns if one is named."""
+    array = as_array(value, name)
+    if array.ndim != 2 or (columns is not None and array.shape[1] != columns):
+        wanted = "(rows, columns)" if columns is None else f"(rows, {columns})"
+        raise InputError(f"{name} has shape {array.shape}, wanted {wanted}.")
+    return array
+
+
+def as_points(value: object, name: str, dim: int) -> np.ndarray:
+    """Return value as read-only points (N, dim); a single point (dim,) becomes (1, dim)."""
+    array = as_array(value, name)
+    if array.ndim == 1:
+        array = array.reshape(1, -1)
+    if array.ndim != 2 or array.shape[1] != dim:
+        raise InputError(
+            f"{name} has shape {np.shape(value)}, wanted ({dim},) or (N, {dim}): points are rows."
+        )
+    return array

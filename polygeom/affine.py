@@ -1,0 +1,97 @@
+"""Affine maps w -> M w + c between real spaces: the identity, segments, planes through points.
+
+An `AffineMap` is how a slice is named: ``along=AffineMap.through(a, b, c)`` is the plane through three inputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polygeom.arrays import as_array, as_matrix, as_points, as_vector
+from polygeom.errors import InputError
+
+__all__ = ["AffineMap"]
+
+
+@dataclass(frozen=True, eq=False)
+class AffineMap:
+    """The affine map R^k -> R^n, w -> matrix w + offset.
+
+    Parameters
+    ----------
+    matrix : (n, k) array
+    offset : (n,) array
+
+    Examples
+    --------
+    >>> line = AffineMap.segment([0, 0], [2, 4])
+    >>> line(0.5)
+    array([1., 2.])
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    def __post_init__(self) -> None:
+        matrix = as_matrix(self.matrix, "matrix")
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "offset", as_vector(self.offset, "offset", matrix.shape[0]))
+
+    def __repr__(self) -> str:
+        return f"AffineMap(R^{self.dim_in} -> R^{self.dim_out})"
+
+    @property
+    def dim_in(self) -> int:
+        """Dimension k of the source."""
+        return self.matrix.shape[1]
+
+    @property
+    def dim_out(self) -> int:
+        """Dimension n of the target."""
+        return self.matrix.shape[0]
+
+    @classmethod
+    def identity(cls, dim: int) -> AffineMap:
+        """Return the identity of R^dim."""
+        return cls(np.eye(dim), np.zeros(dim))
+
+    @classmethod
+    def segment(cls, start: object, stop: object) -> AffineMap:
+        """Return t -> start + t (stop - start), with t in R; inputs of any shape are flattened.
+
+        The difference is rounded once; the map is then taken as exact, so t = 1 may miss `stop` by a rounding.
+        """
+        a, b = as_array(start, "start").ravel(), as_array(stop, "stop").ravel()
+        if a.shape != b.shape:
+            raise InputError(f"start and stop have {a.size} and {b.size} entries; they must agree.")
+        return cls((b - a)[:, None], a)
+
+    @classmethod
+    def through(cls, *points: object) -> AffineMap:
+        """Return the map sending 0 to the first point and the k-th unit vector to the (k+1)-th point.
+
+        Raises
+        ------
+        InputError
+            If fewer than two points are given or their sizes differ.
+        """
+        flat = [as_array(p, "points").ravel() for p in points]
+        if len(flat) < 2 or len({p.size for p in flat}) != 1:
+            raise InputError(f"through needs at least two points of one size, got sizes {[p.size for p in flat]}.")
+        return cls(np.stack([p - flat[0] for p in flat[1:]], axis=1), flat[0])
+
+    def __call__(self, w: object) -> np.ndarray:
+        """Return the ambient points of slice coordinates: (k,) -> (n,), (N, k) -> (N, n); a scalar if k = 1."""
+        array = as_array(w, "w")
+        if array.ndim == 0 and self.dim_in == 1:
+            array = array.reshape(1)
+        points = as_points(array, "w", self.dim_in) @ self.matrix.T + self.offset
+        return points[0] if array.ndim == 1 else points
+
+    def compose(self, inner: AffineMap) -> AffineMap:
+        """Return self after inner, w -> self(inner(w)), with one rounding per product sum."""
+        if inner.dim_out != self.dim_in:
+            raise InputError(f"Cannot compose: inner ends in R^{inner.dim_out}, outer starts in R^{self.dim_in}.")
+        return AffineMap(self.matrix @ inner.matrix, self.matrix @ inner.offset + self.offset)

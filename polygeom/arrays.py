@@ -42,7 +42,7 @@ def as_array(value: object, name: str) -> np.ndarray:
             f"{name} has dtype {array.dtype}, wanted real numbers. "
             "Likely cause: a ragged list, strings or complex values; convert to float64 first."
         )
-    if array.dtype.kind in "iu" and array.size and int(np.abs(array.astype(object)).max()) > 2**53:
+    if array.dtype.kind in "iu" and ((array > 2**53).any() or (array < -(2**53)).any()):
         raise InputError(f"{name} holds integers above 2**53, which float64 cannot represent exactly.")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8 and np.any(array.astype(np.float64) != array):
         raise InputError(f"{name} has dtype {array.dtype} with values that float64 cannot represent exactly.")

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ from polygeom.affine import AffineMap
 from polygeom.arrays import as_array, as_matrix, as_points, as_vector
 from polygeom.errors import InputError, UndecidedError
 from polygeom.exact import fraction, is_exact_array, rational_matrix
-from polygeom.rounding import dot_error, round_up
+from polygeom.rounding import U, dot_error, round_up, smallest_nonzero
 
 if TYPE_CHECKING:
     import flint
@@ -167,6 +168,10 @@ class Polyhedron:
         """Whether `exact_rows` can give the true rows."""
         return self.row_source is not None or not self.is_rounded
 
+    @cached_property
+    def _smallest_entry(self) -> float:
+        return smallest_nonzero(self.A)
+
     # -- exact and enclosed arithmetic -------------------------------------------------------------------
 
     def exact_rows(self, rows: np.ndarray) -> tuple[flint.fmpq_mat, flint.fmpq_mat]:
@@ -206,7 +211,8 @@ class Polyhedron:
         """
         slack = self.b - points @ self.A.T
         spread = np.abs(points)
-        error = dot_error(spread @ np.abs(self.A).T + np.abs(self.b), self.dim + 1)
+        products = smallest_nonzero(spread) * self._smallest_entry
+        error = dot_error(spread @ np.abs(self.A).T + np.abs(self.b), self.dim + 1, products)
         if self.A_error is not None:
             error += round_up(spread @ self.A_error.T, 2 * self.dim + 2)
         if self.b_error is not None:
@@ -252,8 +258,8 @@ class Polyhedron:
         else:
             slack, error = self.slack_enclosure(points)
             signs = (slack > error).astype(np.int8) - (slack < -error).astype(np.int8)
-            # a zero with a zero magnitude (x = 0 on a row with b = 0) is exact without rationals
-            undecided = signs == 0
+            # an error of 0 (every product is zero, nothing can underflow) leaves an exact zero
+            undecided = (signs == 0) & (error > 0)
         for k in np.flatnonzero(undecided.any(axis=1)):
             rows = np.flatnonzero(undecided[k])
             if not self.has_exact_rows:
@@ -343,8 +349,6 @@ class Polyhedron:
         line at most at the largest quotient of the ends; a row whose smallest possible quotient exceeds the
         best of these cannot be first. Quotients are rounded outward by one relative 4 u.
         """
-        from polygeom.rounding import U
-
         b_error = np.zeros_like(self.b) if self.b_error is None else self.b_error
         high, low = self.b + b_error, self.b - b_error
         sure = rate > error

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["TINY", "U", "dot_error", "gamma", "round_up", "underflow"]
+__all__ = ["TINY", "U", "dot_error", "gamma", "round_up", "smallest_nonzero", "underflow"]
 
 U = 2.0**-53
 """Unit roundoff of float64, a relative distance."""
@@ -57,12 +57,24 @@ def gamma(n: int) -> float:
     return n * U / (1.0 - n * U) * (1.0 + 4.0 * U)
 
 
-def underflow(n: int) -> float:
-    """Return what n products and their bound can lose to underflow, an absolute distance."""
-    return 8.0 * (n + 1) * TINY
+def underflow(n: int, smallest_product: float = 0.0) -> float:
+    """Return what n products and their bound can lose to underflow, an absolute distance.
+
+    0 when every non-zero product is known to be at least `TINY` in absolute value (`smallest_product`): sums
+    never lose anything to underflow, so an exact zero stays an exact zero.
+    """
+    return 0.0 if smallest_product >= TINY else 8.0 * (n + 1) * TINY
 
 
-def dot_error(magnitude: np.ndarray, n: int) -> np.ndarray:
+def smallest_nonzero(array: np.ndarray | None) -> float:
+    """Return the smallest non-zero absolute value, 1 for an array of zeros or None (all ones)."""
+    if array is None:
+        return 1.0
+    values = np.abs(array)
+    return float(values.min(initial=np.inf, where=values > 0)) if values.any() else 1.0
+
+
+def dot_error(magnitude: np.ndarray, n: int, smallest_product: float = 0.0) -> np.ndarray:
     r"""Bound the error of inner products of length n.
 
     Parameters
@@ -71,6 +83,8 @@ def dot_error(magnitude: np.ndarray, n: int) -> np.ndarray:
         :math:`fl(\sum_k |x_k| |y_k|)`, computed in float64, plus the absolute values of any terms added after.
     n : int
         Number of products in each sum.
+    smallest_product : float
+        A lower bound on the non-zero products, if one is known (`underflow`).
 
     Returns
     -------
@@ -78,7 +92,7 @@ def dot_error(magnitude: np.ndarray, n: int) -> np.ndarray:
         ``gamma(2 n + 8) * magnitude + underflow(n)``, an upper bound on ``|fl(x.y) - x.y|`` with room
         for four further additions (module docstring).
     """
-    return gamma(2 * n + 8) * magnitude + underflow(n)
+    return gamma(2 * n + 8) * magnitude + underflow(n, smallest_product)
 
 
 def round_up(value: np.ndarray | float, operations: int = 1) -> np.ndarray | float:

@@ -1,0 +1,70 @@
+"""Spline codes: the letters of all units of a network at many points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polygeom.arrays import freeze
+from polygeom.errors import InputError
+
+__all__ = ["SplineCodes"]
+
+
+@dataclass(frozen=True, eq=False)
+class SplineCodes:
+    """Letters (N, n_units) of N points; usable as an array.
+
+    Attributes
+    ----------
+    letters : (N, n_units) unsigned integer array
+        The letter of every unit: the number of breakpoints strictly below its pre-activation, or the first
+        maximal position of its window. Column i is unit i of the network.
+    undecided : (N, n_units) bool array
+        Letters read from floats within the rounding bound of a boundary, where rationals were out of reach.
+
+    Examples
+    --------
+    >>> codes = SplineCodes(np.array([[0, 1], [1, 1]], dtype=np.uint8))
+    >>> codes.hamming()
+    array([[0, 1],
+           [1, 0]])
+    """
+
+    letters: np.ndarray
+    undecided: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        letters = np.asarray(self.letters)
+        if letters.ndim != 2 or letters.dtype.kind != "u":
+            raise InputError(f"letters must be (N, n_units) unsigned integers, got {letters.dtype} {letters.shape}.")
+        undecided = np.zeros(letters.shape, bool) if self.undecided is None else np.asarray(self.undecided)
+        object.__setattr__(self, "letters", freeze(letters))
+        object.__setattr__(self, "undecided", freeze(undecided))
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.letters, dtype=dtype, copy=True) if copy else np.asarray(self.letters, dtype=dtype)
+
+    def __len__(self) -> int:
+        return len(self.letters)
+
+    def __getitem__(self, index: object) -> np.ndarray:
+        return self.letters[index]
+
+    @property
+    def packed(self) -> np.ndarray:
+        """Letters in the fewest bits: (N, bytes) uint8, one bit a letter where all letters are 0 or 1."""
+        if self.letters.max(initial=0) <= 1:
+            return np.packbits(self.letters.astype(bool), axis=1)
+        return np.ascontiguousarray(self.letters).view(np.uint8)
+
+    def hamming(self, other: SplineCodes | None = None) -> np.ndarray:
+        """Return the numbers of differing letters (N, M) between two sets of codes, or within one.
+
+        Cost: N M n_units comparisons, a row at a time.
+        """
+        right = self.letters if other is None else other.letters
+        if right.shape[1] != self.letters.shape[1]:
+            raise InputError(f"Codes have {self.letters.shape[1]} and {right.shape[1]} units; they must agree.")
+        return np.stack([(row != right).sum(axis=1) for row in self.letters])

@@ -1,0 +1,564 @@
+r"""The steps a network is made of: linear steps and gates.
+
+Arrays are batches ``(N, *shape)``. A linear step is :math:`y = L(x_1, ..., x_r) + c`; it offers `forward`
+(with or without the constant), `adjoint`, its entrywise absolute value (`magnitude`, for rounding bounds)
+and its matrix (for rational arithmetic). A gate reads a letter for every unit and is affine once the letter is
+fixed.
+
+Rounding
+--------
+Every output of a linear step is a sum of at most `terms` products plus a constant, so with float inputs known
+up to :math:`e`, the error of the output is at most
+
+.. math:: |L| e + \mathrm{dot\_error}(|L| |x| + |c|, terms),
+
+and likewise for the adjoint with `adjoint_terms` (`polygeom.rounding`). Convolutions in float64 are evaluated
+as inner products; fast transforms (Winograd, Fourier), which would break this bound, exist for float32 only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from polygeom.errors import InputError
+from polygeom.rounding import smallest_nonzero
+
+if TYPE_CHECKING:
+    import scipy.sparse
+
+__all__ = [
+    "Average",
+    "Concatenate",
+    "Convolution",
+    "Dense",
+    "Elementwise",
+    "Gate",
+    "Gather",
+    "LinearStep",
+    "MaxGate",
+    "Scale",
+    "Step",
+    "Sum",
+    "elementwise_gate",
+]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Step:
+    """One node of a network's graph.
+
+    Attributes
+    ----------
+    inputs : tuple of int
+        Values read: 0 is the network's input, k + 1 the output of step k.
+    shapes : tuple of shapes
+        Shapes of the values read, without the batch axis.
+    shape : tuple of int
+        Shape of the value made, without the batch axis.
+    path : str
+        Dotted path of the module it came from, empty at the top level.
+    call : int
+        Which call of that module this is, from 0.
+    """
+
+    inputs: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    shape: tuple[int, ...]
+    path: str = ""
+    call: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of entries of the value made."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LinearStep(Step):
+    """A linear step y = L(x_1, ..., x_r) + constant; subclasses give L, its adjoint and its size."""
+
+    constant: np.ndarray | None = None
+    """Added after L, broadcastable to `shape`; None is zero."""
+
+    @property
+    def entries(self) -> np.ndarray | None:
+        """The array of coefficients of L, None where all are 1."""
+        return None
+
+    @cached_property
+    def smallest(self) -> float:
+        """Smallest non-zero absolute coefficient: tells whether a product can underflow."""
+        return smallest_nonzero(self.entries)
+
+    @property
+    def terms(self) -> int:
+        """Most products summed into one output entry, the constant not counted."""
+        raise NotImplementedError
+
+    @property
+    def adjoint_terms(self) -> int:
+        """Most products summed into one entry of the adjoint's result."""
+        raise NotImplementedError
+
+    def linear(self, *values: np.ndarray) -> np.ndarray:
+        """Return L(values), without the constant: (N, *shape)."""
+        raise NotImplementedError
+
+    def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return L' applied to (N, *shape): one array (N, *shapes[r]) per input."""
+        raise NotImplementedError
+
+    def absolute(self) -> LinearStep:
+        """Return the step with absolute coefficients and constant."""
+        raise NotImplementedError
+
+    @cached_property
+    def magnitude(self) -> LinearStep:
+        """The step with absolute coefficients and constant, kept."""
+        return self.absolute()
+
+    def forward(self, *values: np.ndarray) -> np.ndarray:
+        """Return L(values) + constant: (N, *shape)."""
+        result = self.linear(*values)
+        return result if self.constant is None else result + self.constant
+
+    def matrices(self) -> tuple[np.ndarray, ...]:
+        """Return L as one float64 matrix (size, size of input r) per input, exactly, before `divisors`.
+
+        Pushing unit vectors adds zeros to single coefficients, so no entry is rounded.
+        Memory: size x inputs entries; the caller checks the budget.
+        """
+        blocks = []
+        for r, shape in enumerate(self.shapes):
+            n = int(np.prod(shape, dtype=np.int64))
+            zeros = [np.zeros((n, *s)) for s in self.shapes]
+            zeros[r] = np.eye(n).reshape(n, *shape)
+            blocks.append(self._undivided(*zeros).reshape(n, -1).T)
+        return tuple(blocks)
+
+    def divisors(self) -> np.ndarray | None:
+        """Return positive integers (size,) that divide each output exactly, or None for all ones."""
+        return None
+
+    def _undivided(self, *values: np.ndarray) -> np.ndarray:
+        return self.linear(*values)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dense(LinearStep):
+    """y = x W' + c along the last axis."""
+
+    weight: np.ndarray
+
+    @property
+    def entries(self) -> np.ndarray:
+        return self.weight
+
+    @property
+    def terms(self) -> int:
+        return self.weight.shape[1]
+
+    @property
+    def adjoint_terms(self) -> int:
+        return self.weight.shape[0]
+
+    def linear(self, *values: np.ndarray) -> np.ndarray:
+        return values[0] @ self.weight.T
+
+    def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (gradient @ self.weight,)
+
+    def absolute(self) -> Dense:
+        return replace(self, weight=np.abs(self.weight), constant=_absolute(self.constant))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Convolution(LinearStep):
+    """Cross-correlation over one or two spatial axes, x (N, C, *spatial), weight (O, C / groups, *kernel).
+
+    `padding` holds (before, after) zeros per spatial axis.
+    """
+
+    weight: np.ndarray
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+    @property
+    def entries(self) -> np.ndarray:
+        return self.weight
+
+    @property
+    def terms(self) -> int:
+        return int(np.prod(self.weight.shape[1:]))
+
+    @property
+    def adjoint_terms(self) -> int:
+        return self.weight.shape[0] // self.groups * int(np.prod(self.weight.shape[2:]))
+
+    def linear(self, *values: np.ndarray) -> np.ndarray:
+        import torch
+
+        x = torch.from_numpy(np.ascontiguousarray(values[0]))
+        flat = [p for pair in reversed(self.padding) for p in pair]
+        x = torch.nn.functional.pad(x, flat) if any(flat) else x
+        convolve = torch.nn.functional.conv1d if self.weight.ndim == 3 else torch.nn.functional.conv2d
+        with torch.no_grad():
+            return convolve(
+                x, _tensor(self.weight), stride=self.stride, dilation=self.dilation, groups=self.groups
+            ).numpy()
+
+    def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+        import torch
+
+        g = torch.from_numpy(np.ascontiguousarray(gradient))
+        spatial = self.shapes[0][1:]
+        padded = [n + low + high for n, (low, high) in zip(spatial, self.padding, strict=True)]
+        input_gradient = torch.nn.grad.conv1d_input if self.weight.ndim == 3 else torch.nn.grad.conv2d_input
+        with torch.no_grad():
+            full = input_gradient(
+                (len(g), self.shapes[0][0], *padded),
+                _tensor(self.weight),
+                g,
+                stride=self.stride,
+                padding=0,
+                dilation=self.dilation,
+                groups=self.groups,
+            ).numpy()
+        inner = tuple(slice(low, low + n) for n, (low, _) in zip(spatial, self.padding, strict=True))
+        return (full[(slice(None), slice(None), *inner)],)
+
+    def absolute(self) -> Convolution:
+        return replace(self, weight=np.abs(self.weight), constant=_absolute(self.constant))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scale(LinearStep):
+    """y = scale * x + c entry by entry (batch normalization in eval mode, element-wise affine maps)."""
+
+    scale: np.ndarray
+
+    terms: ClassVar[int] = 1
+    adjoint_terms: ClassVar[int] = 1
+
+    @property
+    def entries(self) -> np.ndarray:
+        return self.scale
+
+    def linear(self, *values: np.ndarray) -> np.ndarray:
+        return values[0] * self.scale
+
+    def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (gradient * self.scale,)
+
+    def absolute(self) -> Scale:
+        return replace(self, scale=np.abs(self.scale), constant=_absolute(self.constant))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gather(LinearStep):
+    """y[k] = x.flat[index[k]], 0 where the index is -1: reshaping, permuting, slicing, zero padding."""
+
+    index: np.ndarray
+
+    terms: ClassVar[int] = 1
+
+    @cached_property
+    def adjoint_terms(self) -> int:
+        used = self.index[self.index >= 0]
+        return int(np.bincount(used).max(initial=1)) if used.size else 1
+
+    def linear(self, *values: np.ndarray) -> np.ndarray:
+        flat = values[0].reshape(len(values[0]), -1)
+        taken = flat[:, np.maximum(self.index, 0).ravel()]
+        if (self.index < 0).any():
+            taken = np.where(self.index.ravel() >= 0, taken, 0.0)
+        return taken.reshape(len(flat), *self.shape)
+
+    def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+        flat, index = gradient.reshape(len(gradient), -1), self.index.ravel()
+        result = np.zeros((len(gradient), int(np.prod(self.shapes[0], dtype=np.int64))))
+        kept = index >= 0
+        if self.adjoint_terms == 1:
+            result[:, index[kept]] = flat[:, kept]
+        else:
+            np.add.at(result, (slice(None), index[kept]), flat[:, kept])
+        return (result.reshape(len(gradient), *self.shapes[0]),)
+
+    def absolute(self) -> Gather:
+        return self
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Average(LinearStep):
+    """Sums over windows of the spatial positions, divided by integers: average and adaptive pooling.
+
+    `windows` is a sparse 0/1 matrix (positions out, positions in), `counts` the divisor per position out.
+    x is (N, C, *spatial). The division is by an exact integer: the exact network keeps the rational.
+    """
+
+    windows: scipy.sparse.csr_array
+    counts: np.ndarray
+
+    @property
+    def entries(self) -> np.ndarray:
+        return 1.0 / self.counts
+
+    @cached_property
+    def terms(self) -> int:
+        return int(np.diff(self.windows.indptr).max(initial=1)) + 1
+
+    @cached_property
+    def adjoint_terms(self) -> int:
+        return int(np.diff(self.windows.tocsc().indptr).max(initial=1)) + 1
+
+    def linear(self, *values: np.ndarray) -> np.ndarray:
+        sums = self._undivided(*values)
+        return sums / self.counts.reshape(self.shape[1:])
+
+    def _undivided(self, *values: np.ndarray) -> np.ndarray:
+        x = values[0].reshape(-1, self.windows.shape[1])
+        return np.ascontiguousarray((self.windows @ x.T).T).reshape(len(values[0]), *self.shape)
+
+    def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+        g = (gradient / self.counts.reshape(self.shape[1:])).reshape(-1, self.windows.shape[0])
+        spread = np.ascontiguousarray((self.windows.T @ g.T).T)
+        return (spread.reshape(len(gradient), *self.shapes[0]),)
+
+    def divisors(self) -> np.ndarray:
+        return np.broadcast_to(self.counts.reshape(self.shape[1:]), self.shape).ravel()
+
+    def absolute(self) -> Average:
+        return self
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sum(LinearStep):
+    """y = sum_r coefficients[r] x_r + c: residual additions, subtractions, negation."""
+
+    coefficients: tuple[float, ...]
+
+    @property
+    def entries(self) -> np.ndarray:
+        return np.asarray(self.coefficients)
+
+    @property
+    def terms(self) -> int:
+        return len(self.coefficients)
+
+    adjoint_terms: ClassVar[int] = 1
+
+    def linear(self, *values: np.ndarray) -> np.ndarray:
+        total = self.coefficients[0] * values[0]
+        for coefficient, value in zip(self.coefficients[1:], values[1:], strict=True):
+            total = total + coefficient * value
+        return total
+
+    def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(c * gradient for c in self.coefficients)
+
+    def absolute(self) -> Sum:
+        return replace(
+            self,
+            coefficients=tuple(abs(c) for c in self.coefficients),
+            constant=_absolute(self.constant),
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Concatenate(LinearStep):
+    """Values side by side along one axis (counted without the batch axis)."""
+
+    axis: int
+
+    terms: ClassVar[int] = 1
+    adjoint_terms: ClassVar[int] = 1
+
+    def linear(self, *values: np.ndarray) -> np.ndarray:
+        return np.concatenate(values, axis=self.axis + 1)
+
+    def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+        cuts = np.cumsum([shape[self.axis] for shape in self.shapes])[:-1]
+        return tuple(np.split(gradient, cuts, axis=self.axis + 1))
+
+    def absolute(self) -> Concatenate:
+        return self
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gate(Step):
+    """A step whose units choose one of finitely many affine pieces; each unit is one column of the code."""
+
+    first_column: int = 0
+    """Column of the first unit in the network's codes; the units follow in row-major order."""
+
+    @property
+    def columns(self) -> slice:
+        """Columns of this gate's units."""
+        return slice(self.first_column, self.first_column + self.size)
+
+    @property
+    def n_letters(self) -> int:
+        """Number of letters a unit can take."""
+        raise NotImplementedError
+
+    @property
+    def letter_dtype(self) -> np.dtype:
+        """The smallest unsigned integer type that holds every letter."""
+        return np.min_scalar_type(self.n_letters - 1)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Elementwise(Gate):
+    r"""A continuous piecewise-linear function of one pre-activation.
+
+    ``breakpoints`` (k, ...) ascending, ``slopes`` and ``offsets`` (k + 1, ...), broadcastable to `shape` after
+    the first axis. The letter is the number of breakpoints strictly below the pre-activation; on letter j the
+    output is ``slopes[j] * z + offsets[j]``.
+    """
+
+    breakpoints: np.ndarray
+    slopes: np.ndarray
+    offsets: np.ndarray
+    name: str = "relu"
+
+    @property
+    def n_letters(self) -> int:
+        return len(self.slopes)
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether gate(t z) = t gate(z) for t > 0: the only breakpoint is 0 and no offset is left."""
+        return not (self.breakpoints.any() or self.offsets.any())
+
+    def table(self, array: np.ndarray) -> np.ndarray:
+        """Return breakpoints, slopes or offsets broadcast to (pieces, *shape)."""
+        return np.broadcast_to(
+            array.reshape(len(array), *(1,) * (len(self.shape) - array.ndim + 1), *array.shape[1:]),
+            (len(array), *self.shape),
+        )
+
+    def chosen(self, array: np.ndarray, letters: np.ndarray) -> np.ndarray:
+        """Return the entries of slopes or offsets that letters (N, *shape) choose."""
+        return np.take_along_axis(self.table(array)[None], letters[:, None].astype(np.intp), axis=1)[:, 0]
+
+    def read(self, z: np.ndarray) -> np.ndarray:
+        """Return the letters of float pre-activations (N, *shape)."""
+        letters = np.zeros(z.shape, dtype=self.letter_dtype)
+        for breakpoint_ in self.table(self.breakpoints):
+            letters += z > breakpoint_
+        return letters
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaxGate(Gate):
+    """The largest of a window of entries: max-pooling, maxout, maximum of two values.
+
+    ``index`` (size, k) holds flat positions of the input, -1 for padding (never the maximum). The letter is the
+    first maximal position of the window.
+    """
+
+    index: np.ndarray
+
+    @property
+    def n_letters(self) -> int:
+        return self.index.shape[1]
+
+    is_homogeneous: ClassVar[bool] = True
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Which window positions are not padding, (size, k)."""
+        return self.index >= 0
+
+    def window(self, x: np.ndarray, fill: float) -> np.ndarray:
+        """Return the windows (N, size, k) of (N, *input shape), with `fill` in the padding."""
+        flat = x.reshape(len(x), -1)
+        return np.where(self.valid, flat[:, np.maximum(self.index, 0)], fill)
+
+    def read(self, x: np.ndarray) -> np.ndarray:
+        """Return the letters (N, *shape) of float inputs (N, *input shape)."""
+        return self.window(x, -np.inf).argmax(axis=2).astype(self.letter_dtype).reshape(len(x), *self.shape)
+
+    def winners(self, letters: np.ndarray) -> np.ndarray:
+        """Return the flat input positions (N, size) that letters (N, *shape) choose."""
+        chosen = letters.reshape(len(letters), -1).astype(np.intp)
+        return self.index[np.arange(self.size)[None], chosen]
+
+
+def elementwise_gate(name: str, *parameters: object) -> dict[str, object]:
+    """Return name, breakpoints, slopes and offsets of a named unit, for `Elementwise`.
+
+    Parameters
+    ----------
+    name : {"relu", "leaky_relu", "prelu", "abs", "clamp", "relu6", "hardtanh", "identity"}
+    *parameters
+        The slope of a leaky or parametric unit (number or array over channels, shaped to broadcast);
+        the bounds (low, high) of clamp, each a number, an array or None for no bound.
+
+    Raises
+    ------
+    InputError
+        On an unknown name or bounds in the wrong order.
+    """
+    if name == "relu6":
+        name, parameters = "clamp", (0.0, 6.0)
+    elif name == "hardtanh":
+        name, parameters = "clamp", parameters or (-1.0, 1.0)
+    if name == "clamp":
+        return _clamp(*parameters)
+    negative = {"relu": 0.0, "abs": -1.0}.get(name)
+    if name in ("leaky_relu", "prelu"):
+        negative = parameters[0] if parameters else 0.01
+    if negative is None:
+        raise InputError(
+            f"Unknown activation {name!r}; wanted relu, leaky_relu, prelu, abs, relu6, hardtanh or clamp."
+        )
+    low = np.asarray(negative, dtype=np.float64)
+    return {
+        "name": name,
+        "breakpoints": np.zeros((1, *(1,) * low.ndim)),
+        "slopes": np.stack([low, np.ones_like(low)]),
+        "offsets": np.zeros((2, *(1,) * low.ndim)),
+    }
+
+
+def _clamp(low: object, high: object) -> dict[str, object]:
+    """Return the gate min(max(z, low), high); a bound of None is absent."""
+    bounds = [np.asarray(v, dtype=np.float64) for v in (low, high) if v is not None]
+    if not bounds:
+        raise InputError("clamp needs at least one bound.")
+    if len(bounds) == 2 and not (bounds[0] <= bounds[1]).all():
+        raise InputError(f"clamp bounds are in the wrong order: low {low}, high {high}.")
+    bounds = list(np.broadcast_arrays(*bounds))
+    zero, one = np.zeros_like(bounds[0]), np.ones_like(bounds[0])
+    slopes = [one] if low is None else [zero, one]
+    offsets = [zero] if low is None else [bounds[0], zero]
+    if high is not None:
+        slopes, offsets = [*slopes, zero], [*offsets, bounds[-1]]
+    return {
+        "name": "clamp",
+        "breakpoints": np.stack(bounds),
+        "slopes": np.stack(slopes),
+        "offsets": np.stack(offsets),
+    }
+
+
+def _absolute(array: np.ndarray | None) -> np.ndarray | None:
+    return None if array is None else np.abs(array)
+
+
+def _tensor(array: np.ndarray) -> object:
+    """Return a torch view of a read-only numpy array, which torch only reads."""
+    import warnings
+
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch cannot mark tensors read-only and says so
+        return torch.from_numpy(array)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -110,7 +110,7 @@ class Network:
             if any(not 0 <= i <= k for i in step.inputs):
                 raise InputError(f"Step {k} reads values {step.inputs}, but only 0..{k} exist by then.")
             if isinstance(step, Gate):
-                object.__setattr__(step, "first_column", column)
+                step = replace(step, first_column=column)
                 column += step.size
             steps.append(step)
         object.__setattr__(self, "steps", tuple(steps))
@@ -273,24 +273,14 @@ class Network:
         outputs = self.fold(inputs, _forward, _open).reshape(len(inputs), -1)
         return outputs[0] if single else outputs
 
-    def rational(self) -> RationalNetwork:
-        """Return the network over the rationals (`net.exact()` is the same).
-
-        Raises
-        ------
-        TooLargeError
-            If its matrices would exceed the budget of rational arithmetic.
-        """
+    @cached_property
+    def _rational(self) -> RationalNetwork:
         from polygeom.rational_network import RationalNetwork
 
         return RationalNetwork(self)
 
-    @cached_property
-    def _rational(self) -> RationalNetwork:
-        return self.rational()
-
     def exact(self) -> RationalNetwork:
-        """Return the network over the rationals, made once and kept."""
+        """Return the same network over the rationals; made once, kept, its matrices built when first read."""
         return self._rational
 
 

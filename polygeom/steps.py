@@ -84,6 +84,9 @@ class LinearStep(Step):
     constant: np.ndarray | None = None
     """Added after L, broadcastable to `shape`; None is zero."""
 
+    moves_only: ClassVar[bool] = False
+    """Whether L only moves entries around: then nothing is ever rounded."""
+
     @property
     def entries(self) -> np.ndarray | None:
         """The array of coefficients of L, None where all are 1."""
@@ -266,6 +269,7 @@ class Gather(LinearStep):
 
     index: np.ndarray
 
+    moves_only: ClassVar[bool] = True
     terms: ClassVar[int] = 1
 
     @cached_property
@@ -376,6 +380,7 @@ class Concatenate(LinearStep):
 
     axis: int
 
+    moves_only: ClassVar[bool] = True
     terms: ClassVar[int] = 1
     adjoint_terms: ClassVar[int] = 1
 

@@ -1,0 +1,203 @@
+r"""Running error bounds: a network's float values together with rigorous bounds on their rounding errors.
+
+A state is a batch of float values, bounds on their distance from the exact values, and (on request) which
+entries can depend on the input at all. Through a linear step :math:`y = Lx + c` with at most n products per sum
+
+.. math:: |\hat y - y| \le |L| (e + \gamma |\hat x|) + \gamma |c| + \mathrm{underflow}, \qquad \gamma = \gamma_{2n+8},
+
+(`polygeom.steps`, `polygeom.rounding`): one extra product with :math:`|L|` per step. A gate with its letter
+known is affine; with its letter unknown it is Lipschitz with its largest slope, which bounds the error across
+the kink. An error of exactly 0 means the value is exact: units switched off are exact zeros, and ties between
+them are no boundaries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polygeom.network import Network
+from polygeom.rounding import U, gamma, round_up, smallest_nonzero, underflow
+from polygeom.steps import Elementwise, Gate, LinearStep, MaxGate
+
+__all__ = ["Enclosed", "EnclosedPass", "enclose", "enclose_linear", "enclose_pass", "linear_error", "pass_gate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Enclosed:
+    """Float values (N, *shape) with error bounds, and optionally which entries depend on the input.
+
+    Attributes
+    ----------
+    value, error : (N, *shape) arrays
+        The exact value lies in ``[value - error, value + error]``.
+    live : (N, *shape) bool array or None
+        False only where the value is a constant of the cell: no path of non-zero slopes leads to it.
+    """
+
+    value: np.ndarray
+    error: np.ndarray
+    live: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EnclosedPass:
+    """What one enclosed forward pass saw.
+
+    Attributes
+    ----------
+    output : Enclosed
+        The network's output, (N, *output_shape).
+    letters, undecided : (N, n_units) arrays
+        Letters, and which of them the enclosures leave open.
+    inputs : tuple of Enclosed
+        What arrived at each gate: the pre-activations, or the windows' values (kept on request).
+    """
+
+    output: Enclosed
+    letters: np.ndarray
+    undecided: np.ndarray
+    inputs: tuple[Enclosed, ...]
+
+
+def enclose(net: Network, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return outputs (N, dim_out) of flat inputs (N, dim_in) and bounds on their rounding errors.
+
+    Cost: two forward passes.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1, -1]], [0])])
+    >>> value, error = enclose(net, np.array([[0.5, 0.25]]))
+    >>> bool(abs(value[0, 0] - 0.25) <= error[0, 0])
+    True
+    """
+    output = enclose_pass(net, X).output
+    return output.value.reshape(len(X), -1), output.error.reshape(len(X), -1)
+
+
+def enclose_pass(
+    net: Network,
+    X: np.ndarray,
+    *,
+    error: np.ndarray | None = None,
+    letters: np.ndarray | None = None,
+    keep: bool = False,
+) -> EnclosedPass:
+    """Carry flat points (N, dim_in) through the network with running error bounds.
+
+    Parameters
+    ----------
+    error : (N, dim_in) array, optional
+        Bounds on the errors of the points themselves.
+    letters : (n_units,) or (N, n_units) array, optional
+        Letters to impose: the affine extension of one piece instead of the network.
+    keep : bool
+        Whether to keep what arrives at the gates, with liveness (for pieces).
+    """
+    n = len(X)
+    points = X.reshape(n, *net.input_shape)
+    start = Enclosed(
+        points,
+        np.zeros_like(points) if error is None else error.reshape(points.shape),
+        np.ones(points.shape, dtype=bool) if keep else None,
+    )
+    read = np.zeros((n, net.n_units), dtype=net.letter_dtype)
+    undecided = np.zeros((n, net.n_units), dtype=bool)
+    inputs: list[Enclosed] = []
+
+    def gate(step: Gate, state: Enclosed) -> Enclosed:
+        if keep:
+            inputs.append(state)
+        if letters is None:
+            chosen, open_ = _read(step, state)
+            undecided[:, step.columns] = open_.reshape(n, -1)
+        else:
+            imposed = np.broadcast_to(letters, (n, net.n_units))[:, step.columns]
+            chosen, open_ = imposed.reshape(n, *step.shape), None
+        read[:, step.columns] = chosen.reshape(n, -1)
+        return pass_gate(step, state, chosen, open_)
+
+    output = net.fold(start, enclose_linear, gate)
+    return EnclosedPass(output, read, undecided, tuple(inputs))
+
+
+def enclose_linear(step: LinearStep, *states: Enclosed) -> Enclosed:
+    """Carry enclosures through a linear step (module docstring)."""
+    value = step.forward(*(s.value for s in states))
+    live = None
+    if states[0].live is not None:
+        live = step.magnitude.linear(*(s.live.astype(np.float64) for s in states)) > 0
+    if step.moves_only:
+        error = step.linear(*(s.error for s in states))
+        constant = step.constant
+        if constant is not None:
+            error = np.where(error > 0, round_up(error, 1), 0.0) + U * np.abs(value)
+        return Enclosed(value, error, live)
+    return Enclosed(value, linear_error(step, states, constant=True), live)
+
+
+def linear_error(step: LinearStep, states: tuple[Enclosed, ...], *, constant: bool) -> np.ndarray:
+    """Return the error bound of a linear step's float result (module docstring).
+
+    Where every product is zero the constant is added to an exact zero, without rounding.
+    """
+    g = gamma(2 * step.terms + 8)
+    spreads = [s.error + g * np.abs(s.value) for s in states]
+    sums = step.magnitude.linear(*spreads)
+    smallest = step.smallest * min(smallest_nonzero(s) for s in spreads)
+    if constant and step.constant is not None:
+        sums = np.where(sums > 0, sums + g * np.abs(step.constant), 0.0)
+    return round_up(sums, step.terms + 4) + underflow(step.terms, smallest)
+
+
+def _read(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
+    """Return letters and which of them the enclosure leaves open, both (N, *shape)."""
+    letters = gate.read(state.value)
+    if isinstance(gate, Elementwise):
+        gaps = np.abs(state.value[:, None] - gate.table(gate.breakpoints)[None])
+        open_ = (gaps <= round_up(state.error, 1)[:, None]).any(axis=1) & (state.error > 0)
+        return letters, open_
+    n = len(state.value)
+    low = gate.window(state.value - state.error, -np.inf)
+    high = gate.window(state.value + state.error, -np.inf)
+    spread = gate.window(state.error, 0.0)
+    winner = letters.reshape(n, -1, 1).astype(np.intp)
+    floor = np.take_along_axis(low, winner, axis=2)
+    position = np.arange(gate.index.shape[1])
+    # value -+ error are rounded once: push them apart by one more relative unit roundoff each
+    slack = 2 * U * (np.abs(floor) + np.abs(np.where(gate.valid, high, 0.0)))
+    certain = np.where(
+        (spread == 0) & (np.take_along_axis(spread, winner, axis=2) == 0), floor >= high, floor > high + slack
+    )
+    # the first maximum wins: an exact tie with an earlier position would have made that one the letter
+    certain |= (position == winner) | ~gate.valid
+    return letters, ~certain.all(axis=2).reshape(n, *gate.shape)
+
+
+def pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarray | None) -> Enclosed:
+    """Carry an enclosure through a gate with given letters; open letters cost the largest slope."""
+    n = len(state.value)
+    if isinstance(gate, MaxGate):
+        winners = gate.winners(letters)
+        pick = [
+            None if a is None else np.take_along_axis(a.reshape(n, -1), winners, axis=1).reshape(n, *gate.shape)
+            for a in (state.value, state.error, state.live)
+        ]
+        if open_ is not None and open_.any():
+            widest = gate.window(state.error, 0.0).max(axis=2).reshape(n, *gate.shape)
+            pick[1] = np.where(open_, widest, pick[1])
+        return Enclosed(*pick)
+    slope, offset = gate.chosen(gate.slopes, letters), gate.chosen(gate.offsets, letters)
+    product = slope * state.value
+    value = product + offset
+    steepness = np.abs(slope)
+    if open_ is not None and open_.any():
+        steepness = np.where(open_, np.abs(gate.table(gate.slopes)).max(axis=0), steepness)
+    error = steepness * state.error
+    exact = (steepness == 0) | ((steepness == 1) & (offset == 0))
+    rounding = gamma(4) * (np.abs(product) + np.abs(offset)) + underflow(1)
+    error = np.where(exact, error, round_up(error + rounding, 3))
+    live = None if state.live is None else state.live & (slope != 0)
+    return Enclosed(value, error, live)

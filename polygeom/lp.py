@@ -46,7 +46,8 @@ class LpSolution:
         Non-negative. When optimal: :math:`A'\lambda = c`, :math:`b \cdot \lambda` = value. When infeasible
         (Farkas): :math:`A'\lambda = 0`, :math:`b \cdot \lambda < 0`.
     basis : tuple of int
-        Rows tight at the basic solution, a warm start for another method; empty if the solver has none.
+        Rows tight at the basic solution (the support of Farkas multipliers when infeasible), a warm start for
+        another method; empty if the solver has none.
 
     Notes
     -----
@@ -203,28 +204,29 @@ def _explained(program: _Scaled, objective: np.ndarray, solve: object) -> LpSolu
         value = float(np.ldexp(raw.value, exponent + program.unit))
         multipliers = program.multipliers(raw.multipliers, exponent)
         return LpSolution("optimal", value, program.point(raw.point), None, multipliers, raw.basis)
-    # "none": the solver knows only that there is no optimum.
-    if raw.status != "unbounded":
-        point, violation, farkas = _least_violation(program.A, program.b, solve)
-        if raw.status == "infeasible" or violation > SOLVER_TOLERANCE:
-            return LpSolution("infeasible", -np.inf, multipliers=program.multipliers(farkas, 0))
-    else:
-        point, _, _ = _least_violation(program.A, program.b, solve)
-    return LpSolution("unbounded", np.inf, program.point(point), freeze(_ray(c, program.A, solve)))
+    # The solver may also know only that there is no optimum ("none").
+    nearest = _least_violation(program.A, program.b, solve)
+    violated = nearest.value < -SOLVER_TOLERANCE
+    if raw.status == "infeasible" or (raw.status == "none" and violated):
+        farkas = program.multipliers(nearest.multipliers, 0)
+        return LpSolution("infeasible", -np.inf, None, None, farkas, tuple(np.flatnonzero(farkas).tolist()))
+    point, ray = program.point(nearest.point), freeze(_ray(c, program.A, solve))
+    return LpSolution("unbounded", np.inf, point, ray, None, nearest.basis)
 
 
-def _least_violation(A: np.ndarray, b: np.ndarray, solve: object) -> tuple[np.ndarray, float, np.ndarray]:
-    """Minimize t >= 0 with A x - t <= b: a point, its violation t and multipliers (Farkas if t > 0)."""
+def _least_violation(A: np.ndarray, b: np.ndarray, solve: object) -> LpSolution:
+    """Minimize t >= 0 with A x - t <= b: value -t, the point x, multipliers (Farkas if t > 0), tight rows."""
     m, d = A.shape
-    finite = np.isfinite(b)
-    rows = np.vstack([np.hstack([A[finite], -np.ones((finite.sum(), 1))]), np.append(np.zeros(d), -1.0)])
-    goal = np.append(np.zeros(d), -1.0)
-    found = solve(goal, rows, np.append(b[finite], 0.0))
+    finite = np.flatnonzero(np.isfinite(b))
+    last = np.append(np.zeros(d), -1.0)
+    rows = np.vstack([np.hstack([A[finite], -np.ones((finite.size, 1))]), last])
+    found = solve(last, rows, np.append(b[finite], 0.0))
     if found.status != "optimal":
         raise SolverError(f"The always feasible, bounded program for the violation ended {found.status!r}.")
     multipliers = np.zeros(m)
     multipliers[finite] = found.multipliers[:-1]
-    return found.point[:d], float(found.point[d]), multipliers
+    basis = tuple(int(finite[i]) for i in found.basis if i < finite.size)
+    return LpSolution("optimal", found.value, found.point[:d], None, multipliers, basis)
 
 
 def _ray(c: np.ndarray, A: np.ndarray, solve: object) -> np.ndarray:

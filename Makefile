@@ -11,7 +11,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses=4 --dist=loadfile
 # Models and images for the tests and figures that read them; without the folder they say so.
 POLYGEOM_DATA ?= $(wildcard ../shared)
 ifneq ($(strip $(POLYGEOM_DATA)),)
-  DATA_FOLDER := $(shell cd "$(POLYGEOM_DATA)" && pwd)
+  DATA_FOLDER := $(shell cd "$(POLYGEOM_DATA)" 2>/dev/null && pwd)
   ifeq ($(DATA_FOLDER),)
     $(error POLYGEOM_DATA=$(POLYGEOM_DATA) is not a folder)
   endif

@@ -21,7 +21,7 @@ from polygeom.network import Network
 from polygeom.rounding import U, gamma, round_up, smallest_nonzero, underflow
 from polygeom.steps import Elementwise, Gate, LinearStep, MaxGate
 
-__all__ = ["Enclosed", "EnclosedPass", "enclose", "enclose_linear", "enclose_pass", "linear_error", "pass_gate"]
+__all__ = ["Enclosed", "EnclosedPass", "enclose", "enclose_adjoint", "enclose_directions", "enclose_pass"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +83,7 @@ def enclose_pass(
     *,
     error: np.ndarray | None = None,
     letters: np.ndarray | None = None,
+    live: np.ndarray | None = None,
     keep: bool = False,
 ) -> EnclosedPass:
     """Carry flat points (N, dim_in) through the network with running error bounds.
@@ -93,6 +94,8 @@ def enclose_pass(
         Bounds on the errors of the points themselves.
     letters : (n_units,) or (N, n_units) array, optional
         Letters to impose: the affine extension of one piece instead of the network.
+    live : (dim_in,) bool array, optional
+        Which input coordinates move at all; all of them by default.
     keep : bool
         Whether to keep what arrives at the gates, with liveness (for pieces).
     """
@@ -101,7 +104,7 @@ def enclose_pass(
     start = Enclosed(
         points,
         np.zeros_like(points) if error is None else error.reshape(points.shape),
-        np.ones(points.shape, dtype=bool) if keep else None,
+        _initial_liveness(points, live) if keep else None,
     )
     read = np.zeros((n, net.n_units), dtype=net.letter_dtype)
     undecided = np.zeros((n, net.n_units), dtype=bool)
@@ -117,13 +120,19 @@ def enclose_pass(
             imposed = np.broadcast_to(letters, (n, net.n_units))[:, step.columns]
             chosen, open_ = imposed.reshape(n, *step.shape), None
         read[:, step.columns] = chosen.reshape(n, -1)
-        return pass_gate(step, state, chosen, open_)
+        return _pass_gate(step, state, chosen, open_)
 
-    output = net.fold(start, enclose_linear, gate)
+    output = net.fold(start, _enclose_linear, gate)
     return EnclosedPass(output, read, undecided, tuple(inputs))
 
 
-def enclose_linear(step: LinearStep, *states: Enclosed) -> Enclosed:
+def _initial_liveness(points: np.ndarray, live: np.ndarray | None) -> np.ndarray:
+    if live is None:
+        return np.ones(points.shape, dtype=bool)
+    return np.broadcast_to(live.reshape(points.shape[1:]), points.shape)
+
+
+def _enclose_linear(step: LinearStep, *states: Enclosed) -> Enclosed:
     """Carry enclosures through a linear step (module docstring)."""
     value = step.forward(*(s.value for s in states))
     live = None
@@ -135,10 +144,10 @@ def enclose_linear(step: LinearStep, *states: Enclosed) -> Enclosed:
         if constant is not None:
             error = np.where(error > 0, round_up(error, 1), 0.0) + U * np.abs(value)
         return Enclosed(value, error, live)
-    return Enclosed(value, linear_error(step, states, constant=True), live)
+    return Enclosed(value, _linear_error(step, states, constant=True), live)
 
 
-def linear_error(step: LinearStep, states: tuple[Enclosed, ...], *, constant: bool) -> np.ndarray:
+def _linear_error(step: LinearStep, states: tuple[Enclosed, ...], *, constant: bool) -> np.ndarray:
     """Return the error bound of a linear step's float result (module docstring).
 
     Where every product is zero the constant is added to an exact zero, without rounding.
@@ -176,7 +185,7 @@ def _read(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
     return letters, ~certain.all(axis=2).reshape(n, *gate.shape)
 
 
-def pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarray | None) -> Enclosed:
+def _pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarray | None) -> Enclosed:
     """Carry an enclosure through a gate with given letters; open letters cost the largest slope."""
     n = len(state.value)
     if isinstance(gate, MaxGate):
@@ -201,3 +210,121 @@ def pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarra
     error = np.where(exact, error, round_up(error + rounding, 3))
     live = None if state.live is None else state.live & (slope != 0)
     return Enclosed(value, error, live)
+
+
+def enclose_directions(
+    net: Network, letters: np.ndarray, directions: np.ndarray, error: np.ndarray | None = None
+) -> tuple[Enclosed, tuple[Enclosed, ...]]:
+    """Carry directions (k, dim_in) through the linear part of one piece: a Jacobian-vector product each.
+
+    Unit vectors are not rounded by the first linear steps, so the rows of a first layer come out exact. `error`
+    bounds the errors of the directions themselves.
+
+    Returns
+    -------
+    output : Enclosed
+        Derivatives of the output, (k, *output_shape).
+    arrivals : tuple of Enclosed
+        Derivatives of what arrives at each gate.
+    """
+    start = directions.reshape(len(directions), *net.input_shape)
+    arrivals: list[Enclosed] = []
+
+    def linear(step: LinearStep, *states: Enclosed) -> Enclosed:
+        value = step.linear(*(s.value for s in states))
+        if step.moves_only:
+            return Enclosed(value, step.linear(*(s.error for s in states)))
+        if len(states) == 1 and step.divisors() is None and _is_signed_unit(states[0]):
+            return Enclosed(value, np.zeros_like(value))
+        return Enclosed(value, _linear_error(step, states, constant=False))
+
+    def gate(step: Gate, state: Enclosed) -> Enclosed:
+        arrivals.append(state)
+        return _pass_gate_directions(step, state, letters[step.columns].reshape(1, *step.shape))
+
+    spread = np.zeros_like(start) if error is None else error.reshape(start.shape)
+    return net.fold(Enclosed(start, spread), linear, gate), tuple(arrivals)
+
+
+def _is_signed_unit(state: Enclosed) -> bool:
+    """Tell whether every row is an exact signed unit vector or zero: products with it are not rounded."""
+    rows = state.value.reshape(len(state.value), -1)
+    nonzero = rows != 0
+    return bool(
+        not state.error.any() and (nonzero.sum(axis=1) <= 1).all() and (np.abs(rows[nonzero]) == 1).all()
+    )
+
+
+def _pass_gate_directions(gate: Gate, state: Enclosed, letters: np.ndarray) -> Enclosed:
+    """Carry derivatives through a gate with given letters (1, *shape): offsets do not matter."""
+    k = len(state.value)
+    if isinstance(gate, MaxGate):
+        winners = gate.winners(letters)[0]
+        value, error = (a.reshape(k, -1)[:, winners].reshape(k, *gate.shape) for a in (state.value, state.error))
+        return Enclosed(value, error)
+    slope = gate.chosen(gate.slopes, letters)
+    return Enclosed(slope * state.value, _scaled_error(slope, state))
+
+
+def _scaled_error(slope: np.ndarray, state: Enclosed) -> np.ndarray:
+    """Return the error bound of slope * value: nothing is rounded where the slope is 0, 1 or -1."""
+    steepness = np.abs(slope)
+    rounding = gamma(4) * steepness * np.abs(state.value) + underflow(1)
+    return np.where(
+        (steepness == 0) | (steepness == 1), steepness * state.error, round_up(steepness * state.error + rounding, 3)
+    )
+
+
+def enclose_adjoint(
+    net: Network, letters: np.ndarray, value: int, seed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Carry rows (r, *shape of a value) back to the input of one piece: a vector-Jacobian product each.
+
+    Returns the rows (r, dim_in) and bounds on their errors. A seed of signed unit vectors is exact.
+    """
+
+    def linear(step: LinearStep, state: Enclosed) -> tuple[Enclosed, ...]:
+        values = step.adjoint(state.value)
+        if step.divisors() is None and _is_signed_unit(state):
+            return tuple(Enclosed(v, np.zeros_like(v)) for v in values)
+        if step.moves_only and step.adjoint_terms == 1:
+            return tuple(Enclosed(v, e) for v, e in zip(values, step.adjoint(state.error), strict=True))
+        spread = state.error + gamma(2 * step.adjoint_terms + 8) * np.abs(state.value)
+        lost = underflow(step.adjoint_terms, step.smallest * smallest_nonzero(spread))
+        errors = step.magnitude.adjoint(spread)
+        return tuple(
+            Enclosed(v, round_up(e, step.adjoint_terms + 4) + lost) for v, e in zip(values, errors, strict=True)
+        )
+
+    def gate(step: Gate, state: Enclosed) -> Enclosed:
+        imposed = letters[step.columns].reshape(1, *step.shape)
+        if isinstance(step, Elementwise):
+            slope = step.chosen(step.slopes, imposed)
+            return Enclosed(slope * state.value, _scaled_error(slope, state))
+        return _spread_winners(step, step.winners(imposed)[0], state)
+
+    def add(left: Enclosed, right: Enclosed) -> Enclosed:
+        value = left.value + right.value
+        return Enclosed(value, round_up(left.error + right.error + U * np.abs(value), 2))
+
+    back = net.fold_back({value: Enclosed(seed, np.zeros_like(seed))}, linear, gate, add)
+    if back is None:
+        zero = np.zeros((len(seed), net.dim_in))
+        return zero, zero
+    return back.value.reshape(len(seed), -1), back.error.reshape(len(seed), -1)
+
+
+def _spread_winners(gate: MaxGate, winners: np.ndarray, state: Enclosed) -> Enclosed:
+    """Carry rows back through a max gate: each unit's entry goes to its winner; shared winners add up."""
+    rows = len(state.value)
+    shape = (rows, *gate.shapes[0])
+    repeats = int(np.bincount(winners).max(initial=1))
+    parts = [state.value, state.error, np.abs(state.value)]
+    sums = []
+    for part in parts[: 2 if repeats == 1 else 3]:
+        total = np.zeros((rows, int(np.prod(gate.shapes[0], dtype=np.int64))))
+        np.add.at(total, (slice(None), winners), part.reshape(rows, -1))
+        sums.append(total.reshape(shape))
+    if repeats == 1:
+        return Enclosed(*sums)
+    return Enclosed(sums[0], round_up(sums[1] + gamma(2 * repeats) * sums[2], repeats + 3))

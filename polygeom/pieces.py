@@ -253,7 +253,7 @@ class AffinePiece:
         b, b_error = (a[0] for a in self._slacks_from(np.zeros((1, self.dim_in)), labels))
         suspects = np.flatnonzero((np.abs(A) <= A_error).all(axis=1))
         if len(suspects) and self.network.exact().is_feasible:
-            exact_A, _ = self._exact_rows(labels[suspects])
+            exact_A, _ = self.exact_rows(labels[suspects])
             vanish = [not any(row) for row in exact_A.table()]
         else:
             vanish = [not A_error[i].any() for i in suspects]
@@ -280,13 +280,13 @@ class AffinePiece:
         self, labels: RowLabels, A: np.ndarray, A_error: np.ndarray, b: np.ndarray, b_error: np.ndarray
     ) -> Polyhedron:
         def source(rows: np.ndarray) -> tuple[flint.fmpq_mat, flint.fmpq_mat]:
-            return self._exact_rows(labels[rows])
+            return self.exact_rows(labels[rows])
 
         exact = source if self.network.exact().is_feasible else None
         return Polyhedron(A, b, A_error, b_error, exact if A_error.any() or b_error.any() else None)
 
-    def _exact_rows(self, labels: RowLabels) -> tuple[flint.fmpq_mat, flint.fmpq_mat]:
-        """Return exact rows and right-hand sides in the piece's coordinates."""
+    def exact_rows(self, labels: RowLabels) -> tuple[flint.fmpq_mat, flint.fmpq_mat]:
+        """Return the exact rows (m, k) and right-hand sides (m, 1) with these labels, in the piece's coordinates."""
         import flint
 
         rational = self.network.exact()

@@ -1,0 +1,304 @@
+"""Where a ray leaves its cell, and which boundaries are nearest: matrix-free, so also through large networks.
+
+Both compare quotients of enclosed numbers: a row that could stop the ray no earlier than another surely does is
+discarded; what is left is decided in rationals where the network allows it, and listed otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from polygeom.affine import AffineMap
+from polygeom.arrays import as_vector
+from polygeom.certificates.check import Level
+from polygeom.errors import InputError
+from polygeom.exact import fraction, rational_matrix
+from polygeom.network import Network
+from polygeom.pieces import AffinePiece, RowLabels, piece_at
+from polygeom.polyhedron import stopping_bounds
+from polygeom.rounding import dot_error, gamma, round_up
+from polygeom.steps import Convolution, Dense, Elementwise, Gate, LinearStep, MaxGate
+
+__all__ = ["NearestBoundaries", "RayExit", "nearest_boundaries", "ray_exit"]
+
+
+@dataclass(frozen=True, eq=False)
+class RayExit:
+    """The first boundary on a ray.
+
+    Attributes
+    ----------
+    t : float
+        x + t direction is where the ray leaves the cell of x; inf if it never does.
+    bounds : (float, float)
+        The exact t lies between them.
+    exact : Fraction or None
+        The exact t, where rationals gave it.
+    units : array of int
+        The unit (several if they coincide there) whose boundary stops the ray; empty at infinity.
+    level : Level
+        EXACT if these units, and no others, stop the ray; CERTIFIED if `units` lists several candidates that
+        floats cannot tell apart and rationals cannot reach.
+    piece : AffinePiece
+        The piece left.
+    """
+
+    t: float
+    bounds: tuple[float, float]
+    exact: Fraction | None
+    units: np.ndarray
+    level: Level
+    piece: AffinePiece
+
+
+def ray_exit(net: Network, x: object, direction: object, along: AffineMap | None = None) -> RayExit:
+    """Return the first boundary met from x in a direction, among all units of the network.
+
+    Parameters
+    ----------
+    x, direction : arrays
+        Point and direction in the input space (flat, or in the input's own shape), or in slice coordinates.
+    along : AffineMap, optional
+        The slice.
+
+    Notes
+    -----
+    At a point on a boundary the cell entered in the direction counts. Cost: a few forward passes and one
+    Jacobian-vector product, whatever the number of units; rationals only for ties.
+
+    Raises
+    ------
+    InputError
+        On a zero direction, wrong shapes, NaN or infinities.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1, 0], [0, 1]], [-1, -2]), ([[1, 1]], [0])])
+    >>> hit = ray_exit(net, [0, 0], [1, 1])
+    >>> hit.t, hit.exact, hit.units
+    (1.0, Fraction(1, 1), array([0]))
+    """
+    vector = as_vector(np.ravel(direction), "direction", net.dim_in if along is None else along.dim_in)
+    if not vector.any():
+        raise InputError("direction is the zero vector: the ray never leaves x. Give a non-zero direction.")
+    piece = piece_at(net, x, along=along, toward=vector)
+    return _exit(piece, vector)
+
+
+def _exit(piece: AffinePiece, vector: np.ndarray) -> RayExit:
+    labels = piece.labels
+    slack, slack_error = (a[0] for a in piece.slacks(piece.witness))
+    rate, rate_error = (a[0] for a in piece.rates(vector))
+    earliest, latest = stopping_bounds(slack, slack_error, rate, rate_error)
+    earliest = np.maximum(earliest, 0.0)  # the witness lies in the closed cell
+    first = latest.min(initial=np.inf)
+    candidates = np.flatnonzero((earliest <= first) & (earliest < np.inf))
+    level = Level.EXACT if not len(piece.undecided) else Level.CERTIFIED
+    if not len(candidates):
+        return RayExit(np.inf, (np.inf, np.inf), None, np.zeros(0, dtype=np.intp), level, piece)
+    if piece.network.exact().is_feasible:
+        return _exact_exit(piece, vector, labels[candidates], level)
+    units = np.unique(labels.units[candidates])
+    low = float(earliest[candidates].min())
+    if len(candidates) > 1 or not np.isfinite(first):
+        level = Level.CERTIFIED
+    nominal = slack[candidates] / rate[candidates] if np.isfinite(first) else np.array([np.inf])
+    t = float(np.clip(nominal.min(), low, first))
+    return RayExit(t, (low, float(first)), None, units, level, piece)
+
+
+def _exact_exit(piece: AffinePiece, vector: np.ndarray, labels: RowLabels, level: Level) -> RayExit:
+    """Decide between the last candidates in rationals."""
+    A, b = piece.exact_rows(labels)
+    slacks = (b - A * rational_matrix(piece.witness)).entries()
+    rates = (A * rational_matrix(vector)).entries()
+    stops = {i: s / r for i, (s, r) in enumerate(zip(slacks, rates, strict=True)) if r > 0}
+    if not stops:
+        return RayExit(np.inf, (np.inf, np.inf), None, np.zeros(0, dtype=np.intp), level, piece)
+    first = min(stops.values())
+    units = np.unique(labels.units[[i for i, t in stops.items() if t == first]])
+    t = fraction(first)
+    nearest = float(t)
+    bounds = (float(np.nextafter(nearest, -np.inf)), float(np.nextafter(nearest, np.inf)))
+    return RayExit(nearest, (nearest, nearest) if Fraction(nearest) == t else bounds, t, units, level, piece)
+
+
+# -- nearest boundaries ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class NearestBoundaries:
+    """The hyperplanes of a cell nearest to its witness, in Euclidean distance, nearest first.
+
+    The nearest one (if unique) is a facet: the foot of its perpendicular violates no other row.
+
+    Attributes
+    ----------
+    distances : (k,) array
+        Distances slack / |a|, positive.
+    bounds : (k, 2) array
+        Rigorous bounds on each.
+    labels : RowLabels
+        Unit and side of each.
+    touching : RowLabels
+        Rows the witness lies exactly on (distance 0), which are not among the above.
+    level : Level
+        EXACT if every row left out is proved to be at least as far as the last listed, or touching.
+    rows_measured : int
+        How many rows had to be computed.
+    """
+
+    distances: np.ndarray
+    bounds: np.ndarray
+    labels: RowLabels
+    touching: RowLabels
+    level: Level
+    rows_measured: int
+
+    @property
+    def units(self) -> np.ndarray:
+        """The units of the nearest boundaries, nearest first."""
+        return self.labels.units
+
+
+def nearest_boundaries(
+    net: Network, x: object, k: int = 1, along: AffineMap | None = None, piece: AffinePiece | None = None
+) -> NearestBoundaries:
+    """Return the k hyperplanes of the cell of x that are nearest to x, apart from those x lies on.
+
+    Parameters
+    ----------
+    x : array
+        A point of the input space, or of the slice.
+    k : int
+        How many; all there are, if fewer.
+    piece : AffinePiece, optional
+        The piece of x, if it is known already.
+
+    Notes
+    -----
+    Rows are measured best first: the row norm is at most what the absolute values of the layers give
+    (exact for a first layer), so a row with slack s is no nearer than s over that bound; rows are computed by
+    vector-Jacobian products until the k-th nearest is nearer than all bounds left.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[3, 4], [0, 1]], [0, -2]), ([[1, 1]], [0])])
+    >>> near = nearest_boundaries(net, [1, 1], k=2)
+    >>> near.distances, near.units
+    (array([1. , 1.4]), array([1, 0]))
+    """
+    if int(k) < 1:
+        raise InputError(f"k is {k}; ask for at least one boundary.")
+    piece = piece_at(net, x, along=along) if piece is None else piece
+    labels = piece.labels
+    slack, error = (a[0] for a in piece.slacks(piece.witness))
+    level = Level.CERTIFIED if len(piece.undecided) else Level.EXACT
+    undecided = np.flatnonzero((slack <= error) & (error > 0))
+    if len(undecided) and net.exact().is_feasible:
+        A, b = piece.exact_rows(labels[undecided])
+        exact = [float(fraction(s)) for s in (b - A * rational_matrix(piece.witness)).entries()]
+        slack[undecided], error[undecided] = exact, gamma(1) * np.abs(exact)
+    elif len(undecided):
+        level = Level.CERTIFIED
+    touching, apart = np.flatnonzero(slack <= error), np.flatnonzero(slack > error)
+    ceiling = _norm_bounds(piece, labels[apart])
+    with np.errstate(divide="ignore"):
+        floor = (slack[apart] - error[apart]) / ceiling * (1 - gamma(8))
+    distances, bounds, rows, measured = _best_first(piece, apart, floor, (slack, error), int(k))
+    return NearestBoundaries(distances, bounds, labels[rows], labels[touching], level, measured)
+
+
+def _best_first(
+    piece: AffinePiece, apart: np.ndarray, floor: np.ndarray, slacks: tuple[np.ndarray, np.ndarray], k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Measure rows in order of their least possible distance until the k nearest are proved."""
+    slack, error = slacks
+    order = np.argsort(floor, kind="stable")
+    found: list[tuple[float, float, float, int]] = []  # upper bound, lower bound, distance, row
+    batch, measured = max(32, k), 0
+    while measured < len(order):
+        if len(found) >= k and floor[order[measured]] > found[k - 1][0]:
+            break
+        rows = apart[order[measured : measured + batch]]
+        low, high = _row_norms(piece, rows)
+        with np.errstate(divide="ignore"):
+            upper = (slack[rows] + error[rows]) / low * (1 + gamma(8))
+            lower = (slack[rows] - error[rows]) / high * (1 - gamma(8))
+            middle = slack[rows] / (0.5 * (low + high))
+        found += [
+            (u, v, m, r) for u, v, m, r in zip(upper, lower, middle, rows.tolist(), strict=True) if np.isfinite(m)
+        ]
+        found.sort()
+        measured += len(rows)
+    best = found[:k]
+    bounds = np.array([(v, u) for u, v, _, _ in best]).reshape(-1, 2)
+    rows = np.array([r for *_, r in best], dtype=np.intp)
+    return np.array([m for _, _, m, _ in best]), bounds, rows, measured
+
+
+def _row_norms(piece: AffinePiece, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower and upper bounds on the Euclidean norms of some rows."""
+    P = piece.labeled_rows(piece.labels[rows]) if piece.is_large else piece.polyhedron.select(rows)
+    squares = np.einsum("ij,ij->i", P.A, P.A)
+    slop = dot_error(squares, P.dim)
+    spread = np.zeros(len(rows)) if P.A_error is None else np.linalg.norm(P.A_error, axis=1) * (1 + gamma(2 * P.dim))
+    low = np.sqrt(np.maximum(squares - slop, 0.0)) * (1 - gamma(4)) - spread
+    high = np.sqrt(squares + slop) * (1 + gamma(4)) + spread
+    return np.maximum(low, 0.0), round_up(high, 2)
+
+
+def _norm_bounds(piece: AffinePiece, labels: RowLabels) -> np.ndarray:
+    """Return upper bounds on the norms of rows without computing them (small pieces: from the rows)."""
+    if not piece.is_large:
+        index = np.flatnonzero(_mask(piece.labels, labels))
+        return _row_norms(piece, index)[1]
+    arrivals = _arrival_norms(piece)
+    net, bounds = piece.network, np.zeros(len(labels))
+    owners = net.units.gate_of(labels.units)
+    for g in np.unique(owners):
+        gate, rows = net.gates[g], np.flatnonzero(owners == g)
+        local = labels.units[rows] - gate.first_column
+        norm = arrivals[g].ravel()
+        if isinstance(gate, MaxGate):
+            letter = piece.code[labels.units[rows]].astype(np.intp)
+            bounds[rows] = norm[gate.index[local, letter]] + norm[gate.index[local, labels.sides[rows]]]
+        else:
+            bounds[rows] = norm[local]
+    return round_up(bounds, 2)
+
+
+def _mask(labels: RowLabels, chosen: RowLabels) -> np.ndarray:
+    width = int(labels.sides.max(initial=0)) + 1
+    return np.isin(labels.units * width + labels.sides, chosen.units * width + chosen.sides)
+
+
+def _arrival_norms(piece: AffinePiece) -> list[np.ndarray]:
+    """Return per gate upper bounds on the Jacobian row norms of its arriving entries.
+
+    Norms add up at most by the triangle inequality, |sum_j L_j row_j| <= sum_j |L_j| |row_j|. Straight from the
+    input the rows are orthonormal, and the norm is that of the coefficients.
+    """
+    net, stretch = piece.network, 1.0
+    if piece.along is not None:
+        stretch = float(np.linalg.norm(piece.along.matrix)) * (1 + gamma(2 * piece.along.matrix.size))
+    arrivals: list[np.ndarray] = []
+
+    def linear(step: LinearStep, *norms: np.ndarray) -> np.ndarray:
+        if isinstance(step, (Dense, Convolution)) and step.inputs == (0,):
+            squared = replace(step, weight=step.weight**2, constant=None)
+            return round_up(np.sqrt(round_up(squared.linear(*norms), step.terms + 2)), 1)
+        return round_up(step.magnitude.linear(*norms), step.terms + 2)
+
+    def gate(step: Gate, norms: np.ndarray) -> np.ndarray:
+        arrivals.append(norms * stretch)
+        letters = piece.code[step.columns].reshape(1, *step.shape)
+        if isinstance(step, Elementwise):
+            return round_up(np.abs(step.chosen(step.slopes, letters)) * norms, 1)
+        return norms.reshape(1, -1)[:, step.winners(letters)[0]].reshape(1, *step.shape)
+
+    net.fold(np.ones((1, *net.input_shape)), linear, gate)
+    return arrivals

@@ -50,7 +50,8 @@ def test_every_row_of_an_infeasible_pair_is_in_the_proof(method):
     assert (solution.multipliers > 0).all()
 
 
-def test_warm_program_equals_a_fresh_one(rng=np.random.default_rng(5)):
+def test_warm_program_equals_a_fresh_one():
+    rng = np.random.default_rng(5)
     A, b = rng.normal(size=(30, 6)), 1 + rng.random(30)
     warm = WarmLp(A, b)
     for row in range(30):

@@ -20,7 +20,7 @@ SMALL = st.integers(-3, 3).map(float)
 
 @st.composite
 def programs(draw, max_dim=4, max_rows=9):
-    """Degenerate programs: small integers, zero rows, repeated rows, m = 0, d = 0, empty and unbounded sets."""
+    """Degenerate programs: small integers, zero and repeated rows, m = 0, d = 0, empty and unbounded sets."""
     d, m = draw(st.integers(0, max_dim)), draw(st.integers(0, max_rows))
     A = draw(arrays(np.float64, (m, d), elements=SMALL))
     b = draw(arrays(np.float64, m, elements=SMALL))

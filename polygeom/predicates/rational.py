@@ -5,13 +5,13 @@ tight, :math:`A_B x = b_B`, and the multipliers :math:`A_B'\lambda = c`; the sla
 
 - both non-negative: optimal, and (x, lambda) is the proof;
 - *dual simplex* while :math:`\lambda \ge 0` but a slack k is negative: with :math:`A_B' y = a_k`, the row
-  minimizing :math:`\lambda_j / y_j` over :math:`y_j > 0` leaves for k; no such j proves :math:`P = \emptyset`,
+  minimizing :math:`\lambda_j / y_j` over :math:`y_j > 0` leaves for k; no such j proves P empty,
   because :math:`a_k - A_B' y = 0` and :math:`b_k - b_B \cdot y` is the negative slack (Farkas);
 - *primal simplex* while x is feasible but some :math:`\lambda_k < 0`: along :math:`A_B u = -e_k` the first
   row met replaces k; none met proves that u is a ray on which c grows.
 
-Where neither holds, the dual method runs with the objective :math:`A_B' 1`, for which lambda = 1 at the start,
-until x is feasible. After a step without progress Bland's least-index rule chooses until there is progress
+Where neither holds, the dual method runs with the objective :math:`A_B' 1`, for which lambda = 1 at the
+start, until x is feasible. After a step without progress Bland's least-index rule chooses until there is progress
 again, so a cycle would consist of Bland steps only, and there is none (Bland 1977).
 
 Every iterate is solved afresh from the integer rows (Dixon lifting in FLINT) instead of updating a tableau
@@ -20,9 +20,9 @@ of rationals, whose entries are as long as d of the given ones: a step costs 0.3
 
 A of rank r < d is restricted to r independent columns: the other coordinates of points are then 0.
 
-Sources: R. G. Bland 1977, New finite pivoting rules for the simplex method, Theorem 3.1; A. Schrijver 1986,
-Theory of Linear and Integer Programming, sections 7.8, 11.2-11.7; D. Applegate et al. 2007, Exact solutions to
-linear programming problems (floats propose the basis, rationals judge it).
+Sources: R. G. Bland 1977, New finite pivoting rules for the simplex method; A. Schrijver 1986, Theory of
+Linear and Integer Programming, chapter 11; D. Applegate, W. Cook, S. Dash, D. Espinoza 2007, Exact solutions
+to linear programming problems (floats propose the basis, rationals judge it).
 """
 
 from __future__ import annotations

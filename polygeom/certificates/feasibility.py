@@ -1,0 +1,398 @@
+r"""Proofs about emptiness, interior, dimension and inclusion of :math:`P = \{x : A x \le b\}`.
+
+Everything rests on points and on one kind of combination. If :math:`\lambda \ge 0`, :math:`A'\lambda = q` and
+:math:`b \cdot \lambda \le \beta`, then :math:`q \cdot x \le \beta` on P. With q = 0:
+
+- :math:`b \cdot \lambda < 0` proves P empty (Farkas; completeness: Schrijver 1986, Corollary 7.1e);
+- :math:`b \cdot \lambda = 0` proves :math:`a_i \cdot x = b_i` on P for every i with :math:`\lambda_i > 0`.
+
+Multipliers are Fractions, checked exactly, or floats. Floats are approximate, and the repair lemma of
+`polygeom.verified` proves that exact ones exist nearby with :math:`b \cdot \lambda'` still on the right side,
+for every matrix within the row errors. Where the lemma does not apply, floats are taken at their word and
+checked as rationals. What then holds only up to rounding is CERTIFIED, not EXACT.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polygeom.certificates.check import PROVED, Check, Level
+from polygeom.errors import InputError
+from polygeom.exact import is_exact_array, rational, rational_matrix
+from polygeom.polyhedron import UNKNOWN, Polyhedron
+from polygeom.rounding import dot_error, round_up
+from polygeom.verified import rank, repair
+
+if TYPE_CHECKING:
+    import flint
+
+__all__ = [
+    "Farkas",
+    "Feasibility",
+    "FeasiblePoint",
+    "ImpliedRow",
+    "ImplicitEquality",
+    "Inclusion",
+    "InteriorPoint",
+    "Outlier",
+    "implies",
+    "zero_rows",
+]
+
+REFUTED = Check(False, Level.EXACT, float("inf"))
+
+
+# -- points ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class FeasiblePoint:
+    """A point of the closed polyhedron: it is not empty.
+
+    Attributes
+    ----------
+    point : (d,) array
+        Floats or Fractions.
+    """
+
+    point: np.ndarray
+
+    def holds(self, P: Polyhedron) -> Check:
+        """Check A x <= b for the true rows. Cost: one product with A; rationals for rows near a tie."""
+        signs = _signs(P, self.point)
+        if (signs == -1).any():
+            return REFUTED
+        return _up_to_rounding(P, self.point, np.flatnonzero(signs == UNKNOWN))
+
+
+@dataclass(frozen=True, eq=False)
+class InteriorPoint:
+    """A point of the topological interior: the polyhedron has dimension d.
+
+    Every non-zero row must be strict; a zero row needs only b_i >= 0.
+
+    Attributes
+    ----------
+    point : (d,) array
+        Floats or Fractions.
+    """
+
+    point: np.ndarray
+
+    def holds(self, P: Polyhedron) -> Check:
+        """Check A x < b for the true rows. Cost: one product with A; rationals for rows near a tie."""
+        signs = _signs(P, self.point)
+        tight = np.flatnonzero(signs == 0)
+        if (signs == -1).any() or not zero_rows(P, tight).all():
+            return REFUTED
+        return _up_to_rounding(P, self.point, np.flatnonzero(signs == UNKNOWN))
+
+
+def _signs(P: Polyhedron, point: np.ndarray) -> np.ndarray:
+    if np.shape(point) != (P.dim,):
+        raise InputError(f"The certificate's point has shape {np.shape(point)}, wanted ({P.dim},).")
+    return P.slack_signs(point[None])[0]
+
+
+def _up_to_rounding(P: Polyhedron, point: np.ndarray, unknown: np.ndarray) -> Check:
+    """Certify slacks that are known only up to rounding by the most they can be violated."""
+    if not unknown.size:
+        return PROVED
+    slack, error = P.slack_enclosure(np.asarray(point, dtype=np.float64)[None])
+    return Check(True, Level.CERTIFIED, float((error - slack)[0, unknown].max()))
+
+
+def zero_rows(P: Polyhedron, rows: np.ndarray) -> np.ndarray:
+    """Tell which of some rows are exactly zero normals; rounded rows without exact source count as non-zero."""
+    zero = ~P.A[rows].any(axis=1)
+    if P.A_error is None:
+        return zero
+    certain = ~P.A_error[rows].any(axis=1)
+    if P.has_exact_rows:
+        for k in np.flatnonzero(~certain):
+            zero[k] = not any(P.exact_rows(rows[k : k + 1])[0].entries())
+        return zero
+    return zero & certain
+
+
+# -- combinations of rows ----------------------------------------------------------------------------------
+
+
+def implies(P: Polyhedron, multipliers: np.ndarray, Q: Polyhedron, strict: bool = False) -> Check:
+    r"""Check that :math:`\lambda` proves the single row of Q on P: :math:`q \cdot x \le \beta` (< if strict).
+
+    Parameters
+    ----------
+    P : Polyhedron
+    multipliers : (m,) array
+        Non-negative floats or Fractions.
+    Q : Polyhedron
+        One row, possibly rounded.
+    strict : bool
+        Whether :math:`b \cdot \lambda < \beta` is wanted.
+
+    Notes
+    -----
+    Floats: `polygeom.verified.repair` on the support gives :math:`\lambda' > 0` exact there, with
+    :math:`b \cdot \lambda' \le fl(b \cdot \lambda) + e + c`, e its rounding (`dot_error`) and c the change made
+    by the repair. Cost: :math:`s d^2` for s rows in the support; exact: one product of integers.
+    """
+    if np.shape(multipliers) != (P.n_rows,):
+        raise InputError(f"The multipliers have shape {np.shape(multipliers)}, wanted ({P.n_rows},).")
+    if not all(v >= 0 for v in multipliers) or any(v == float("inf") for v in multipliers):
+        return REFUTED
+    support = np.flatnonzero(multipliers != 0)
+    if not is_exact_array(multipliers) and _implies_after_repair(P.select(support), multipliers[support], Q):
+        return PROVED
+    if P.has_exact_rows and Q.has_exact_rows:
+        normal, offset = _exact_combination(P, multipliers, support)
+        target, bound = Q.exact_rows(np.arange(1))
+        gap = bound[0, 0] - offset
+        if normal == target and (gap > 0 if strict else gap >= 0):
+            return PROVED
+        if is_exact_array(multipliers):
+            return REFUTED
+    return _implies_up_to_rounding(P, np.asarray(multipliers, dtype=np.float64), Q)
+
+
+def _implies_after_repair(P: Polyhedron, weights: np.ndarray, Q: Polyhedron) -> bool:
+    """Tell whether the repair lemma proves q . x < beta from positive float weights on all rows of P."""
+    if not P.n_rows:
+        return False
+    repaired = repair(weights, P.A, Q.A[0], P.A_error, None if Q.A_error is None else Q.A_error[0])
+    if not repaired.holds:
+        return False
+    _, _, offset, error = P.combination_enclosure(weights)
+    change = repaired.offset_change(P.b, P.b_error)
+    bound_error = 0.0 if Q.b_error is None else float(Q.b_error[0])
+    gap = float(Q.b[0]) - offset
+    # `gap` is one subtraction; the three errors are non-negative and added with three roundings.
+    return gap > round_up(error + change + bound_error + dot_error(abs(gap), 1), 4)
+
+
+def _exact_combination(
+    P: Polyhedron, multipliers: np.ndarray, support: np.ndarray
+) -> tuple[flint.fmpq_mat, flint.fmpq]:
+    """Return A' lambda as a row and b . lambda, exactly."""
+    import flint
+
+    if not support.size:
+        return flint.fmpq_mat(1, P.dim), flint.fmpq(0)
+    A, b = P.exact_rows(support)
+    weights = rational_matrix(multipliers[support]).transpose()
+    return weights * A, (weights * b)[0, 0]
+
+
+def _implies_up_to_rounding(P: Polyhedron, weights: np.ndarray, Q: Polyhedron) -> Check:
+    """Certify a combination whose residual is within its own rounding error."""
+    normal, normal_error, offset, offset_error = P.combination_enclosure(weights)
+    if Q.A_error is not None:
+        normal_error = normal_error + Q.A_error[0]
+    if Q.b_error is not None:
+        offset_error = offset_error + float(Q.b_error[0])
+    residual = np.abs(normal - Q.A[0])
+    excess = offset - float(Q.b[0])
+    violation = max(float((residual + normal_error).max(initial=0.0)), excess + offset_error, 0.0)
+    within = bool((residual <= normal_error).all()) and excess <= offset_error
+    return Check(within, Level.CERTIFIED, float(round_up(violation, 4)))
+
+
+def _never(dim: int) -> Polyhedron:
+    """Return the row 0 . x <= 0, which strict Farkas multipliers contradict."""
+    return Polyhedron(np.zeros((1, dim)), np.zeros(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Farkas:
+    r"""Multipliers :math:`\lambda \ge 0`, :math:`A'\lambda = 0`, :math:`b \cdot \lambda < 0`: P is empty.
+
+    Attributes
+    ----------
+    multipliers : (m,) array
+        Fractions (checked exactly) or floats (repaired).
+
+    Examples
+    --------
+    >>> gap = Polyhedron([[1.0], [-1.0]], [0.0, -1.0])
+    >>> bool(Farkas(np.array([1.0, 1.0])).holds(gap))
+    True
+    """
+
+    multipliers: np.ndarray
+
+    def holds(self, P: Polyhedron) -> Check:
+        """Check the contradiction; see `implies`."""
+        return implies(P, self.multipliers, _never(P.dim), strict=True)
+
+
+@dataclass(frozen=True, eq=False)
+class ImplicitEquality:
+    r"""Multipliers :math:`\lambda \ge 0`, :math:`A'\lambda = 0`, :math:`b \cdot \lambda = 0`,
+    :math:`\lambda_i > 0`: row i is an equality on all of P.
+
+    Attributes
+    ----------
+    row : int
+    multipliers : (m,) array
+        An equality needs exact numbers: Fractions, or floats that satisfy it exactly.
+    """
+
+    row: int
+    multipliers: np.ndarray
+
+    def holds(self, P: Polyhedron) -> Check:
+        """Check in rationals. Cost: one product of integers with the rows of the support."""
+        if not (0 <= self.row < P.n_rows and self.multipliers[self.row] > 0):
+            return REFUTED
+        return implies(P, self.multipliers, _never(P.dim))
+
+
+# -- results -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Feasibility:
+    """Whether a polyhedron is empty, lower-dimensional or full-dimensional, with the proof.
+
+    Attributes
+    ----------
+    feasible : bool or None
+        None: neither proved nor refuted.
+    dim : int or None
+        Dimension of the affine hull: d with an interior point, -1 when empty, None when not known.
+    certificate : InteriorPoint, FeasiblePoint, Farkas or None
+        With equalities, a point of the relative interior.
+    equalities : tuple of ImplicitEquality
+        All rows that are equalities on a lower-dimensional P.
+    """
+
+    feasible: bool | None
+    dim: int | None
+    certificate: InteriorPoint | FeasiblePoint | Farkas | None
+    equalities: tuple[ImplicitEquality, ...] = ()
+
+    @property
+    def point(self) -> np.ndarray | None:
+        """The proving point, in the (relative) interior; None when empty or undecided."""
+        return getattr(self.certificate, "point", None)
+
+    @property
+    def interior(self) -> np.ndarray | None:
+        """A point of the topological interior, or None."""
+        return self.point if isinstance(self.certificate, InteriorPoint) else None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether emptiness is proved or refuted."""
+        return self.feasible is not None
+
+    def holds(self, P: Polyhedron) -> Check:
+        """Check the statement: emptiness, and the dimension where it is given.
+
+        The dimension of a lower-dimensional P is d - rank(A_E), E the rows of `equalities`: the point lies
+        on them and strictly inside all other rows (zero rows aside), so it can move freely within A_E y = 0.
+        """
+        if self.certificate is None:
+            return Check(False, Level.CERTIFIED, float("inf"))
+        if (self.feasible is False) != isinstance(self.certificate, Farkas):
+            return REFUTED
+        check = self.certificate.holds(P)
+        expected = {Farkas: -1, InteriorPoint: P.dim}.get(type(self.certificate))
+        if expected is not None or self.dim is None or not check:
+            agrees = self.dim is None or expected is None or self.dim == expected
+            return check if agrees else REFUTED
+        return _weakest([check, self._check_dim(P), *(e.holds(P) for e in self.equalities)])
+
+    def _check_dim(self, P: Polyhedron) -> Check:
+        rows = np.array(sorted({e.row for e in self.equalities}), dtype=np.intp)
+        tight = np.flatnonzero(_signs(P, self.point) == 0)
+        free = np.setdiff1d(tight, rows)
+        if not zero_rows(P, free).all() or self.dim != P.dim - rank(P.exact_rows(rows)[0]):
+            return REFUTED
+        return PROVED
+
+
+@dataclass(frozen=True, eq=False)
+class ImpliedRow:
+    r"""Multipliers :math:`\lambda \ge 0` of P, :math:`A'\lambda = q`, :math:`b \cdot \lambda \le \beta`: P
+    satisfies the row :math:`q \cdot x \le \beta` of Q.
+
+    Attributes
+    ----------
+    row : int
+        The row of Q.
+    multipliers : (m,) array
+        One per row of P; Fractions or floats.
+    """
+
+    row: int
+    multipliers: np.ndarray
+
+    def holds(self, P: Polyhedron, Q: Polyhedron) -> Check:
+        """Check the combination; see `implies`."""
+        return implies(P, self.multipliers, Q.select([self.row]))
+
+
+@dataclass(frozen=True, eq=False)
+class Outlier:
+    """A point of P outside one row of Q: P is not a subset of Q.
+
+    Attributes
+    ----------
+    row : int
+        The row of Q that it violates.
+    point : (d,) array
+    """
+
+    row: int
+    point: np.ndarray
+
+    def holds(self, P: Polyhedron, Q: Polyhedron) -> Check:
+        """Check that the point is in P and strictly outside the row of Q."""
+        if _signs(Q.select([self.row]), self.point)[0] != -1:
+            return REFUTED
+        return FeasiblePoint(self.point).holds(P)
+
+
+@dataclass(frozen=True, eq=False)
+class Inclusion:
+    """Whether P is a subset of Q, with the proof.
+
+    Attributes
+    ----------
+    included : bool or None
+        None: neither proved nor refuted.
+    certificates : tuple
+        Farkas of P (the empty set is everywhere), or one ImpliedRow per row of Q, or one Outlier.
+    undecided : tuple of int
+        Rows of Q that were neither proved nor refuted.
+    """
+
+    included: bool | None
+    certificates: tuple[Farkas | ImpliedRow | Outlier, ...]
+    undecided: tuple[int, ...] = ()
+
+    def holds(self, P: Polyhedron, Q: Polyhedron) -> Check:
+        """Check every certificate, and that they cover all rows of Q."""
+        if self.included is None:
+            return Check(False, Level.CERTIFIED, float("inf"))
+        first = self.certificates[0] if self.certificates else None
+        if self.included is False:
+            return first.holds(P, Q) if isinstance(first, Outlier) else REFUTED
+        if isinstance(first, Farkas):
+            return first.holds(P)
+        covered = {c.row for c in self.certificates if isinstance(c, ImpliedRow)}
+        if covered != set(range(Q.n_rows)) or len(covered) != len(self.certificates):
+            return REFUTED
+        return _weakest([c.holds(P, Q) for c in self.certificates])
+
+
+def _weakest(checks: list[Check]) -> Check:
+    """Return the conjunction of checks: failing if one fails, CERTIFIED if one is."""
+    if not all(checks):
+        return next(c for c in checks if not c)
+    exact = all(c.level is Level.EXACT for c in checks)
+    return Check(True, Level.EXACT if exact else Level.CERTIFIED, max((c.residual for c in checks), default=0.0))

@@ -30,7 +30,7 @@ from polygeom.rounding import U, dot_error, round_up, smallest_nonzero
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["UNKNOWN", "Polyhedron", "RayInterval", "RowSource"]
+__all__ = ["UNKNOWN", "Polyhedron", "RayInterval", "RowSource", "stopping_bounds"]
 
 UNKNOWN = np.int8(2)
 """The sign of a number that neither floats nor rationals could decide."""
@@ -303,9 +303,9 @@ class Polyhedron:
             If a product is within the rounding error of a rounded row without exact source.
         """
         vector = as_vector(direction, "direction", self.dim)
-        return self._homogeneous().contains(vector)
+        return self.homogeneous().contains(vector)
 
-    def _homogeneous(self) -> Polyhedron:
+    def homogeneous(self) -> Polyhedron:
         """Return the recession cone {x : A x <= 0} with the same row errors and exact rows."""
         source = None
         if self.has_exact_rows:
@@ -345,21 +345,11 @@ class Polyhedron:
     ) -> tuple[Fraction | float, tuple[int, ...]]:
         """Return the exact smallest b_i / rate_i over rows with positive rate (times side), with its rows.
 
-        With rate in [r - e, r + e] and b in [b - f, b + f], a row that surely has positive rate stops the
-        line at most at the largest quotient of the ends; a row whose smallest possible quotient exceeds the
-        best of these cannot be first. Quotients are rounded outward by one relative 4 u.
+        A row whose earliest possible stop lies beyond the latest possible stop of another cannot be first.
         """
         b_error = np.zeros_like(self.b) if self.b_error is None else self.b_error
-        high, low = self.b + b_error, self.b - b_error
-        sure = rate > error
-        possible = rate > -error
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            latest = np.where(high >= 0, high / (rate - error), high / (rate + error))
-            earliest = np.where(low >= 0, low / (rate + error), low / np.maximum(rate - error, 0.0))
-        latest += 4 * U * np.abs(latest)
-        earliest -= 4 * U * np.abs(earliest)
-        best = latest[sure].min(initial=np.inf)
-        candidates = np.flatnonzero(possible & ~(earliest > best))
+        earliest, latest = stopping_bounds(self.b, b_error, rate, error)
+        candidates = np.flatnonzero((rate + error > 0) & (earliest <= latest.min(initial=np.inf)))
         if not candidates.size:
             return side * float("inf"), ()
         A, b = self.exact_rows(candidates)
@@ -457,6 +447,25 @@ class Polyhedron:
             None if self.b_error is None else self.b_error[index],
             source,
         )
+
+
+def stopping_bounds(
+    slack: np.ndarray, slack_error: np.ndarray, rate: np.ndarray, rate_error: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the earliest and latest t at which slack - t * rate can reach 0, given error bounds on both.
+
+    With slack in [s - e, s + e] and rate in [r - f, r + f] the quotient is largest at s + e over r - f (r + f if
+    the numerator is negative) and smallest the other way round. Both are inf where the rate cannot be positive,
+    and the latest is inf where it may not be. Three roundings, pushed outward by a relative 4 u.
+    """
+    high, low = slack + slack_error, slack - slack_error
+    slowest, fastest = rate - rate_error, rate + rate_error
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        latest = high / np.where(high >= 0, slowest, fastest)
+        earliest = low / np.where(low >= 0, fastest, np.maximum(slowest, 0.0))
+        latest = np.where(slowest > 0, latest + 4 * U * np.abs(latest), np.inf)
+        earliest = np.where(fastest > 0, earliest - 4 * U * np.abs(earliest), np.inf)
+    return np.where(np.isnan(earliest), -np.inf, earliest), latest
 
 
 def _interleaved(

@@ -5,17 +5,17 @@ Minimize :math:`f(y) = \log \sum_i e^{a_i \cdot y}` (rows scaled to length 1) by
 :math:`p = -H^{-1} g` is asked three questions before it is taken:
 
 - :math:`\max_i a_i \cdot p < 0` (or the same for y): a ray in the interior of the recession cone.
-- :math:`\min_i a_i \cdot p > -1`: then :math:`\lambda_i = w_i (1 + a_i \cdot p) > 0` satisfies
-  :math:`A'\lambda = g + H p = 0` up to rounding, and the repair lemma makes it exact: bounded. So f need not
+- :math:`\min_i a_i \cdot p > -1` (with a margin): then :math:`\lambda_i = w_i (1 + a_i \cdot p) > 0`
+  satisfies :math:`A'\lambda = g + H p = 0` up to rounding, and the repair lemma makes it exact: bounded. So f need not
   be minimized: a step is enough whose relative changes are below 1, one to eight factorizations in practice.
 - Some products are near -1 and the others near 0. If the recession cone is lower-dimensional, f has no
   minimizer, Newton's method on a vanishing exponential moves by -1 in its exponent, and on the implicit
   equalities I it converges: the steps tell I from the rest. That is a guess; a solution of
   :math:`A_I y = 0` near p, in rationals, with all other products negative proves it.
 
-A of rank r < d is restricted to its row space first (y in the kernel changes nothing); then there is a line
-in the cone and a rational kernel vector proves it, unless a strict ray was found anyway. Where the guesses
-fail, an exact linear program decides.
+The iteration runs in coordinates in which the rows are nearly orthonormal. A of rank r < d is restricted to
+its row space (y in the kernel changes nothing); then there is a line in the cone and a rational kernel vector
+proves it, unless a strict ray was found anyway. Where the guesses fail, an exact linear program decides.
 
 Sources: P. Gordan 1873, E. Stiemke 1915 (Schrijver 1986, section 7.8).
 """
@@ -45,7 +45,10 @@ STEPS = 60
 """Newton steps before the exact program is asked: a guard, the method needs about ten."""
 
 EXACT_DIMENSION = 250
-"""Largest d for which an exact linear program is run when guesses fail (a step solves d equations exactly)."""
+"""Largest d for which an exact linear program is run when guesses fail (each step solves d equations)."""
+
+LEVEL_GAP = 0.75
+"""Products of a Newton step beyond -0.75 are on their way to -1, those within 0.25 of 0 to 0: a guess."""
 
 GUESS_BITS = 30
 """Guessed directions are rounded to this many bits, so that simple directions come out simple."""
@@ -138,13 +141,13 @@ class _Search:
 
     def proposals(self):
         """Yield proposals until the method has nothing more to say."""
-        basis, kernel = _row_space(self.rows)
-        yield from self._newton(self.rows if basis is None else self.rows @ basis.T, basis)
+        coordinates, kernel = _row_space(self.rows)
+        yield from self._newton(self.rows @ coordinates, coordinates)
         if kernel is not None:
             yield self._ray(kernel, np.arange(len(self.rows)))
 
-    def _newton(self, B: np.ndarray, basis: np.ndarray | None):
-        """Iterate on rows B (m, r), in coordinates of a basis (r, d) of the row space unless that is None."""
+    def _newton(self, B: np.ndarray, coordinates: np.ndarray):
+        """Iterate on rows B (m, r) of coordinates (d, r) in which they are well conditioned."""
         m, r = B.shape
         if m == 0:
             return
@@ -155,23 +158,20 @@ class _Search:
             if p is None:
                 return
             s = B @ p
-            if s.min() > -1.0:
+            if s.min() > -LEVEL_GAP:
                 yield _Proposal(multipliers=weights * (1.0 + s) / self.lengths)
             for direction, products in ((p, s), (y, z)):
                 if products.max() < 0.0:
-                    yield self._ray(self._lifted(direction, basis), None)
-            level = s > -0.5
-            if (s[level] < 0.25).all() and (s[level] > -0.25).all() and 0 < level.sum() < m:
+                    yield self._ray(coordinates @ direction, None)
+            level = np.abs(s) < 1.0 - LEVEL_GAP
+            if (s[~level] < -LEVEL_GAP).all() and 0 < level.sum() < m:
                 if guess is not None and (guess == level).all():
-                    yield self._ray(self._lifted(p, basis), np.flatnonzero(level), weights * (1.0 + s))
+                    yield self._ray(coordinates @ p, np.flatnonzero(level), weights * (1.0 + s))
                 guess = level
             step = _step_length(z, s)
             if step == 0.0:
                 return
             y, z = y + step * p, z + step * s
-
-    def _lifted(self, direction: np.ndarray, basis: np.ndarray | None) -> np.ndarray:
-        return direction if basis is None else direction @ basis
 
     def _ray(
         self, direction: np.ndarray, level: np.ndarray | None, weights: np.ndarray | None = None
@@ -184,30 +184,31 @@ class _Search:
         return _Proposal(np.ldexp(rounded, exponents) + 0.0, level, multipliers)
 
 
-def _row_space(B: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return an orthonormal basis (r, d) of the row space and one kernel vector; None, None if r looks full.
+def _row_space(B: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return coordinates T (d, r) of the row space, B T nearly orthonormal, and one kernel vector if r < d.
 
-    A guess from the eigenvalues of B'B, to be proved or dropped later.
+    Cholesky QR, twice where once is not enough; eigenvectors of B'B where that has no factor. A guess of the
+    rank, to be proved or dropped later.
     """
+    from scipy.linalg import solve_triangular
+
     d = B.shape[1]
-    gram = B.T @ B
-    # a Cholesky factor whose pivots stay above the rounding noise of the Gram matrix means full rank
-    try:
-        pivots = np.diag(np.linalg.cholesky(gram)) ** 2
-        if pivots.min() > 16 * d * U * np.trace(gram):
-            return None, None
-    except np.linalg.LinAlgError:
-        pass
-    values, vectors = np.linalg.eigh(gram)
-    noise = 16 * d * U * max(values[-1], 0.0)
-    present = values > noise
-    if present.all():
-        return None, None
-    # scaled to unit rows, so singular values below sqrt(noise) need a second look at B itself
-    small = np.linalg.norm(B @ vectors, axis=0) <= 64 * d * U * np.sqrt(max(values[-1], 0.0) + 1.0)
-    if not small.any():
-        return None, None
-    return vectors[:, ~small].T, vectors[:, int(np.argmax(small))]
+    coordinates, moved = np.eye(d), B
+    for _ in range(3):
+        try:
+            factor = np.linalg.cholesky(moved.T @ moved)
+        except np.linalg.LinAlgError:
+            break
+        inverse = solve_triangular(factor, np.eye(d), lower=True, check_finite=False).T
+        coordinates, moved = coordinates @ inverse, moved @ inverse
+        pivots = np.diag(factor)
+        if pivots.min() > 2.0**-10 * pivots.max():
+            return coordinates, None
+    _, vectors = np.linalg.eigh(B.T @ B)
+    lengths = np.linalg.norm(B @ vectors, axis=0)  # the eigenvalues have lost half of their digits
+    small = lengths <= 64 * d * U * lengths.max(initial=0.0)
+    kernel = vectors[:, int(np.argmax(small))] if small.any() else None
+    return vectors[:, ~small] / lengths[~small], kernel
 
 
 def _newton_step(B: np.ndarray, weights: np.ndarray) -> np.ndarray | None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 import flint
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polygeom.certificates.boundedness import PositiveSpan, RecessionRay, recession_signs
@@ -18,8 +18,6 @@ from polygeom.exact import rational_matrix
 from polygeom.polyhedron import UNKNOWN, Polyhedron
 from polygeom.predicates.boundedness import boundedness, recession_cone
 from polygeom.predicates.rational import RationalLp
-
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
@@ -56,7 +54,6 @@ def assert_proved(A: np.ndarray, bounded: bool, **options) -> None:
     assert check.level is Level.EXACT
 
 
-@quick
 @given(degenerate_matrices())
 def test_agrees_with_the_oracle_on_degenerate_rows(A):
     bounded = is_bounded_oracle(A)
@@ -64,7 +61,6 @@ def test_agrees_with_the_oracle_on_degenerate_rows(A):
     assert_proved(A, bounded, method="lp")
 
 
-@quick
 @given(degenerate_matrices(), st.integers(0, 2**32 - 1))
 def test_row_and_column_scaling_change_nothing(A, seed):
     rng = np.random.default_rng(seed)
@@ -76,7 +72,6 @@ def test_row_and_column_scaling_change_nothing(A, seed):
     assert_proved(np.vstack([A, A[:1] * 3, np.zeros((1, A.shape[1]))]), bounded)
 
 
-@quick
 @given(degenerate_matrices(), st.integers(0, 2**32 - 1))
 def test_rotated_degenerate_rows(A, seed):
     """After a random float change of coordinates ties are decided by the last bits; still no false answer."""
@@ -84,7 +79,6 @@ def test_rotated_degenerate_rows(A, seed):
     assert_proved(moved, is_bounded_oracle(moved))
 
 
-@quick
 @given(degenerate_matrices())
 def test_recession_cone_agrees_with_the_oracle(A):
     P = Polyhedron(A, np.ones(len(A)))
@@ -100,7 +94,6 @@ def test_recession_cone_agrees_with_the_oracle(A):
     assert (cone.dim == 0) == boundedness(P).bounded
 
 
-@quick
 @given(degenerate_matrices())
 def test_a_wrong_cone_is_refused(A):
     P = Polyhedron(A, np.ones(len(A)))

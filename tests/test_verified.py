@@ -5,7 +5,7 @@ from __future__ import annotations
 import flint
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polygeom.exact import fraction, rational, rational_matrix
@@ -180,7 +180,3 @@ def test_rank_sees_a_single_bit():
     assert rank(tenth) == 2
     assert rank(np.array([[1.0, 0.1], [2.0, 0.2]])) == 1
     assert rank(np.zeros((3, 2))) == rank(np.zeros((0, 2))) == 0
-
-
-settings.register_profile("verified", deadline=None)
-settings.load_profile("verified")

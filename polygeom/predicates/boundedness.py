@@ -6,8 +6,8 @@ Minimize :math:`f(y) = \log \sum_i e^{a_i \cdot y}` (rows scaled to length 1) by
 
 - :math:`\max_i a_i \cdot p < 0` (or the same for y): a ray in the interior of the recession cone.
 - :math:`\min_i a_i \cdot p > -1` (with a margin): then :math:`\lambda_i = w_i (1 + a_i \cdot p) > 0`
-  satisfies :math:`A'\lambda = g + H p = 0` up to rounding, and the repair lemma makes it exact: bounded. So f need not
-  be minimized: a step is enough whose relative changes are below 1, one to eight factorizations in practice.
+  satisfies :math:`A'\lambda = g + H p = 0` up to rounding, and the repair lemma makes it exact: bounded. So
+  f need not be minimized: relative changes below 1 are enough, after one to eight factorizations in practice.
 - Some products are near -1 and the others near 0. If the recession cone is lower-dimensional, f has no
   minimizer, Newton's method on a vanishing exponential moves by -1 in its exponent, and on the implicit
   equalities I it converges: the steps tell I from the rest. That is a guess; a solution of

@@ -79,7 +79,9 @@ class AffineMap:
         """
         flat = [as_array(p, "points").ravel() for p in points]
         if len(flat) < 2 or len({p.size for p in flat}) != 1:
-            raise InputError(f"through needs at least two points of one size, got sizes {[p.size for p in flat]}.")
+            raise InputError(
+                f"through needs at least two points of one size, got sizes {[p.size for p in flat]}."
+            )
         return cls(np.stack([p - flat[0] for p in flat[1:]], axis=1), flat[0])
 
     def __call__(self, w: object) -> np.ndarray:
@@ -93,5 +95,7 @@ class AffineMap:
     def compose(self, inner: AffineMap) -> AffineMap:
         """Return self after inner, w -> self(inner(w)), with one rounding per product sum."""
         if inner.dim_out != self.dim_in:
-            raise InputError(f"Cannot compose: inner ends in R^{inner.dim_out}, outer starts in R^{self.dim_in}.")
+            raise InputError(
+                f"Cannot compose: inner ends in R^{inner.dim_out}, outer starts in R^{self.dim_in}."
+            )
         return AffineMap(self.matrix @ inner.matrix, self.matrix @ inner.offset + self.offset)

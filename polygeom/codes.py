@@ -38,13 +38,17 @@ class SplineCodes:
     def __post_init__(self) -> None:
         letters = np.asarray(self.letters)
         if letters.ndim != 2 or letters.dtype.kind != "u":
-            raise InputError(f"letters must be (N, n_units) unsigned integers, got {letters.dtype} {letters.shape}.")
+            raise InputError(
+                f"letters must be (N, n_units) unsigned integers, got {letters.dtype} {letters.shape}."
+            )
         undecided = np.zeros(letters.shape, bool) if self.undecided is None else np.asarray(self.undecided)
         object.__setattr__(self, "letters", freeze(letters))
         object.__setattr__(self, "undecided", freeze(undecided))
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.letters, dtype=dtype, copy=True) if copy else np.asarray(self.letters, dtype=dtype)
+        return (
+            np.array(self.letters, dtype=dtype, copy=True) if copy else np.asarray(self.letters, dtype=dtype)
+        )
 
     def __len__(self) -> int:
         return len(self.letters)
@@ -66,5 +70,7 @@ class SplineCodes:
         """
         right = self.letters if other is None else other.letters
         if right.shape[1] != self.letters.shape[1]:
-            raise InputError(f"Codes have {self.letters.shape[1]} and {right.shape[1]} units; they must agree.")
+            raise InputError(
+                f"Codes have {self.letters.shape[1]} and {right.shape[1]} units; they must agree."
+            )
         return np.stack([(row != right).sum(axis=1) for row in self.letters])

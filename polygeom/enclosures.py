@@ -158,7 +158,7 @@ def _linear_error(step: LinearStep, states: tuple[Enclosed, ...], *, constant: b
     smallest = step.smallest * min(smallest_nonzero(s) for s in spreads)
     if constant and step.constant is not None:
         sums = np.where(sums > 0, sums + g * np.abs(step.constant), 0.0)
-    return round_up(sums, step.terms + 4) + underflow(step.terms, smallest)
+    return np.where(sums > 0, round_up(sums, step.terms + 4), 0.0) + underflow(step.terms, smallest)
 
 
 def _read(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
@@ -191,7 +191,9 @@ def _pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarr
     if isinstance(gate, MaxGate):
         winners = gate.winners(letters)
         pick = [
-            None if a is None else np.take_along_axis(a.reshape(n, -1), winners, axis=1).reshape(n, *gate.shape)
+            None
+            if a is None
+            else np.take_along_axis(a.reshape(n, -1), winners, axis=1).reshape(n, *gate.shape)
             for a in (state.value, state.error, state.live)
         ]
         if open_ is not None and open_.any():
@@ -260,7 +262,9 @@ def _pass_gate_directions(gate: Gate, state: Enclosed, letters: np.ndarray) -> E
     k = len(state.value)
     if isinstance(gate, MaxGate):
         winners = gate.winners(letters)[0]
-        value, error = (a.reshape(k, -1)[:, winners].reshape(k, *gate.shape) for a in (state.value, state.error))
+        value, error = (
+            a.reshape(k, -1)[:, winners].reshape(k, *gate.shape) for a in (state.value, state.error)
+        )
         return Enclosed(value, error)
     slope = gate.chosen(gate.slopes, letters)
     return Enclosed(slope * state.value, _scaled_error(slope, state))
@@ -271,7 +275,9 @@ def _scaled_error(slope: np.ndarray, state: Enclosed) -> np.ndarray:
     steepness = np.abs(slope)
     rounding = gamma(4) * steepness * np.abs(state.value) + underflow(1)
     return np.where(
-        (steepness == 0) | (steepness == 1), steepness * state.error, round_up(steepness * state.error + rounding, 3)
+        (steepness == 0) | (steepness == 1),
+        steepness * state.error,
+        round_up(steepness * state.error + rounding, 3),
     )
 
 
@@ -293,7 +299,8 @@ def enclose_adjoint(
         lost = underflow(step.adjoint_terms, step.smallest * smallest_nonzero(spread))
         errors = step.magnitude.adjoint(spread)
         return tuple(
-            Enclosed(v, round_up(e, step.adjoint_terms + 4) + lost) for v, e in zip(values, errors, strict=True)
+            Enclosed(v, round_up(e, step.adjoint_terms + 4) + lost)
+            for v, e in zip(values, errors, strict=True)
         )
 
     def gate(step: Gate, state: Enclosed) -> Enclosed:

@@ -16,10 +16,11 @@ from polygeom.arrays import as_vector
 from polygeom.certificates.check import Level
 from polygeom.errors import InputError
 from polygeom.exact import fraction, rational_matrix
+from polygeom.intervals import stopping_bounds
 from polygeom.network import Network
-from polygeom.pieces import AffinePiece, RowLabels, piece_at
-from polygeom.polyhedron import stopping_bounds
+from polygeom.pieces import AffinePiece, piece_at
 from polygeom.rounding import dot_error, gamma, round_up
+from polygeom.rows import RowLabels
 from polygeom.steps import Convolution, Dense, Elementwise, Gate, LinearStep, MaxGate
 
 __all__ = ["NearestBoundaries", "RayExit", "nearest_boundaries", "ray_exit"]
@@ -230,7 +231,9 @@ def _best_first(
             lower = (slack[rows] - error[rows]) / high * (1 - gamma(8))
             middle = slack[rows] / (0.5 * (low + high))
         found += [
-            (u, v, m, r) for u, v, m, r in zip(upper, lower, middle, rows.tolist(), strict=True) if np.isfinite(m)
+            (u, v, m, r)
+            for u, v, m, r in zip(upper, lower, middle, rows.tolist(), strict=True)
+            if np.isfinite(m)
         ]
         found.sort()
         measured += len(rows)
@@ -245,7 +248,11 @@ def _row_norms(piece: AffinePiece, rows: np.ndarray) -> tuple[np.ndarray, np.nda
     P = piece.labeled_rows(piece.labels[rows]) if piece.is_large else piece.polyhedron.select(rows)
     squares = np.einsum("ij,ij->i", P.A, P.A)
     slop = dot_error(squares, P.dim)
-    spread = np.zeros(len(rows)) if P.A_error is None else np.linalg.norm(P.A_error, axis=1) * (1 + gamma(2 * P.dim))
+    spread = (
+        np.zeros(len(rows))
+        if P.A_error is None
+        else np.linalg.norm(P.A_error, axis=1) * (1 + gamma(2 * P.dim))
+    )
     low = np.sqrt(np.maximum(squares - slop, 0.0)) * (1 - gamma(4)) - spread
     high = np.sqrt(squares + slop) * (1 + gamma(4)) + spread
     return np.maximum(low, 0.0), round_up(high, 2)

@@ -19,44 +19,22 @@ import numpy as np
 from polygeom.affine import AffineMap
 from polygeom.arrays import as_points, as_vector, freeze
 from polygeom.codes import SplineCodes
-from polygeom.enclosures import Enclosed, enclose_adjoint, enclose_directions, enclose_pass
+from polygeom.enclosures import EnclosedPass, enclose_adjoint, enclose_directions, enclose_pass
 from polygeom.errors import InputError, TooLargeError
 from polygeom.exact import ScaledMatrix, rational_matrix
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
-from polygeom.rounding import dot_error, round_up
-from polygeom.steps import Gate, MaxGate
+from polygeom.rounding import dot_error
+from polygeom.rows import RowLabels, live_rows, row_seeds, row_slacks
+from polygeom.steps import MaxGate
 
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["BYTE_BUDGET", "AffinePiece", "RowLabels", "piece_at", "spline_codes"]
+__all__ = ["BYTE_BUDGET", "AffinePiece", "piece_at", "spline_codes"]
 
 BYTE_BUDGET = 2**30
 """Bytes a materialized polyhedron may take, its error bounds included, and chunks of work in between."""
-
-
-@dataclass(frozen=True, eq=False)
-class RowLabels:
-    """Which unit draws each half-space, in column order.
-
-    Attributes
-    ----------
-    units : (m,) integer array
-        The owning unit (column) of every row.
-    sides : (m,) integer array
-        For an elementwise unit the breakpoint the row keeps its pre-activation away from; for a max-pooling
-        unit the rival window position that the row keeps below the winner.
-    """
-
-    units: np.ndarray
-    sides: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.units)
-
-    def __getitem__(self, rows: object) -> RowLabels:
-        return RowLabels(self.units[rows], self.sides[rows])
 
 
 def spline_codes(net: Network, X: object) -> SplineCodes:
@@ -199,12 +177,7 @@ class AffinePiece:
     @cached_property
     def _candidates(self) -> RowLabels:
         """Rows of all live units; a few may vanish on the cell by cancellation, found when materialized."""
-        units, sides = [], []
-        for gate, live in zip(self.network.gates, self.live, strict=True):
-            own, side = _gate_rows(gate, self.code[gate.columns], live)
-            units.append(gate.first_column + own)
-            sides.append(side)
-        return RowLabels(_joined(units), _joined(sides))
+        return live_rows(self.network, self.code, self.live)
 
     @property
     def is_large(self) -> bool:
@@ -272,7 +245,7 @@ class AffinePiece:
             else:
                 directions = self.along.matrix.T[columns]
             _, arrivals = enclose_directions(self.network, self.code, directions)
-            rates, errors = _signed(self.network, self.code, labels, arrivals, homogeneous=True)
+            rates, errors = row_slacks(self.network, self.code, labels, arrivals, homogeneous=True)
             A[:, columns], A_error[:, columns] = 0.0 - rates.T, errors.T  # no negative zeros
         return A, A_error
 
@@ -313,7 +286,7 @@ class AffinePiece:
             gate, members = net.gates[g], np.flatnonzero(owners == g)
             for first in range(0, len(members), chunk):
                 rows = members[first : first + chunk]
-                seed = _seed(gate, self.code, labels[rows])
+                seed = row_seeds(gate, self.code, labels[rows])
                 A[rows], A_error[rows] = enclose_adjoint(net, self.code, gate.inputs[0], seed)
         ambient = AffinePiece(net, self.code, None, np.zeros(net.dim_in), self.undecided, self.live)
         b, b_error = (a[0] for a in ambient._slacks_from(np.zeros((1, net.dim_in)), labels))
@@ -332,7 +305,7 @@ class AffinePiece:
     def _slacks_from(self, points: np.ndarray, labels: RowLabels) -> tuple[np.ndarray, np.ndarray]:
         ambient, error = _ambient(self.along, points)
         seen = enclose_pass(self.network, ambient, error=error, letters=self.code, keep=True)
-        return _signed(self.network, self.code, labels, seen.inputs, homogeneous=False)
+        return row_slacks(self.network, self.code, labels, seen.inputs, homogeneous=False)
 
     def rates(self, directions: object) -> tuple[np.ndarray, np.ndarray]:
         """Return how fast the slacks of all rows fall along directions (N, k), A v, with error bounds (N, m).
@@ -344,7 +317,7 @@ class AffinePiece:
         if self.along is not None:
             ambient, error = _ambient(AffineMap(self.along.matrix, 0 * self.along.offset), vectors)
         _, arrivals = enclose_directions(self.network, self.code, ambient, error)
-        slopes, errors = _signed(self.network, self.code, self.labels, arrivals, homogeneous=True)
+        slopes, errors = row_slacks(self.network, self.code, self.labels, arrivals, homogeneous=True)
         return -slopes, errors
 
     # -- the affine map ----------------------------------------------------------------------------------
@@ -360,7 +333,9 @@ class AffinePiece:
         """
         net, k = self.network, self.dim_in
         if 8 * net.dim_out * k > BYTE_BUDGET:
-            raise TooLargeError(f"The affine map is {net.dim_out} x {k}: above {BYTE_BUDGET / 2**30:.1f} GiB.")
+            raise TooLargeError(
+                f"The affine map is {net.dim_out} x {k}: above {BYTE_BUDGET / 2**30:.1f} GiB."
+            )
         offset_at, _ = _ambient(self.along, np.zeros((1, k)))
         offset = enclose_pass(net, offset_at, letters=self.code).output.value.ravel()
         seed = np.eye(net.dim_out).reshape(net.dim_out, *net.output_shape)
@@ -420,7 +395,9 @@ def _exact_letters(
     return rational.letters(point, toward)
 
 
-def _live_arrivals(net: Network, code: np.ndarray, along: AffineMap | None, seen: object) -> tuple[np.ndarray, ...]:
+def _live_arrivals(
+    net: Network, code: np.ndarray, along: AffineMap | None, seen: EnclosedPass
+) -> tuple[np.ndarray, ...]:
     """Return per gate which arriving entries depend on the coordinates of the input space or slice."""
     if along is None:
         return tuple(s.live[0] for s in seen.inputs)
@@ -436,69 +413,3 @@ def _chunk(net: Network) -> int:
     widest = max([net.dim_in, *(s.size for s in net.steps)], default=1)
     windows = max([g.index.size for g in net.gates if isinstance(g, MaxGate)], default=0)
     return max(1, BYTE_BUDGET // 4 // (8 * (6 * widest + 4 * windows)))
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.intp)
-
-
-def _gate_rows(gate: Gate, letters: np.ndarray, live: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return local unit and side of the rows one gate draws, sorted by unit then side."""
-    alive = live.ravel()
-    if isinstance(gate, MaxGate):
-        winner = gate.index[np.arange(gate.size), letters.astype(np.intp)]
-        draws = gate.valid & (alive[np.maximum(gate.index, 0)] | alive[winner][:, None])
-        draws[np.arange(gate.size), letters.astype(np.intp)] = False
-        return np.nonzero(draws)
-    sides = np.arange(len(gate.breakpoints))
-    adjacent = (sides[None] == letters[:, None].astype(np.intp)) | (sides[None] == letters[:, None].astype(np.intp) - 1)
-    return np.nonzero(adjacent & alive[:, None])
-
-
-def _signed(
-    net: Network, code: np.ndarray, labels: RowLabels, arrivals: tuple[Enclosed, ...], *, homogeneous: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return slacks of rows (N, m) and error bounds from what arrives at the gates; derivatives if homogeneous.
-
-    An elementwise row keeps z above (slack z - t) or below (slack t - z) a breakpoint t; a max row keeps the
-    winner above a rival. One subtraction each, its rounding known exactly, on top of the arrivals' errors.
-    """
-    n = len(arrivals[0].value) if arrivals else 1
-    value, error = np.zeros((n, len(labels))), np.zeros((n, len(labels)))
-    owners = net.units.gate_of(labels.units)
-    for g in np.unique(owners):
-        gate, rows = net.gates[g], np.flatnonzero(owners == g)
-        local, side = labels.units[rows] - gate.first_column, labels.sides[rows]
-        letter = code[labels.units[rows]].astype(np.intp)
-        z, e = (a.reshape(n, -1) for a in (arrivals[g].value, arrivals[g].error))
-        if isinstance(gate, MaxGate):
-            winner, rival = gate.index[local, letter], gate.index[local, side]
-            gap, lost = _difference(z[:, winner], z[:, rival])
-            spread = e[:, winner] + e[:, rival]
-        else:
-            level = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)[side, local]
-            gap, lost = _difference(z[:, local], 0.0 * level if homogeneous else level)
-            gap, spread = np.where(side < letter, gap, -gap), e[:, local]
-        spread = spread + lost
-        value[:, rows], error[:, rows] = gap, np.where(spread > 0, round_up(spread, 3), 0.0)
-    return value, error
-
-
-def _difference(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return left - right in floats and the absolute value of its rounding error, exactly (Knuth's two-sum)."""
-    total = left - right
-    part = total - left
-    return total, np.abs((left - (total - part)) - (right + part))
-
-
-def _seed(gate: Gate, code: np.ndarray, labels: RowLabels) -> np.ndarray:
-    """Return outward normals over the gate's input entries (r, *input shape), exact."""
-    local, letter = labels.units - gate.first_column, code[labels.units].astype(np.intp)
-    seed = np.zeros((len(labels), int(np.prod(gate.shapes[0], dtype=np.int64))))
-    row = np.arange(len(labels))
-    if isinstance(gate, MaxGate):
-        seed[row, gate.index[local, labels.sides]] += 1.0
-        seed[row, gate.index[local, letter]] -= 1.0
-    else:
-        seed[row, local] = np.where(labels.sides < letter, -1.0, 1.0)
-    return seed.reshape(len(labels), *gate.shapes[0])

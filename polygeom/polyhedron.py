@@ -25,42 +25,19 @@ from polygeom.affine import AffineMap
 from polygeom.arrays import as_array, as_matrix, as_points, as_vector
 from polygeom.errors import InputError, UndecidedError
 from polygeom.exact import fraction, is_exact_array, rational_matrix
-from polygeom.rounding import U, dot_error, round_up, smallest_nonzero
+from polygeom.intervals import RayInterval, stopping_bounds
+from polygeom.rounding import dot_error, round_up, smallest_nonzero
 
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["UNKNOWN", "Polyhedron", "RayInterval", "RowSource", "stopping_bounds"]
+__all__ = ["UNKNOWN", "Polyhedron", "RowSource"]
 
 UNKNOWN = np.int8(2)
 """The sign of a number that neither floats nor rationals could decide."""
 
 RowSource = Callable[[np.ndarray], "tuple[flint.fmpq_mat, flint.fmpq_mat]"]
 """Row indices -> the exact rows (k, d) and right-hand sides (k, 1)."""
-
-
-@dataclass(frozen=True)
-class RayInterval:
-    """The t with t * direction inside a polyhedron: a closed interval of the line, possibly empty.
-
-    Attributes
-    ----------
-    lower, upper : Fraction or float
-        End points as exact rationals; ``-inf`` / ``inf`` where the line stays inside for ever.
-        An empty interval has lower > upper.
-    lower_rows, upper_rows : tuple of int
-        The rows that stop the line there; empty at infinity.
-    """
-
-    lower: Fraction | float
-    upper: Fraction | float
-    lower_rows: tuple[int, ...]
-    upper_rows: tuple[int, ...]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no t qualifies."""
-        return self.lower > self.upper
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,7 +332,9 @@ class Polyhedron:
         A, b = self.exact_rows(candidates)
         rates = (A * rational_matrix(vector)).entries()
         quotients = {
-            int(i): s / (side * r) for i, r, s in zip(candidates, rates, b.entries(), strict=True) if side * r > 0
+            int(i): s / (side * r)
+            for i, r, s in zip(candidates, rates, b.entries(), strict=True)
+            if side * r > 0
         }
         if not quotients:
             return side * float("inf"), ()
@@ -449,25 +428,6 @@ class Polyhedron:
         )
 
 
-def stopping_bounds(
-    slack: np.ndarray, slack_error: np.ndarray, rate: np.ndarray, rate_error: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the earliest and latest t at which slack - t * rate can reach 0, given error bounds on both.
-
-    With slack in [s - e, s + e] and rate in [r - f, r + f] the quotient is largest at s + e over r - f (r + f if
-    the numerator is negative) and smallest the other way round. Both are inf where the rate cannot be positive,
-    and the latest is inf where it may not be. Three roundings, pushed outward by a relative 4 u.
-    """
-    high, low = slack + slack_error, slack - slack_error
-    slowest, fastest = rate - rate_error, rate + rate_error
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        latest = high / np.where(high >= 0, slowest, fastest)
-        earliest = low / np.where(low >= 0, fastest, np.maximum(slowest, 0.0))
-        latest = np.where(slowest > 0, latest + 4 * U * np.abs(latest), np.inf)
-        earliest = np.where(fastest > 0, earliest - 4 * U * np.abs(earliest), np.inf)
-    return np.where(np.isnan(earliest), -np.inf, earliest), latest
-
-
 def _interleaved(
     first: Polyhedron, second: Polyhedron, rows: np.ndarray
 ) -> tuple[flint.fmpq_mat, flint.fmpq_mat]:
@@ -482,5 +442,3 @@ def _interleaved(
         entries += A.entries()
         sides += b.entries()
     return flint.fmpq_mat(len(rows), first.dim, entries), flint.fmpq_mat(len(rows), 1, sides)
-
-

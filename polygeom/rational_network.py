@@ -148,9 +148,7 @@ class RationalNetwork:
         output = self.network.fold(point, self._linear, impose)
         return arrivals, output
 
-    def _seed(
-        self, gate: Gate, letters: np.ndarray, units: np.ndarray, sides: np.ndarray
-    ) -> ScaledMatrix:
+    def _seed(self, gate: Gate, letters: np.ndarray, units: np.ndarray, sides: np.ndarray) -> ScaledMatrix:
         """Return the rows over the gate's input entries: signed unit vectors, differences for max gates."""
         width = int(np.prod(gate.shapes[0], dtype=np.int64))
         seed = np.zeros((len(units), width))
@@ -174,7 +172,9 @@ class RationalNetwork:
             return _apply_adjoint(step, letters[step.columns], rows)
 
         back = self.network.fold_back({value: seed}, linear, gate, ScaledMatrix.__add__)
-        return ScaledMatrix.from_floats(np.zeros((seed.shape[0], self.network.dim_in))) if back is None else back
+        return (
+            ScaledMatrix.from_floats(np.zeros((seed.shape[0], self.network.dim_in))) if back is None else back
+        )
 
     # -- linear steps ------------------------------------------------------------------------------------
 
@@ -214,9 +214,7 @@ def _exact_matrices(step: LinearStep) -> tuple[tuple[ScaledMatrix, ...], ScaledM
     if divisors is not None:
         import flint
 
-        inverse = ScaledMatrix.from_rationals(
-            len(divisors), 1, [flint.fmpq(1, int(v)) for v in divisors]
-        )
+        inverse = ScaledMatrix.from_rationals(len(divisors), 1, [flint.fmpq(1, int(v)) for v in divisors])
         matrices = tuple(_scale_rows(m, inverse) for m in matrices)
     if step.constant is None:
         return matrices, None
@@ -241,7 +239,10 @@ def _read(gate: Gate, value: ScaledMatrix) -> np.ndarray:
     for breakpoints in tables:
         levels = [rational(float(t)) * value.denominator for t in breakpoints]
         letters += np.array(
-            [(row[0] > t or (row[0] == t and len(row) > 1 and row[1] > 0)) for row, t in zip(rows, levels, strict=True)]
+            [
+                (row[0] > t or (row[0] == t and len(row) > 1 and row[1] > 0))
+                for row, t in zip(rows, levels, strict=True)
+            ]
         ).astype(letters.dtype)
     return letters
 
@@ -294,10 +295,12 @@ def _scale_rows(matrix: ScaledMatrix, factors: ScaledMatrix) -> ScaledMatrix:
 
     scales = factors.numerators.entries()
     rows = [
-        row if s == 1 else [s * v for v in row] for s, row in zip(scales, matrix.numerators.table(), strict=True)
+        row if s == 1 else [s * v for v in row]
+        for s, row in zip(scales, matrix.numerators.table(), strict=True)
     ]
     return ScaledMatrix(
-        flint.fmpz_mat(*matrix.shape, [v for row in rows for v in row]), matrix.denominator * factors.denominator
+        flint.fmpz_mat(*matrix.shape, [v for row in rows for v in row]),
+        matrix.denominator * factors.denominator,
     )
 
 
@@ -309,9 +312,7 @@ def _beside(left: ScaledMatrix, right: ScaledMatrix) -> ScaledMatrix:
     a, b = common // left.denominator, common // right.denominator
     rows = zip(left.numerators.table(), right.numerators.table(), strict=True)
     entries = [v for x, y in rows for v in [*(a * n for n in x), *(b * n for n in y)]]
-    return ScaledMatrix(
-        flint.fmpz_mat(left.shape[0], left.shape[1] + right.shape[1], entries), common
-    )
+    return ScaledMatrix(flint.fmpz_mat(left.shape[0], left.shape[1] + right.shape[1], entries), common)
 
 
 def _stacked(n_rows: int, n_columns: int, parts: list[tuple[np.ndarray, ScaledMatrix]]) -> ScaledMatrix:

@@ -1,0 +1,40 @@
+from . import models, plotting
+from .affine import AffineMap
+from .certificates import Check, Level
+from .codes import SplineCodes
+from .errors import (
+    ConversionError,
+    InputError,
+    NotPiecewiseAffineError,
+    PolygeomError,
+    SolverError,
+    TooLargeError,
+    UndecidedError,
+)
+from .exits import nearest_boundaries, ray_exit
+from .models.convert import from_onnx, from_torch
+from .network import Network
+from .pieces import AffinePiece, piece_at, spline_codes
+from .polyhedron import Polyhedron
+from .predicates import (
+    apex,
+    boundedness,
+    chebyshev_ball,
+    dimension,
+    facets,
+    facets_batch,
+    feasibility,
+    implicit_equalities,
+    inscribed_ellipsoid,
+    interior_point,
+    is_bounded,
+    is_cone,
+    is_empty,
+    is_equal,
+    is_subset,
+    origin_test,
+    project,
+    recession_cone,
+    vertices,
+    volume,
+)

@@ -1,0 +1,175 @@
+"""Origin tests: what ties a cell to the origin, hence to directions (THEORY, question Q1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polygeom.certificates.boundedness import recession_signs
+from polygeom.certificates.check import Level
+from polygeom.certificates.facets import FacetReport
+from polygeom.certificates.feasibility import Inclusion
+from polygeom.certificates.origin import Apex, Escape, OriginTest, level_cone, offset_signs
+from polygeom.errors import UndecidedError
+from polygeom.exact import fractions_array
+from polygeom.polyhedron import UNKNOWN, Polyhedron
+from polygeom.predicates.feasibility import inclusion
+from polygeom.verified import has_full_rank, sigma_min
+
+__all__ = ["apex", "is_cone", "origin_test"]
+
+RATIONAL_ENTRIES = 20_000
+"""Most entries of a facet system that is solved in rationals (a second or so)."""
+
+
+def origin_test(P: Polyhedron, point: object = None) -> OriginTest:
+    """Decide whether 0 is in the closed cell, which hyperplanes pass through 0, and whether it is a cone.
+
+    Parameters
+    ----------
+    P : Polyhedron
+    point : (d,) array, optional
+        A point of P, tried first as the direction that refutes a cone (a piece's witness).
+
+    Returns
+    -------
+    OriginTest
+        With exact signs; `result.holds(P)` re-checks it without a solver.
+
+    Notes
+    -----
+    Signs of b cost nothing; whether P is a cone with apex 0 is one inclusion of cones, usually refuted by the
+    first direction tried. For rounded rows every statement is about the true rows.
+
+    Examples
+    --------
+    >>> o = origin_test(Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1]))
+    >>> o.contains_origin, o.is_cone, o.through_origin
+    (True, False, array([0, 1]))
+    >>> origin_test(Polyhedron([[-1, 0], [0, -1], [-1, -1]], [0, 0, 1])).is_cone
+    True
+    """
+    signs = offset_signs(P)
+    moving = P.A.any(axis=1)
+    undecided = np.flatnonzero(signs == UNKNOWN)
+    norms = np.linalg.norm(P.A, axis=1)
+    distances = np.divide(P.b, norms, out=np.full(P.n_rows, np.inf), where=norms > 0)
+    common = (np.flatnonzero((signs == 0) & moving), distances, undecided)
+    outside = np.flatnonzero(signs == -1)
+    if outside.size:
+        return OriginTest(False, False, *common, violated=int(outside[0]))
+    if undecided.size:
+        return OriginTest(None, None, *common)
+    verdict, proof = _cone_proof(P, signs, point)
+    return OriginTest(True, verdict, *common, cone=proof)
+
+
+def _cone_proof(
+    P: Polyhedron, signs: np.ndarray, point: object
+) -> tuple[bool | None, Inclusion | Escape | None]:
+    """Prove or refute that the rows with b > 0 hold on the whole cone of the rows with b = 0."""
+    off = np.flatnonzero(signs == 1)
+    guesses = [] if point is None else [np.asarray(point, dtype=np.float64)]
+    if not (signs == 0).any() and P.A[off].any():
+        guesses.append(P.A[off[np.flatnonzero(P.A[off].any(axis=1))[0]]])
+    for guess in guesses:
+        rates = recession_signs(P, guess)
+        left = np.flatnonzero((signs == 1) & (rates == 1))
+        if left.size and (rates[signs == 0] <= 0).all():
+            return False, Escape(guess, int(left[0]))
+    cone, others = level_cone(P, signs)
+    proof = inclusion(cone, others)
+    if proof.included is False:
+        outlier = proof.certificates[0]
+        return False, Escape(outlier.point, int(off[outlier.row]))
+    return proof.included, proof
+
+
+def is_cone(P: Polyhedron) -> bool:
+    """Tell whether P is a cone with apex 0.
+
+    Raises
+    ------
+    UndecidedError
+        If that is neither proved nor refuted.
+    """
+    verdict = origin_test(P).is_cone
+    if verdict is None:
+        raise UndecidedError("Whether the polyhedron is a cone with apex 0 was neither proved nor refuted.")
+    return verdict
+
+
+def apex(P: Polyhedron, report: FacetReport | None = None) -> Apex:
+    """Decide whether a full-dimensional P is a cone with some apex, from its facets.
+
+    Parameters
+    ----------
+    report : FacetReport, optional
+        The facets of P, if they are known; computed otherwise.
+
+    Notes
+    -----
+    The facet hyperplanes share a point if rank A_F = |F| (always so), and share none if rank [A_F | b_F] exceeds
+    d; both are proved modulo a prime, or by a singular value for rounded rows. What is left is solved in
+    rationals up to `RATIONAL_ENTRIES` entries.
+
+    Examples
+    --------
+    >>> apex(Polyhedron([[-1, 0], [0, -1]], [-1, -2])).point
+    array([Fraction(1, 1), Fraction(2, 1)], dtype=object)
+    >>> apex(Polyhedron.box(0, 1, dim=2)).exists
+    False
+    """
+    if report is None:
+        from polygeom.predicates.facets import facets
+
+        report = facets(P)
+    F = np.asarray(report.facets, dtype=np.intp)
+    facet_cell = P.select(F)
+    if P.has_exact_rows and facet_cell.A.size <= RATIONAL_ENTRIES:
+        exists, point = _solve(facet_cell)
+        level = Level.EXACT if len(report.undecided) == 0 or exists is False else Level.CERTIFIED
+        return Apex(exists, point, F, level)
+    if _has_row_rank(facet_cell):
+        point = np.linalg.lstsq(facet_cell.A, facet_cell.b, rcond=None)[0]
+        level = Level.EXACT if len(report.undecided) == 0 else Level.CERTIFIED
+        return Apex(True, point, F, level)
+    return (
+        Apex(False, None, F, Level.EXACT)
+        if _share_no_point(facet_cell)
+        else Apex(None, None, F, Level.CERTIFIED)
+    )
+
+
+def _solve(P: Polyhedron) -> tuple[bool, np.ndarray | None]:
+    """Solve A x = b in rationals: whether it can be, and one solution with free coordinates 0."""
+    import flint
+
+    A, b = P.exact_rows(np.arange(P.n_rows))
+    rows = [[*a, s] for a, (s,) in zip(A.table(), b.table(), strict=True)]
+    reduced, n = flint.fmpq_mat(P.n_rows, P.dim + 1, [v for r in rows for v in r]).rref()
+    point = [flint.fmpq(0)] * P.dim
+    for i in range(n):
+        pivot = next(j for j in range(P.dim + 1) if reduced[i, j] != 0)
+        if pivot == P.dim:
+            return False, None
+        point[pivot] = reduced[i, P.dim]
+    return True, fractions_array(point)
+
+
+def _has_row_rank(P: Polyhedron) -> bool:
+    """Tell whether the rows are proved linearly independent."""
+    if P.n_rows > P.dim:
+        return False
+    return has_full_rank(P.A) if P.A_error is None else sigma_min(P.A.T, P.A_error.T) > 0
+
+
+def _share_no_point(P: Polyhedron) -> bool:
+    """Tell whether the hyperplanes are proved to share no point: [A | b] has rank d + 1."""
+    if P.n_rows <= P.dim:
+        return False
+    augmented = np.column_stack([P.A, P.b])
+    if not P.is_rounded:
+        return has_full_rank(augmented)
+    A_error = np.zeros_like(P.A) if P.A_error is None else P.A_error
+    b_error = np.zeros_like(P.b) if P.b_error is None else P.b_error
+    return sigma_min(augmented, np.column_stack([A_error, b_error])) > 0

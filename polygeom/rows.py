@@ -1,0 +1,113 @@
+"""Which unit draws which half-space of a cell: labels, slacks and normals of rows, gate by gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polygeom.enclosures import Enclosed
+from polygeom.network import Network
+from polygeom.rounding import round_up
+from polygeom.steps import Gate, MaxGate
+
+__all__ = ["RowLabels", "live_rows", "row_seeds", "row_slacks"]
+
+
+@dataclass(frozen=True, eq=False)
+class RowLabels:
+    """Which unit draws each half-space, in column order.
+
+    Attributes
+    ----------
+    units : (m,) integer array
+        The owning unit (column) of every row.
+    sides : (m,) integer array
+        For an elementwise unit the breakpoint the row keeps its pre-activation away from; for a max-pooling
+        unit the rival window position that the row keeps below the winner.
+    """
+
+    units: np.ndarray
+    sides: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def __getitem__(self, rows: object) -> RowLabels:
+        return RowLabels(self.units[rows], self.sides[rows])
+
+
+def live_rows(net: Network, code: np.ndarray, live: tuple[np.ndarray, ...]) -> RowLabels:
+    """Return the rows of all units of a piece that depend on the coordinates, in column order.
+
+    `live` tells per gate which arriving entries do. A few of these rows may still vanish by cancellation.
+    """
+    units, sides = [np.zeros(0, dtype=np.intp)], [np.zeros(0, dtype=np.intp)]
+    for gate, alive in zip(net.gates, live, strict=True):
+        own, side = _gate_rows(gate, code[gate.columns], alive)
+        units.append(gate.first_column + own)
+        sides.append(side)
+    return RowLabels(np.concatenate(units), np.concatenate(sides))
+
+
+def _gate_rows(gate: Gate, letters: np.ndarray, live: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return local unit and side of the rows one gate draws, sorted by unit then side."""
+    alive = live.ravel()
+    if isinstance(gate, MaxGate):
+        winner = gate.index[np.arange(gate.size), letters.astype(np.intp)]
+        draws = gate.valid & (alive[np.maximum(gate.index, 0)] | alive[winner][:, None])
+        draws[np.arange(gate.size), letters.astype(np.intp)] = False
+        return np.nonzero(draws)
+    sides = np.arange(len(gate.breakpoints))
+    letter = letters[:, None].astype(np.intp)
+    adjacent = (sides[None] == letter) | (sides[None] == letter - 1)
+    return np.nonzero(adjacent & alive[:, None])
+
+
+def row_slacks(
+    net: Network, code: np.ndarray, labels: RowLabels, arrivals: tuple[Enclosed, ...], *, homogeneous: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return slacks of rows (N, m) and error bounds from what arrives at the gates; derivatives if homogeneous.
+
+    An elementwise row keeps z above (slack z - t) or below (slack t - z) a breakpoint t; a max row keeps the
+    winner above a rival. One subtraction each, its rounding known exactly, on top of the arrivals' errors.
+    """
+    n = len(arrivals[0].value) if arrivals else 1
+    value, error = np.zeros((n, len(labels))), np.zeros((n, len(labels)))
+    owners = net.units.gate_of(labels.units)
+    for g in np.unique(owners):
+        gate, rows = net.gates[g], np.flatnonzero(owners == g)
+        local, side = labels.units[rows] - gate.first_column, labels.sides[rows]
+        letter = code[labels.units[rows]].astype(np.intp)
+        z, e = (a.reshape(n, -1) for a in (arrivals[g].value, arrivals[g].error))
+        if isinstance(gate, MaxGate):
+            winner, rival = gate.index[local, letter], gate.index[local, side]
+            gap, lost = _difference(z[:, winner], z[:, rival])
+            spread = e[:, winner] + e[:, rival]
+        else:
+            level = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)[side, local]
+            gap, lost = _difference(z[:, local], 0.0 * level if homogeneous else level)
+            gap, spread = np.where(side < letter, gap, -gap), e[:, local]
+        spread = spread + lost
+        value[:, rows], error[:, rows] = gap, np.where(spread > 0, round_up(spread, 3), 0.0)
+    return value, error
+
+
+def _difference(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return left - right in floats and the absolute value of its rounding error, exactly (Knuth's two-sum)."""
+    total = left - right
+    part = total - left
+    return total, np.abs((left - (total - part)) - (right + part))
+
+
+def row_seeds(gate: Gate, code: np.ndarray, labels: RowLabels) -> np.ndarray:
+    """Return outward normals over the gate's input entries (r, *input shape), exact."""
+    local, letter = labels.units - gate.first_column, code[labels.units].astype(np.intp)
+    seed = np.zeros((len(labels), int(np.prod(gate.shapes[0], dtype=np.int64))))
+    row = np.arange(len(labels))
+    if isinstance(gate, MaxGate):
+        seed[row, gate.index[local, labels.sides]] += 1.0
+        seed[row, gate.index[local, letter]] -= 1.0
+    else:
+        seed[row, local] = np.where(labels.sides < letter, -1.0, 1.0)
+    return seed.reshape(len(labels), *gate.shapes[0])

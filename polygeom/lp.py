@@ -18,13 +18,14 @@ import numpy as np
 
 from polygeom.arrays import as_matrix, as_vector, freeze
 from polygeom.errors import InputError, SolverError
+from polygeom.rounding import U
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
 __all__ = ["LpSolution", "WarmLp", "maximize"]
 
-SOLVER_TOLERANCE = 2.0**-30
+SOLVER_TOLERANCE = 2**23 * U
 """Feasibility asked of the solvers, in units of the scaled rows: when they stop, not what is true."""
 
 
@@ -268,7 +269,7 @@ _HIGHS_OPTIONS = {
     "presolve": "off",  # keeps the basis of the last run and tells infeasible from unbounded
     "primal_feasibility_tolerance": SOLVER_TOLERANCE,
     "dual_feasibility_tolerance": SOLVER_TOLERANCE,
-    "small_matrix_value": 2.0**-39,  # the least HiGHS allows is 1e-12
+    "small_matrix_value": 2**14 * U,  # the least HiGHS allows is 1e-12
 }
 
 

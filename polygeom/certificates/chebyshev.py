@@ -18,6 +18,7 @@ import numpy as np
 
 from polygeom.certificates.check import PROVED, Check, Level
 from polygeom.certificates.feasibility import FeasiblePoint, zero_rows
+from polygeom.errors import InputError
 from polygeom.exact import is_exact_array, rational_matrix
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import dot_error, round_up
@@ -75,7 +76,10 @@ def radius_bound(P: Polyhedron, multipliers: np.ndarray) -> float:
     total = float(weights @ lower)
     total -= float(dot_error(total, len(weights) + 2))  # the float copy of a Fraction is one more rounding
     change, moved = 0.0, 0.0
-    if is_exact_array(multipliers) or not (fixed := repair(weights, part.A, np.zeros(P.dim), part.A_error)).holds:
+    if (
+        is_exact_array(multipliers)
+        or not (fixed := repair(weights, part.A, np.zeros(P.dim), part.A_error)).holds
+    ):
         if not part.has_exact_rows:
             return float("inf")
         A, _ = part.exact_rows(np.arange(len(support)))
@@ -84,12 +88,16 @@ def radius_bound(P: Polyhedron, multipliers: np.ndarray) -> float:
     else:
         change, moved = fixed.change, fixed.offset_change(part.b, part.b_error)
     _, _, offset, error = part.combination_enclosure(weights)
-    # one rounding of each weight changes b . lambda by at most u |b| . lambda, inside `dot_error` of the same sum
+    # one rounding of each weight changes b . lambda by at most u |b| . lambda, less than this error
     error = 2.0 * error
     denominator = total * (1.0 - change)
     denominator -= float(dot_error(denominator, 4)) if denominator > 0 else 0.0
     numerator = max(offset, 0.0) + error + moved
-    return float(round_up(numerator, 4) / denominator * (1 + dot_error(1.0, 2))) if denominator > 0 else float("inf")
+    return (
+        float(round_up(numerator, 4) / denominator * (1 + dot_error(1.0, 2)))
+        if denominator > 0
+        else float("inf")
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +126,9 @@ class ChebyshevBall:
     direction: np.ndarray | None = None
 
     def holds(self, P: Polyhedron) -> Check:
-        """Check that the ball is inside and that `upper` is a bound. Cost: two products with A, one repair."""
+        """Check that the ball is inside and `upper` a bound. Cost: two products with A, one repair."""
+        if np.shape(self.center) != (P.dim,):
+            raise InputError(f"The center has shape {np.shape(self.center)}, wanted ({P.dim},).")
         inside = self._check_inside(P)
         if not inside:
             return inside
@@ -129,7 +139,7 @@ class ChebyshevBall:
 
     def _check_inside(self, P: Polyhedron) -> Check:
         if np.isinf(self.radius):
-            signs = P._homogeneous().slack_signs(self.direction[None])[0]
+            signs = P.homogeneous().slack_signs(self.direction[None])[0]
             strict = signs == 1
             grows = zero_rows(P, np.flatnonzero(~strict)).all()
             return FeasiblePoint(self.center).holds(P) if grows else Check(False, Level.EXACT, float("inf"))

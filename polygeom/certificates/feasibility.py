@@ -21,7 +21,7 @@ import numpy as np
 
 from polygeom.certificates.check import PROVED, Check, Level
 from polygeom.errors import InputError
-from polygeom.exact import is_exact_array, rational, rational_matrix
+from polygeom.exact import is_exact_array, rational_matrix
 from polygeom.polyhedron import UNKNOWN, Polyhedron
 from polygeom.rounding import dot_error, round_up
 from polygeom.verified import rank, repair
@@ -65,7 +65,7 @@ class FeasiblePoint:
         signs = _signs(P, self.point)
         if (signs == -1).any():
             return REFUTED
-        return _up_to_rounding(P, self.point, np.flatnonzero(signs == UNKNOWN))
+        return _up_to_rounding(P, self.point, np.flatnonzero(signs == UNKNOWN), strict=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,25 +88,27 @@ class InteriorPoint:
         tight = np.flatnonzero(signs == 0)
         if (signs == -1).any() or not zero_rows(P, tight).all():
             return REFUTED
-        return _up_to_rounding(P, self.point, np.flatnonzero(signs == UNKNOWN))
+        return _up_to_rounding(P, self.point, np.flatnonzero(signs == UNKNOWN), strict=True)
 
 
 def _signs(P: Polyhedron, point: np.ndarray) -> np.ndarray:
+    """Return the exact signs of the slacks at one point (d,)."""
     if np.shape(point) != (P.dim,):
         raise InputError(f"The certificate's point has shape {np.shape(point)}, wanted ({P.dim},).")
     return P.slack_signs(point[None])[0]
 
 
-def _up_to_rounding(P: Polyhedron, point: np.ndarray, unknown: np.ndarray) -> Check:
+def _up_to_rounding(P: Polyhedron, point: np.ndarray, unknown: np.ndarray, strict: bool) -> Check:
     """Certify slacks that are known only up to rounding by the most they can be violated."""
     if not unknown.size:
         return PROVED
     slack, error = P.slack_enclosure(np.asarray(point, dtype=np.float64)[None])
-    return Check(True, Level.CERTIFIED, float((error - slack)[0, unknown].max()))
+    within = bool((slack[0, unknown] > 0).all()) if strict else True
+    return Check(within, Level.CERTIFIED, float((error - slack)[0, unknown].max()))
 
 
 def zero_rows(P: Polyhedron, rows: np.ndarray) -> np.ndarray:
-    """Tell which of some rows are exactly zero normals; rounded rows without exact source count as non-zero."""
+    """Tell which of some rows have a normal that is exactly zero; where that is not known, False."""
     zero = ~P.A[rows].any(axis=1)
     if P.A_error is None:
         return zero
@@ -155,7 +157,7 @@ def implies(P: Polyhedron, multipliers: np.ndarray, Q: Polyhedron, strict: bool 
             return PROVED
         if is_exact_array(multipliers):
             return REFUTED
-    return _implies_up_to_rounding(P, np.asarray(multipliers, dtype=np.float64), Q)
+    return _implies_up_to_rounding(P, np.asarray(multipliers, dtype=np.float64), Q, strict)
 
 
 def _implies_after_repair(P: Polyhedron, weights: np.ndarray, Q: Polyhedron) -> bool:
@@ -186,8 +188,11 @@ def _exact_combination(
     return weights * A, (weights * b)[0, 0]
 
 
-def _implies_up_to_rounding(P: Polyhedron, weights: np.ndarray, Q: Polyhedron) -> Check:
-    """Certify a combination whose residual is within its own rounding error."""
+def _implies_up_to_rounding(P: Polyhedron, weights: np.ndarray, Q: Polyhedron, strict: bool) -> Check:
+    """Certify a combination whose residual is within its own rounding error.
+
+    A strict bound must hold beyond the rounding error, so that only A' lambda = q is left in doubt.
+    """
     normal, normal_error, offset, offset_error = P.combination_enclosure(weights)
     if Q.A_error is not None:
         normal_error = normal_error + Q.A_error[0]
@@ -196,7 +201,8 @@ def _implies_up_to_rounding(P: Polyhedron, weights: np.ndarray, Q: Polyhedron) -
     residual = np.abs(normal - Q.A[0])
     excess = offset - float(Q.b[0])
     violation = max(float((residual + normal_error).max(initial=0.0)), excess + offset_error, 0.0)
-    within = bool((residual <= normal_error).all()) and excess <= offset_error
+    bounded = excess < -offset_error if strict else excess <= offset_error
+    within = bool((residual <= normal_error).all() and bounded)
     return Check(within, Level.CERTIFIED, float(round_up(violation, 4)))
 
 
@@ -230,8 +236,9 @@ class Farkas:
 
 @dataclass(frozen=True, eq=False)
 class ImplicitEquality:
-    r"""Multipliers :math:`\lambda \ge 0`, :math:`A'\lambda = 0`, :math:`b \cdot \lambda = 0`,
-    :math:`\lambda_i > 0`: row i is an equality on all of P.
+    r"""Multipliers that make row i an equality on all of P.
+
+    :math:`\lambda \ge 0`, :math:`\lambda_i > 0`, :math:`A'\lambda = 0`, :math:`b \cdot \lambda = 0`.
 
     Attributes
     ----------
@@ -317,8 +324,9 @@ class Feasibility:
 
 @dataclass(frozen=True, eq=False)
 class ImpliedRow:
-    r"""Multipliers :math:`\lambda \ge 0` of P, :math:`A'\lambda = q`, :math:`b \cdot \lambda \le \beta`: P
-    satisfies the row :math:`q \cdot x \le \beta` of Q.
+    r"""Multipliers that prove a row :math:`q \cdot x \le \beta` of Q on P.
+
+    :math:`\lambda \ge 0`, :math:`A'\lambda = q`, :math:`b \cdot \lambda \le \beta`.
 
     Attributes
     ----------
@@ -395,4 +403,6 @@ def _weakest(checks: list[Check]) -> Check:
     if not all(checks):
         return next(c for c in checks if not c)
     exact = all(c.level is Level.EXACT for c in checks)
-    return Check(True, Level.EXACT if exact else Level.CERTIFIED, max((c.residual for c in checks), default=0.0))
+    return Check(
+        True, Level.EXACT if exact else Level.CERTIFIED, max((c.residual for c in checks), default=0.0)
+    )

@@ -1,4 +1,4 @@
-r"""Is :math:`\{x : A x \le b\}` empty, lower-dimensional, contained in another; what is its largest ball?
+r"""Decide whether :math:`\{x : A x \le b\}` is empty, flat or full-dimensional.
 
 Floats propose, certificates judge. One linear program asks for the widest margin,
 
@@ -16,45 +16,39 @@ Cost: floats, one LP: 1-3 ms at (m, d) = (50, 10), 20 ms at (200, 50). Rationals
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.certificates.check import Level
-from polygeom.certificates.chebyshev import ChebyshevBall, largest_radius_at, norm_interval, radius_bound
+from polygeom.certificates.chebyshev import norm_interval
+from polygeom.certificates.check import Check, Level
 from polygeom.certificates.feasibility import (
     Farkas,
     Feasibility,
     FeasiblePoint,
     ImplicitEquality,
-    ImpliedRow,
-    Inclusion,
     InteriorPoint,
-    Outlier,
     zero_rows,
 )
 from polygeom.errors import InputError, SolverError, UndecidedError
-from polygeom.exact import fraction, fractions_array, rational_matrix
-from polygeom.lp import LpSolution, WarmLp, maximize
+from polygeom.exact import fractions_array, rational_matrix
+from polygeom.lp import LpSolution, maximize
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates import rational
-from polygeom.rounding import round_up
 from polygeom.verified import rank, solve_near
 
 if TYPE_CHECKING:
     import flint
 
 __all__ = [
-    "chebyshev_ball",
+    "decided",
+    "exact_kernel",
+    "proves",
     "dimension",
     "feasibility",
     "implicit_equalities",
-    "inclusion",
     "interior_point",
     "is_empty",
-    "is_equal",
-    "is_subset",
 ]
 
 EXACT_DIM = 60
@@ -106,7 +100,9 @@ def feasibility(P: Polyhedron, method: str = "auto") -> Feasibility:
             raise
         return _decide_exactly(P, ())
     found = _judged(P, proposal)
-    return _decide_exactly(P, proposal.basis) if exact and not found.is_decided else found
+    if found.is_decided:
+        return found
+    return _decide_exactly(P, proposal.basis) if exact else _by_a_point(P, proposal)
 
 
 def is_empty(P: Polyhedron) -> bool:
@@ -122,7 +118,7 @@ def is_empty(P: Polyhedron) -> bool:
     >>> is_empty(Polyhedron([[1.0], [-1.0]], [0.0, -1e-300]))
     True
     """
-    return not _decided(feasibility(P)).feasible
+    return not decided(feasibility(P)).feasible
 
 
 def interior_point(P: Polyhedron) -> np.ndarray | None:
@@ -140,7 +136,7 @@ def interior_point(P: Polyhedron) -> np.ndarray | None:
     >>> interior_point(Polyhedron.box(0, 2, dim=2))
     array([1., 1.])
     """
-    return _decided(feasibility(P)).interior
+    return _measured(feasibility(P)).interior
 
 
 def dimension(P: Polyhedron) -> int:
@@ -156,7 +152,7 @@ def dimension(P: Polyhedron) -> int:
     >>> dimension(Polyhedron([[1, 1], [-1, -1]], [1, -1]))
     1
     """
-    return _decided(feasibility(P)).dim
+    return _measured(feasibility(P)).dim
 
 
 def implicit_equalities(P: Polyhedron) -> tuple[ImplicitEquality, ...]:
@@ -169,22 +165,33 @@ def implicit_equalities(P: Polyhedron) -> tuple[ImplicitEquality, ...]:
     InputError
         If P is empty.
     UndecidedError
-        If it was not proved.
+        If the dimension was not proved.
     """
-    found = _decided(feasibility(P))
+    found = _measured(feasibility(P))
     if not found.feasible:
         raise InputError("The polyhedron is empty: every row is an equality on it. Ask feasibility(P) first.")
     return found.equalities
 
 
-def _decided(found: Feasibility) -> Feasibility:
+def decided(found: Feasibility) -> Feasibility:
+    """Return a result whose emptiness is proved or refuted, or raise UndecidedError."""
     if not found.is_decided:
-        raise UndecidedError(
-            "Neither a point nor a contradiction could be proved: the question is tied within rounding. "
-            f"Likely cause: a lower-dimensional polyhedron in more than {EXACT_DIM} dimensions, or rounded rows "
-            "without exact source."
-        )
+        raise UndecidedError(f"Neither a point nor a contradiction could be proved: {_TIE}")
     return found
+
+
+def _measured(found: Feasibility) -> Feasibility:
+    """Return a result whose dimension is proved, or raise UndecidedError."""
+    if decided(found).dim is None:
+        raise UndecidedError(f"The polyhedron is not empty, but its dimension could not be proved: {_TIE}")
+    return found
+
+
+_TIE = (
+    "the question is tied within rounding. "
+    f"Likely cause: a lower-dimensional polyhedron in more than {EXACT_DIM} dimensions, or rounded rows without "
+    "exact source. Remedy: restrict it to its affine hull, or give it exact rows."
+)
 
 
 # -- floats ------------------------------------------------------------------------------------------------
@@ -211,24 +218,36 @@ def _judged(P: Polyhedron, proposal: LpSolution) -> Feasibility:
         return _interior(P, proposal.point[:-1]) or UNDECIDED
     if proposal.multipliers is None:
         return UNDECIDED
-    for multipliers in (proposal.multipliers[:-1], _exact_kernel(P, proposal.multipliers[:-1])):
+    for multipliers in (proposal.multipliers[:-1], exact_kernel(P, proposal.multipliers[:-1])):
         if multipliers is not None:
             farkas = Farkas(multipliers)
-            if _proves(farkas.holds(P)):
+            if proves(farkas.holds(P)):
                 return Feasibility(False, -1, farkas)
+    return UNDECIDED
+
+
+def _by_a_point(P: Polyhedron, proposal: LpSolution) -> Feasibility:
+    """Return that P is not empty, its dimension unknown, if the origin or the proposed center proves it."""
+    candidates = [np.zeros(P.dim)]
+    if proposal.point is not None:
+        candidates.append(proposal.point[:-1])
+    for point in candidates:
+        if proves(FeasiblePoint(point).holds(P)):
+            return Feasibility(True, None, FeasiblePoint(point))
     return UNDECIDED
 
 
 def _interior(P: Polyhedron, point: np.ndarray) -> Feasibility | None:
     certificate = InteriorPoint(point)
-    return Feasibility(True, P.dim, certificate) if _proves(certificate.holds(P)) else None
+    return Feasibility(True, P.dim, certificate) if proves(certificate.holds(P)) else None
 
 
-def _proves(check: object) -> bool:
+def proves(check: Check) -> bool:
+    """Tell whether a certificate holds and is a proof, not only within rounding."""
     return bool(check) and check.level is Level.EXACT
 
 
-def _exact_kernel(P: Polyhedron, multipliers: np.ndarray) -> np.ndarray | None:
+def exact_kernel(P: Polyhedron, multipliers: np.ndarray) -> np.ndarray | None:
     r"""Return Fractions near float multipliers with :math:`A'\lambda = 0` exactly; None where none is found.
 
     Needed where the rows of the support do not span R^d, so that the repair lemma is silent.
@@ -259,18 +278,29 @@ def _decide_exactly(P: Polyhedron, basis: tuple[int, ...]) -> Feasibility:
     margins = np.where(zero, 0.0, np.ldexp(1.0, np.frexp(np.abs(P.A).max(axis=1, initial=0.0))[1]))
     equalities: dict[int, np.ndarray] = {}
     while True:
-        margins[list(equalities)] = 0.0
         found = _exact_margin(A, b, margins, basis)
         if found.status == "infeasible" or found.value < 0:
             return Feasibility(False, -1, Farkas(found.multipliers[:m]))
         if found.value > 0:
             return _located(P, found.point[:-1], equalities)
         tied = [i for i in range(m) if found.multipliers[i] > 0 and not zero[i] and i not in equalities]
-        equalities |= {i: found.multipliers[:m] for i in tied}
-        basis = found.basis
+        equalities |= dict.fromkeys(tied, found.multipliers[:m])
+        margins[tied] = 0.0
+        basis = _margin_basis(P, margins) or found.basis
 
 
-def _exact_margin(A: flint.fmpq_mat, b: flint.fmpq_mat, margins: np.ndarray, basis: tuple[int, ...]) -> LpSolution:
+def _margin_basis(P: Polyhedron, margins: np.ndarray) -> tuple[int, ...]:
+    """Propose in floats where the next exact program should start; a step of it costs as much as this."""
+    axis = np.append(np.zeros(P.dim), 1.0)
+    try:
+        return maximize(axis, np.vstack([np.column_stack([P.A, margins]), axis]), np.append(P.b, 1.0)).basis
+    except SolverError:
+        return ()
+
+
+def _exact_margin(
+    A: flint.fmpq_mat, b: flint.fmpq_mat, margins: np.ndarray, basis: tuple[int, ...]
+) -> LpSolution:
     """Maximize t subject to A x + margins t <= b and t <= 1, exactly; only the sign of the maximum matters."""
     import flint
 
@@ -291,215 +321,3 @@ def _located(P: Polyhedron, point: np.ndarray, equalities: dict[int, np.ndarray]
     dim = P.dim - rank(P.exact_rows(np.array(sorted(equalities)))[0])
     proofs = tuple(ImplicitEquality(i, equalities[i]) for i in sorted(equalities))
     return Feasibility(True, dim, FeasiblePoint(point), proofs)
-
-
-# -- inclusion ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Start:
-    """What deciding a row of Q needs to know about P: a point of it, and its programs."""
-
-    P: Polyhedron
-    point: np.ndarray | None
-    warm: WarmLp
-    exact: rational.RationalLp | None
-
-
-def inclusion(P: Polyhedron, Q: Polyhedron) -> Inclusion:
-    """Decide whether P is a subset of Q, row by row of Q: multipliers of P, or a point of P outside.
-
-    Cost: one warm LP for each row of Q, judged in floats (repair lemma), else in rationals.
-
-    Examples
-    --------
-    >>> small, large = Polyhedron.box(0, 1, dim=2), Polyhedron.box(0, 2, dim=2)
-    >>> inclusion(small, large).included, inclusion(large, small).included
-    (True, False)
-    """
-    if P.dim != Q.dim:
-        raise InputError(f"P lives in R^{P.dim} and Q in R^{Q.dim}; inclusion needs one space.")
-    found = feasibility(P)
-    if found.feasible is False:
-        return Inclusion(True, (found.certificate,))
-    exact = None
-    if P.has_exact_rows and Q.has_exact_rows and P.dim <= EXACT_DIM:
-        exact = rational.RationalLp(*P.exact_rows(np.arange(P.n_rows)))
-    start = _Start(P, found.point, WarmLp(P.A, P.b), exact)
-    proofs, undecided = [], []
-    for row in range(Q.n_rows):
-        proof = _decide_row(start, Q, row)
-        if isinstance(proof, Outlier):
-            return Inclusion(False, (proof,))
-        if proof is None:
-            undecided.append(row)
-        else:
-            proofs.append(proof)
-    return Inclusion(None if undecided else True, tuple(proofs), tuple(undecided))
-
-
-def is_subset(P: Polyhedron, Q: Polyhedron) -> bool:
-    """Tell whether every point of P lies in Q; see `inclusion`.
-
-    Raises
-    ------
-    UndecidedError
-        If neither was proved.
-
-    Examples
-    --------
-    >>> is_subset(Polyhedron.box(0, 1, dim=2), Polyhedron.orthant(2))
-    True
-    """
-    found = inclusion(P, Q)
-    if found.included is None:
-        raise UndecidedError(f"Rows {found.undecided[:5]} of Q were neither proved nor refuted on P.")
-    return found.included
-
-
-def is_equal(P: Polyhedron, Q: Polyhedron) -> bool:
-    """Tell whether P and Q are the same set of points, whatever rows describe them.
-
-    Raises
-    ------
-    UndecidedError
-        If neither was proved.
-
-    Examples
-    --------
-    >>> is_equal(Polyhedron([[1.0]], [2.0]), Polyhedron([[2.0], [0.0]], [4.0, 1.0]))
-    True
-    """
-    return is_subset(P, Q) and is_subset(Q, P)
-
-
-def _decide_row(start: _Start, Q: Polyhedron, row: int) -> ImpliedRow | Outlier | None:
-    """Decide one row of Q on P."""
-    P, basis = start.P, ()
-    try:
-        proposal = start.warm.maximize(Q.A[row])
-    except SolverError:
-        proposal = LpSolution("none", np.nan)
-    if proposal.status == "optimal":
-        basis = proposal.basis
-        implied = ImpliedRow(row, proposal.multipliers)
-        if _proves(implied.holds(P, Q)):
-            return implied
-        # Towards the interior from the float vertex: 1 - 2^-k of the way out.
-        steps = 1.0 - np.ldexp(1.0, -np.arange(1, 53))
-        outlier = _outlier(start, Q, row, (steps, proposal.point))
-    elif proposal.status == "unbounded":
-        outlier = _outlier(start, Q, row, (np.ldexp(1.0, np.arange(64)), proposal.ray))
-    else:
-        outlier = None
-    if outlier is not None or start.exact is None:
-        return outlier
-    return _decide_row_exactly(start.exact, Q, row, basis)
-
-
-def _outlier(start: _Start, Q: Polyhedron, row: int, path: tuple[np.ndarray, np.ndarray]) -> Outlier | None:
-    """Return the first point of a path from the known point that is proved in P and outside the row of Q.
-
-    The path is x + s (end - x) for a vertex, whose s end below 1, and x + s ray for a ray.
-    """
-    steps, end = path
-    if start.point is None or start.point.dtype == object:
-        return None
-    direction = end - start.point if steps[-1] < 1.0 else end
-    points = start.point + steps[:, None] * direction
-    outside = Q.select([row]).slack_signs(points)[:, 0] == -1
-    for point in points[outside]:
-        outlier = Outlier(row, point)
-        if _proves(outlier.holds(start.P, Q)):
-            return outlier
-    return None
-
-
-def _decide_row_exactly(
-    program: rational.RationalLp, Q: Polyhedron, row: int, basis: tuple[int, ...]
-) -> ImpliedRow | Outlier:
-    """Decide one row of Q by an exact program: its maximum against its bound."""
-    normal, bound = Q.exact_rows(np.array([row]))
-    found = program.maximize(normal.transpose(), basis)
-    if found.status == "unbounded":
-        target = fractions_array(normal.entries())
-        missing = fraction(bound[0, 0]) - target @ found.point
-        step = max(missing / (target @ found.ray), 0) + 1
-        return Outlier(row, found.point + step * found.ray)
-    if found.status == "infeasible":
-        # The empty set satisfies every row: q = q + 0 with the contradiction added often enough is not needed,
-        # because emptiness has been decided before.
-        raise UndecidedError("The exact program contradicts the proof that P is not empty.")
-    if found.value <= fraction(bound[0, 0]):
-        return ImpliedRow(row, found.multipliers)
-    return Outlier(row, found.point)
-
-
-# -- the largest ball --------------------------------------------------------------------------------------
-
-
-def chebyshev_ball(P: Polyhedron) -> ChebyshevBall:
-    """Return the largest ball in P: a ball proved to be inside, and a bound that no ball exceeds.
-
-    The largest radius lies in [radius, upper], relative width about 1e-15 times the size of P over the
-    radius. Radius 0 for a P without interior; inf when P holds balls of every size, with the direction in
-    which they grow.
-
-    Raises
-    ------
-    InputError
-        If P is empty.
-    UndecidedError
-        If no point of P could be proved.
-
-    Examples
-    --------
-    >>> ball = chebyshev_ball(Polyhedron.box(0, 2, dim=2))
-    >>> ball.center, round(ball.radius, 9), round(ball.upper, 9)
-    (array([1., 1.]), 1.0, 1.0)
-    >>> chebyshev_ball(Polyhedron.orthant(2)).radius
-    inf
-    """
-    found = _decided(feasibility(P))
-    if not found.feasible:
-        raise InputError("The polyhedron is empty and holds no ball. Ask feasibility(P) first.")
-    if found.interior is None:
-        flat = found.equalities[0].multipliers
-        return ChebyshevBall(found.point, 0.0, radius_bound(P, flat), flat)
-    direction = _widening_direction(P)
-    if direction is not None:
-        return ChebyshevBall(found.point, float("inf"), float("inf"), None, direction)
-    norms = norm_interval(P)[1] * P.A.any(axis=1)
-    axis = np.append(np.zeros(P.dim), 1.0)
-    proposal = maximize(axis, np.column_stack([P.A, norms]), P.b)
-    if proposal.status != "optimal":
-        return _ball_at(P, found.point.astype(np.float64), None)
-    return _ball_at(P, proposal.point[:-1], proposal.multipliers)
-
-
-def _ball_at(P: Polyhedron, center: np.ndarray, multipliers: np.ndarray | None) -> ChebyshevBall:
-    """Return the largest provable ball around a center, and the better of two bounds from the multipliers."""
-    radius = largest_radius_at(P, center)
-    if radius <= 0.0:
-        raise UndecidedError("The interior is too thin for a ball with floating-point center.")
-    if multipliers is None:
-        return ChebyshevBall(center, radius, float("inf"))
-    choices = [m for m in (multipliers, _exact_kernel(P, multipliers)) if m is not None]
-    bounds = [radius_bound(P, m) for m in choices]
-    best = int(np.argmin(bounds))
-    return ChebyshevBall(center, radius, bounds[best], choices[best] if np.isfinite(bounds[best]) else None)
-
-
-def _widening_direction(P: Polyhedron) -> np.ndarray | None:
-    """Return y with A y < 0 on all non-zero rows, if floats find one: then balls of every size fit."""
-    cone = P._homogeneous()
-    if not cone.A.any():
-        return np.zeros(P.dim)
-    norms = norm_interval(cone)[1] * cone.A.any(axis=1)
-    box = np.eye(P.dim)
-    rows = np.vstack([np.column_stack([cone.A, norms]), *(np.column_stack([s * box, np.zeros(P.dim)]) for s in (1, -1))])
-    axis = np.append(np.zeros(P.dim), 1.0)
-    found = maximize(axis, rows, np.concatenate([np.zeros(P.n_rows), np.ones(2 * P.dim)]))
-    if found.status != "optimal" or found.value <= 0:
-        return None
-    return found.point[:-1] if _proves(InteriorPoint(found.point[:-1]).holds(cone)) else None

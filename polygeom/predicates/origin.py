@@ -12,7 +12,7 @@ from polygeom.certificates.origin import Apex, Escape, OriginTest, level_cone, o
 from polygeom.errors import UndecidedError
 from polygeom.exact import fractions_array
 from polygeom.polyhedron import UNKNOWN, Polyhedron
-from polygeom.predicates.feasibility import inclusion
+from polygeom.predicates.inclusion import inclusion
 from polygeom.verified import has_full_rank, sigma_min
 
 __all__ = ["apex", "is_cone", "origin_test"]

@@ -1,4 +1,4 @@
-r"""Exact linear programs in rationals: what is the maximum of :math:`c \cdot x` over :math:`A x \le b`?
+r"""Solve linear programs exactly in rationals: maximize :math:`c \cdot x` over :math:`A x \le b`.
 
 A basis is a set B of linearly independent rows, as many as the rank. It names the point where its rows are
 tight, :math:`A_B x = b_B`, and the multipliers :math:`A_B'\lambda = c`; the slacks b - A x and lambda decide:

@@ -1,0 +1,92 @@
+r"""Find the largest ball in a polyhedron, with a bound that no ball exceeds.
+
+One linear program: the center x and radius r maximizing r under :math:`A x + r |a_i| \le b`. Floats propose;
+the ball is then shrunk until it is proved to be inside, and the multipliers of the program bound every radius.
+
+Cost: three LPs of floats at most (is there an interior, do balls grow for ever, the ball): 15 ms at
+(m, d) = (50, 10), 0.1 s at (200, 50), 0.3 s at (400, 100).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polygeom.certificates.chebyshev import ChebyshevBall, largest_radius_at, norm_interval, radius_bound
+from polygeom.certificates.feasibility import InteriorPoint
+from polygeom.errors import InputError, UndecidedError
+from polygeom.lp import maximize
+from polygeom.polyhedron import Polyhedron
+from polygeom.predicates.feasibility import decided, exact_kernel, feasibility, proves
+
+__all__ = ["chebyshev_ball"]
+
+
+def chebyshev_ball(P: Polyhedron) -> ChebyshevBall:
+    """Return the largest ball in P: a ball proved to be inside, and a bound that no ball exceeds.
+
+    The largest radius lies in [radius, upper], relative width about 1e-15 times the size of P over the
+    radius. Radius 0 for a P without interior; inf when P holds balls of every size, with the direction in
+    which they grow.
+
+    Raises
+    ------
+    InputError
+        If P is empty.
+    UndecidedError
+        If no point of P could be proved.
+
+    Examples
+    --------
+    >>> ball = chebyshev_ball(Polyhedron.box(0, 2, dim=2))
+    >>> ball.center, round(ball.radius, 9), round(ball.upper, 9)
+    (array([1., 1.]), 1.0, 1.0)
+    >>> chebyshev_ball(Polyhedron.orthant(2)).radius
+    inf
+    """
+    found = decided(feasibility(P))
+    if not found.feasible:
+        raise InputError("The polyhedron is empty and holds no ball. Ask feasibility(P) first.")
+    if found.dim is None:
+        return ChebyshevBall(found.point, 0.0, float("inf"))
+    if found.interior is None:
+        flat = found.equalities[0].multipliers
+        return ChebyshevBall(found.point, 0.0, radius_bound(P, flat), flat)
+    direction = _widening_direction(P)
+    if direction is not None:
+        return ChebyshevBall(found.point, float("inf"), float("inf"), None, direction)
+    norms = norm_interval(P)[1] * P.A.any(axis=1)
+    axis = np.append(np.zeros(P.dim), 1.0)
+    proposal = maximize(axis, np.column_stack([P.A, norms]), P.b)
+    if proposal.status != "optimal":
+        return _ball_at(P, found.point.astype(np.float64), None)
+    return _ball_at(P, proposal.point[:-1], proposal.multipliers)
+
+
+def _ball_at(P: Polyhedron, center: np.ndarray, multipliers: np.ndarray | None) -> ChebyshevBall:
+    """Return the largest provable ball around a center, and the better of two bounds from the multipliers."""
+    radius = largest_radius_at(P, center)
+    if radius <= 0.0:
+        raise UndecidedError("The interior is too thin for a ball with floating-point center.")
+    if multipliers is None:
+        return ChebyshevBall(center, radius, float("inf"))
+    choices = [m for m in (multipliers, exact_kernel(P, multipliers)) if m is not None]
+    bounds = [radius_bound(P, m) for m in choices]
+    best = int(np.argmin(bounds))
+    return ChebyshevBall(center, radius, bounds[best], choices[best] if np.isfinite(bounds[best]) else None)
+
+
+def _widening_direction(P: Polyhedron) -> np.ndarray | None:
+    """Return y with A y < 0 on all non-zero rows, if floats find one: then balls of every size fit."""
+    cone = P.homogeneous()
+    if not cone.A.any():
+        return np.zeros(P.dim)
+    norms = norm_interval(cone)[1] * cone.A.any(axis=1)
+    box = np.eye(P.dim)
+    rows = np.vstack(
+        [np.column_stack([cone.A, norms]), *(np.column_stack([s * box, np.zeros(P.dim)]) for s in (1, -1))]
+    )
+    axis = np.append(np.zeros(P.dim), 1.0)
+    found = maximize(axis, rows, np.concatenate([np.zeros(P.n_rows), np.ones(2 * P.dim)]))
+    if found.status != "optimal" or found.value <= 0:
+        return None
+    return found.point[:-1] if proves(InteriorPoint(found.point[:-1]).holds(cone)) else None

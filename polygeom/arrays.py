@@ -14,10 +14,9 @@ __all__ = ["as_array", "as_matrix", "as_points", "as_vector", "freeze"]
 
 
 def freeze(array: np.ndarray) -> np.ndarray:
-    """Return a read-only view of an array that its maker hands over."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+    """Make an array read-only that its maker hands over, and return it."""
+    array.flags.writeable = False
+    return array
 
 
 def as_array(value: object, name: str) -> np.ndarray:
@@ -46,15 +45,15 @@ def as_array(value: object, name: str) -> np.ndarray:
         raise InputError(f"{name} holds integers above 2**53, which float64 cannot represent exactly.")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8 and np.any(array.astype(np.float64) != array):
         raise InputError(f"{name} has dtype {array.dtype} with values that float64 cannot represent exactly.")
-    owned = np.array(array, dtype=np.float64, order="C", copy=True) if _writeable(array) else array
-    owned = np.ascontiguousarray(owned, dtype=np.float64).reshape(array.shape)
+    plain = array.dtype == np.float64 and array.flags.c_contiguous and not _writeable(array)
+    owned = array if plain else freeze(np.array(array, dtype=np.float64, order="C", copy=True))
     if not np.isfinite(owned).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(owned))[0])
         raise InputError(
             f"{name} holds {owned[where]} at index {where}; every entry must be finite. "
             "Likely cause: an overflow or a division by zero upstream."
         )
-    return freeze(owned)
+    return owned
 
 
 def _writeable(array: np.ndarray) -> bool:

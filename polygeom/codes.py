@@ -36,12 +36,12 @@ class SplineCodes:
     undecided: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        letters = np.asarray(self.letters)
+        letters = np.asarray(self.letters).view()
         if letters.ndim != 2 or letters.dtype.kind != "u":
             raise InputError(
                 f"letters must be (N, n_units) unsigned integers, got {letters.dtype} {letters.shape}."
             )
-        undecided = np.zeros(letters.shape, bool) if self.undecided is None else np.asarray(self.undecided)
+        undecided = np.zeros(letters.shape, bool) if self.undecided is None else np.asarray(self.undecided).view()
         object.__setattr__(self, "letters", freeze(letters))
         object.__setattr__(self, "undecided", freeze(undecided))
 

@@ -1,0 +1,60 @@
+"""The gate for data refuses what is not a finite real array, and keeps what it takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polygeom.arrays import as_array, as_matrix, as_points, as_vector
+from polygeom.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([1.0, np.nan], "nan at index"),
+        ([[1.0], [np.inf]], "inf at index"),
+        ([[1, 2], [3]], "rectangular"),
+        (["a"], "dtype"),
+        ([1 + 2j], "dtype"),
+        ([2**53 + 1], "above 2\\*\\*53"),
+        (None, "dtype"),
+    ],
+)
+def test_bad_values_are_named(value: object, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        as_array(value, "x")
+
+
+def test_wrong_shapes_say_what_was_wanted() -> None:
+    with pytest.raises(InputError, match=r"wanted \(3,\)"):
+        as_vector([1, 2], "b", 3)
+    with pytest.raises(InputError, match=r"wanted \(rows, 4\)"):
+        as_matrix(np.ones((2, 3)), "A", 4)
+    with pytest.raises(InputError, match="points are rows"):
+        as_points(np.ones((2, 3)), "X", 2)
+
+
+def test_arrays_are_owned_and_read_only() -> None:
+    mine = np.ones(3)
+    kept = as_array(mine, "x")
+    mine[0] = 5
+    assert kept[0] == 1
+    with pytest.raises(ValueError, match="read-only"):
+        kept[0] = 2
+
+
+def test_a_read_only_array_is_not_copied() -> None:
+    kept = as_array(np.ones(3), "x")
+    assert np.shares_memory(as_array(kept, "x"), kept)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int8, np.uint16, bool])
+def test_other_real_types_are_taken_exactly(dtype: type) -> None:
+    assert as_array(np.array([0, 1], dtype=dtype), "x").dtype == np.float64
+
+
+def test_torch_tensors_are_taken() -> None:
+    import torch
+
+    assert np.array_equal(as_array(torch.ones(2, requires_grad=True), "x"), [1.0, 1.0])

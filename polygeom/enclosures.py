@@ -21,7 +21,15 @@ from polygeom.network import Network
 from polygeom.rounding import U, gamma, round_up, smallest_nonzero, underflow
 from polygeom.steps import Elementwise, Gate, LinearStep, MaxGate
 
-__all__ = ["Enclosed", "EnclosedPass", "enclose", "enclose_adjoint", "enclose_directions", "enclose_pass"]
+__all__ = [
+    "Enclosed",
+    "EnclosedPass",
+    "enclose",
+    "enclose_adjoint",
+    "enclose_directions",
+    "enclose_pass",
+    "enclose_toward",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +193,59 @@ def _read(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
     return letters, ~certain.all(axis=2).reshape(n, *gate.shape)
 
 
+def enclose_toward(
+    net: Network, point: tuple[np.ndarray, np.ndarray], direction: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return letters and open letters (n_units,) of the cell entered from a point in a direction.
+
+    Point and direction come with bounds on their errors, (1, dim_in) each.
+
+    Values and one-sided derivatives travel together. Where a pre-activation is exactly on a breakpoint, or
+    maxima exactly tie, the derivative decides (lexicographically, gate by gate); a letter that the bounds
+    leave open on either count stays open. Cost: four forward passes.
+    """
+    letters = np.zeros(net.n_units, dtype=net.letter_dtype)
+    undecided = np.zeros(net.n_units, dtype=bool)
+
+    def start(value: np.ndarray, error: np.ndarray) -> Enclosed:
+        return Enclosed(value.reshape(1, *net.input_shape), error.reshape(1, *net.input_shape))
+
+    def linear(step: LinearStep, *states: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
+        values, slopes = zip(*states, strict=True)
+        return _enclose_linear(step, *values), _enclose_derivative(step, *slopes)
+
+    def gate(step: Gate, state: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
+        value, slope = state
+        chosen, open_ = _read(step, value)
+        chosen, open_ = _break_ties(step, value, slope, chosen, open_)
+        letters[step.columns], undecided[step.columns] = chosen.ravel(), open_.ravel()
+        return _pass_gate(step, value, chosen, open_), _pass_gate_directions(step, slope, chosen)
+
+    net.fold((start(*point), start(*direction)), linear, gate)
+    return letters, undecided
+
+
+def _break_ties(
+    gate: Gate, value: Enclosed, slope: Enclosed, letters: np.ndarray, open_: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return letters and open letters after exact ties are broken by derivatives."""
+    if isinstance(gate, Elementwise):
+        tied = (value.value[:, None] == gate.table(gate.breakpoints)[None]).any(axis=1) & (value.error == 0)
+        rises, unsure = slope.value > slope.error, np.abs(slope.value) <= slope.error
+        return letters + (tied & rises).astype(letters.dtype), open_ | (tied & unsure & (slope.error > 0))
+    best = gate.window(value.value, -np.inf).max(axis=2, keepdims=True)
+    tied = (gate.window(value.value, -np.inf) == best) & (gate.window(value.error, np.inf) == 0)
+    several = (tied.sum(axis=2) > 1).reshape(letters.shape) & ~open_
+    steepest = np.where(tied, gate.window(slope.value, -np.inf), -np.inf).argmax(axis=2)
+    spread = np.where(tied, gate.window(slope.error, 0.0), 0.0)
+    top = np.take_along_axis(gate.window(slope.value - slope.error, -np.inf), steepest[..., None], axis=2)
+    beaten = gate.window(slope.value + slope.error, -np.inf) < top
+    exact = (spread == 0).all(axis=2)  # equal exact derivatives: the first position wins, as argmax does
+    sure = exact | (beaten | ~tied | (np.arange(gate.index.shape[1]) == steepest[..., None])).all(axis=2)
+    chosen = np.where(several, steepest.reshape(letters.shape), letters).astype(letters.dtype)
+    return chosen, open_ | (several & ~sure.reshape(letters.shape))
+
+
 def _pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarray | None) -> Enclosed:
     """Carry an enclosure through a gate with given letters; open letters cost the largest slope."""
     n = len(state.value)
@@ -232,20 +293,22 @@ def enclose_directions(
     start = directions.reshape(len(directions), *net.input_shape)
     arrivals: list[Enclosed] = []
 
-    def linear(step: LinearStep, *states: Enclosed) -> Enclosed:
-        value = step.linear(*(s.value for s in states))
-        if step.moves_only:
-            return Enclosed(value, step.linear(*(s.error for s in states)))
-        if len(states) == 1 and step.divisors() is None and _is_signed_unit(states[0]):
-            return Enclosed(value, np.zeros_like(value))
-        return Enclosed(value, _linear_error(step, states, constant=False))
-
     def gate(step: Gate, state: Enclosed) -> Enclosed:
         arrivals.append(state)
         return _pass_gate_directions(step, state, letters[step.columns].reshape(1, *step.shape))
 
     spread = np.zeros_like(start) if error is None else error.reshape(start.shape)
-    return net.fold(Enclosed(start, spread), linear, gate), tuple(arrivals)
+    return net.fold(Enclosed(start, spread), _enclose_derivative, gate), tuple(arrivals)
+
+
+def _enclose_derivative(step: LinearStep, *states: Enclosed) -> Enclosed:
+    """Carry enclosed derivatives through the linear part of a step."""
+    value = step.linear(*(s.value for s in states))
+    if step.moves_only:
+        return Enclosed(value, step.linear(*(s.error for s in states)))
+    if len(states) == 1 and step.divisors() is None and _is_signed_unit(states[0]):
+        return Enclosed(value, np.zeros_like(value))
+    return Enclosed(value, _linear_error(step, states, constant=False))
 
 
 def _is_signed_unit(state: Enclosed) -> bool:

@@ -19,7 +19,13 @@ import numpy as np
 from polygeom.affine import AffineMap
 from polygeom.arrays import as_points, as_vector, freeze
 from polygeom.codes import SplineCodes
-from polygeom.enclosures import EnclosedPass, enclose_adjoint, enclose_directions, enclose_pass
+from polygeom.enclosures import (
+    EnclosedPass,
+    enclose_adjoint,
+    enclose_directions,
+    enclose_pass,
+    enclose_toward,
+)
 from polygeom.errors import InputError, TooLargeError
 from polygeom.exact import ScaledMatrix, rational_matrix
 from polygeom.network import Network
@@ -125,12 +131,7 @@ def piece_at(net: Network, x: object, along: AffineMap | None = None, toward: ob
         _check_slice(net, along)
         witness = as_vector(x, "x", along.dim_in)
     direction = None if toward is None else as_vector(np.ravel(toward), "toward", len(witness))
-    ambient, error = _ambient(along, witness)
-    seen = enclose_pass(net, ambient[None], error=error[None], keep=True)
-    code, undecided = seen.letters[0], np.flatnonzero(seen.undecided[0])
-    if len(undecided) and net.exact().is_feasible:
-        code, undecided = _exact_letters(net, witness, along, direction), undecided[:0]
-        seen = enclose_pass(net, ambient[None], error=error[None], letters=code, keep=True)
+    code, undecided, seen = _letters(net, witness, along, direction)
     live = _live_arrivals(net, code, along, seen)
     return AffinePiece(net, freeze(code), along, witness, undecided, live)
 
@@ -313,9 +314,7 @@ class AffinePiece:
         Cost: two Jacobian-vector products per direction, whatever the number of rows.
         """
         vectors = as_points(directions, "directions", self.dim_in)
-        ambient, error = vectors, np.zeros_like(vectors)
-        if self.along is not None:
-            ambient, error = _ambient(AffineMap(self.along.matrix, 0 * self.along.offset), vectors)
+        ambient, error = _ambient_direction(self.along, vectors)
         _, arrivals = enclose_directions(self.network, self.code, ambient, error)
         slopes, errors = row_slacks(self.network, self.code, self.labels, arrivals, homogeneous=True)
         return -slopes, errors
@@ -379,6 +378,29 @@ def _ambient(along: AffineMap | None, points: np.ndarray) -> tuple[np.ndarray, n
     error = dot_error(magnitude, along.dim_in + 1)
     at_offset = ~points.any(axis=-1)  # the offset itself is not rounded
     return ambient, np.where(at_offset[..., None], 0.0, error)
+
+
+def _ambient_direction(along: AffineMap | None, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ambient directions and bounds on their rounding errors."""
+    return _ambient(None if along is None else AffineMap(along.matrix, 0 * along.offset), vectors)
+
+
+def _letters(
+    net: Network, witness: np.ndarray, along: AffineMap | None, direction: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, EnclosedPass]:
+    """Return the letters at a point, the units left undecided, and an enclosed pass with these letters."""
+    ambient, error = _ambient(along, witness[None])
+    seen = enclose_pass(net, ambient, error=error, keep=True)
+    code, open_ = seen.letters[0], seen.undecided[0]
+    feasible = net.exact().is_feasible
+    if direction is not None and (along is None or not feasible):
+        vector, vector_error = _ambient_direction(along, direction[None])
+        code, open_ = enclose_toward(net, (ambient, error), (vector, vector_error))
+    if feasible and (open_.any() or not (along is None or direction is None)):
+        code, open_ = _exact_letters(net, witness, along, direction), np.zeros_like(open_)
+    if open_.any() or seen.undecided.any() or not np.array_equal(code, seen.letters[0]):
+        seen = enclose_pass(net, ambient, error=error, letters=code, keep=True)
+    return code, np.flatnonzero(open_), seen
 
 
 def _exact_letters(

@@ -207,7 +207,7 @@ class Convolution(LinearStep):
     def linear(self, *values: np.ndarray) -> np.ndarray:
         import torch
 
-        x = torch.from_numpy(np.ascontiguousarray(values[0]))
+        x = _tensor(np.ascontiguousarray(values[0]))
         flat = [p for pair in reversed(self.padding) for p in pair]
         x = torch.nn.functional.pad(x, flat) if any(flat) else x
         convolve = torch.nn.functional.conv1d if self.weight.ndim == 3 else torch.nn.functional.conv2d
@@ -219,7 +219,7 @@ class Convolution(LinearStep):
     def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
         import torch
 
-        g = torch.from_numpy(np.ascontiguousarray(gradient))
+        g = _tensor(np.ascontiguousarray(gradient))
         spatial = self.shapes[0][1:]
         padded = [n + low + high for n, (low, high) in zip(spatial, self.padding, strict=True)]
         input_gradient = torch.nn.grad.conv1d_input if self.weight.ndim == 3 else torch.nn.grad.conv2d_input

@@ -49,4 +49,6 @@ def _gate(gate: Gate, z: list[Fraction]) -> tuple[list[Fraction], list[int]]:
         gate.table(a).reshape(len(a), -1) for a in (gate.breakpoints, gate.slopes, gate.offsets)
     )
     read = [sum(v > Fraction(float(t)) for t in levels[:, k]) for k, v in enumerate(z)]
-    return [Fraction(float(slopes[j, k])) * z[k] + Fraction(float(offsets[j, k])) for k, j in enumerate(read)], read
+    return [
+        Fraction(float(slopes[j, k])) * z[k] + Fraction(float(offsets[j, k])) for k, j in enumerate(read)
+    ], read

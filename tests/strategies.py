@@ -25,7 +25,9 @@ def matrices(draw: st.DrawFn, rows: int, columns: int) -> np.ndarray:
 def _degenerate(draw: st.DrawFn, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Make some unit of a layer a duplicate, an anti-parallel or scaled copy, nearly parallel, or dead."""
     W, b = W.copy(), b.copy()
-    kind = draw(st.sampled_from(["none", "duplicate", "opposite", "scaled", "near", "zero", "dead", "central"]))
+    kind = draw(
+        st.sampled_from(["none", "duplicate", "opposite", "scaled", "near", "zero", "dead", "central"])
+    )
     if kind == "central":
         b[:] = 0
     elif kind == "zero":
@@ -44,7 +46,9 @@ def _degenerate(draw: st.DrawFn, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarr
 def networks(draw: st.DrawFn, max_dim: int = 3, max_width: int = 5, max_depth: int = 3) -> Network:
     """Dense networks, degenerate as often as not."""
     widths = [draw(st.integers(1, max_dim))]
-    widths += draw(st.lists(st.integers(1, max_width), min_size=1, max_size=max_depth)) + [draw(st.integers(1, 2))]
+    widths += draw(st.lists(st.integers(1, max_width), min_size=1, max_size=max_depth)) + [
+        draw(st.integers(1, 2))
+    ]
     layers = []
     for n_in, n_out in zip(widths, widths[1:], strict=False):
         W, b = draw(matrices(n_out, n_in)), draw(matrices(n_out, 1)).ravel()
@@ -56,12 +60,18 @@ def networks(draw: st.DrawFn, max_dim: int = 3, max_width: int = 5, max_depth: i
 def graph_networks(draw: st.DrawFn) -> Network:
     """A small graph: dense, ReLU, residual sum, concatenation, maximum over overlapping windows, dense."""
     n, m = draw(st.integers(1, 3)), draw(st.integers(2, 4))
-    first = Dense(inputs=(0,), shapes=((n,),), shape=(m,), weight=draw(matrices(m, n)), constant=_bias(draw, m))
+    first = Dense(
+        inputs=(0,), shapes=((n,),), shape=(m,), weight=draw(matrices(m, n)), constant=_bias(draw, m)
+    )
     gate = Elementwise(
         inputs=(1,), shapes=((m,),), shape=(m,), **elementwise_gate(draw(st.sampled_from(ACTIVATIONS)))
     )
-    second = Dense(inputs=(2,), shapes=((m,),), shape=(m,), weight=draw(matrices(m, m)), constant=_bias(draw, m))
-    total = Sum(inputs=(3, 1), shapes=((m,), (m,)), shape=(m,), coefficients=(1.0, draw(st.sampled_from([1.0, -1.0]))))
+    second = Dense(
+        inputs=(2,), shapes=((m,),), shape=(m,), weight=draw(matrices(m, m)), constant=_bias(draw, m)
+    )
+    total = Sum(
+        inputs=(3, 1), shapes=((m,), (m,)), shape=(m,), coefficients=(1.0, draw(st.sampled_from([1.0, -1.0])))
+    )
     both = Concatenate(inputs=(4, 2), shapes=((m,), (m,)), shape=(2 * m,), axis=0)
     windows = np.array([[i, i + 1, i + 2 if i + 2 < 2 * m else -1] for i in range(2 * m - 1)])
     largest = MaxGate(inputs=(5,), shapes=((2 * m,),), shape=(2 * m - 1,), index=windows)

@@ -1,0 +1,106 @@
+"""Ray exits and nearest boundaries against Fractions, small and as if large."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polygeom import pieces
+from polygeom.certificates import Level
+from polygeom.errors import InputError
+from polygeom.exits import nearest_boundaries, ray_exit
+from polygeom.network import Network
+from polygeom.pieces import piece_at
+from tests.oracles import exact_walk
+from tests.strategies import any_networks, points
+
+
+@given(st.data())
+def test_the_code_is_constant_up_to_the_exit_and_changes_there(data: st.DataObject) -> None:
+    net = data.draw(any_networks())
+    x, v = data.draw(points(net.dim_in)), data.draw(points(net.dim_in).filter(np.any))
+    hit = ray_exit(net, x, v)
+    assert hit.level is Level.EXACT
+
+    def code(t: Fraction) -> np.ndarray:
+        return exact_walk(
+            net, [Fraction(float(a)) + t * Fraction(float(b)) for a, b in zip(x, v, strict=True)]
+        )[1]
+
+    if hit.exact is None:
+        assert np.isinf(hit.t)
+        assert np.array_equal(code(Fraction(2) ** 200), hit.piece.code)
+        return
+    assert hit.bounds[0] <= hit.exact <= hit.bounds[1]
+    assert np.array_equal(
+        code(hit.exact / 2 + Fraction(1, 2**300)) if hit.exact else hit.piece.code, hit.piece.code
+    )
+    before, after = hit.piece.code, code(hit.exact + Fraction(1, 2**300))
+    assert set(np.flatnonzero(before != after)) <= set(hit.units) | _followers(before, after)
+    # a boundary that is touched but not crossed by this unit alone may leave the code unchanged: never a jump
+    assert len(hit.units) > 0
+
+
+def _followers(before: np.ndarray, after: np.ndarray) -> set[int]:
+    """Units of later layers may flip with the first one without drawing the row that stops the ray."""
+    changed = np.flatnonzero(before != after)
+    return set(changed[1:])
+
+
+@given(st.data())
+def test_nearest_boundaries_are_the_smallest_slack_over_norm(data: st.DataObject) -> None:
+    net = data.draw(any_networks())
+    x = data.draw(points(net.dim_in))
+    piece = piece_at(net, x)
+    near = nearest_boundaries(net, x, k=3)
+    A, b = piece.exact_rows(piece.labels)
+    squares = []
+    for row, (side,) in zip(A.table(), b.table(), strict=True):
+        slack = Fraction(int(side.p), int(side.q)) - sum(
+            Fraction(int(a.p), int(a.q)) * Fraction(float(t)) for a, t in zip(row, x, strict=True)
+        )
+        norm2 = sum(Fraction(int(a.p), int(a.q)) ** 2 for a in row)
+        squares.append(slack**2 / norm2)
+    apart = sorted(q for q in squares if q > 0)[:3]
+    assert len(near.distances) == len(apart)
+    for (low, high), true in zip(near.bounds, apart, strict=True):
+        assert Fraction(low) ** 2 <= true
+        assert np.isinf(high) or Fraction(high) ** 2 >= true
+    assert len(near.touching) == sum(q == 0 for q in squares)
+    assert near.level is Level.EXACT
+
+
+def test_large_pieces_measure_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    net = Network.from_layers(
+        [(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in ((8, 400), (400, 3))]
+    )
+    x = rng.standard_normal(8)
+    expected = nearest_boundaries(net, x, k=4)
+    monkeypatch.setattr(pieces, "BYTE_BUDGET", 2**14)
+    found = nearest_boundaries(net, x, k=4)
+    assert np.array_equal(found.units, expected.units)
+    assert found.distances == pytest.approx(expected.distances)
+    assert found.rows_measured < 100
+
+
+def test_networks_without_rationals_list_what_floats_leave_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polygeom.rational_network.BUDGET", 0)
+    net = Network.from_layers([([[1.0, 0.1], [1.0, 0.1], [0, 1]], [-0.3, -0.3, 5]), ([[1.0, 1, 1]], [0])])
+    hit = ray_exit(net, [0, 0], [0.7, 0.1])
+    assert list(hit.units) == [0, 1]
+    assert hit.level is Level.CERTIFIED
+    assert hit.bounds[0] <= hit.t <= hit.bounds[1]
+    assert ray_exit(net, [0, 0], [-0.7, 0.1]).t == np.inf
+
+
+def test_bad_input_is_refused() -> None:
+    net = Network.from_layers([([[1.0, 0]], [0]), ([[1.0]], [0])])
+    with pytest.raises(InputError, match="zero vector"):
+        ray_exit(net, [0, 0], [0, 0])
+    with pytest.raises(InputError, match="at least one"):
+        nearest_boundaries(net, [0, 0], k=0)

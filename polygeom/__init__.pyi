@@ -25,6 +25,7 @@ from .predicates import (
     facets_batch,
     feasibility,
     implicit_equalities,
+    inclusion,
     inscribed_ellipsoid,
     interior_point,
     is_bounded,

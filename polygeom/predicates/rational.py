@@ -39,7 +39,7 @@ from polygeom.lp import LpSolution
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["RationalLp", "independent_columns", "maximize"]
+__all__ = ["RationalLp", "independent_columns", "integer_rows", "maximize"]
 
 PRIMES = (2**61 - 1, 2**31 - 1)
 """Moduli for finding independent columns: independence modulo a prime implies independence."""
@@ -117,7 +117,7 @@ class RationalLp:
     """
 
     def __init__(self, A: object, b: object) -> None:
-        A, self._b, self._scales = _integer_rows(A, b)
+        A, self._b, self._scales = integer_rows(A, b)
         self.n_rows, self.dim = A.nrows(), A.ncols()
         self._full = A
         self._columns = independent_columns(A)
@@ -318,7 +318,7 @@ def _as_column(values: object) -> flint.fmpq_mat:
     )
 
 
-def _integer_rows(A: object, b: object) -> tuple[flint.fmpz_mat, flint.fmpz_mat, list[object]]:
+def integer_rows(A: object, b: object) -> tuple[flint.fmpz_mat, flint.fmpz_mat, list[object]]:
     """Return integer rows, right-hand sides and the positive factor that made each of them."""
     import flint
 

@@ -1,4 +1,4 @@
-r"""Verified linear algebra: smallest singular values, exact ranks, and the repair of multipliers.
+r"""Verified linear algebra: smallest singular values, and the repair of multipliers.
 
 A float computation here never says "about": it returns a bound that holds for the real numbers, rounding
 included, or nothing (a bound of 0). Two facts carry the library's multiplier proofs.
@@ -48,20 +48,12 @@ Cholesky factor; S. M. Rump, Verified bounds for singular values, BIT 51 (2011),
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.exact import ScaledMatrix, rational_matrix
 from polygeom.rounding import TINY, U, dot_error, gamma, round_up, underflow
 
-if TYPE_CHECKING:
-    import flint
-
-__all__ = ["Repair", "has_full_rank", "norm_bound", "rank", "repair", "sigma_min", "solve_near"]
-
-PRIMES = (2**31 - 1, 2**31 - 19)
-"""Primes for ranks modulo p: residues below 2^31, so that products of two fit into int64."""
+__all__ = ["Repair", "norm_bound", "repair", "sigma_min"]
 
 
 # -- norms and singular values -------------------------------------------------------------------------------
@@ -261,11 +253,15 @@ class Repair:
         Upper bound on :math:`|A'\lambda - c|_2`, rounding and row errors included.
     weights : (m,) array
         The multipliers the lemma was applied to.
+    rank : int
+        Where the lemma holds, a lower bound on the rank of A: the number of coordinates in which anything is
+        asked. It is d unless A, its errors and the target have common zero columns.
     """
 
     change: float
     residual: float
     weights: np.ndarray
+    rank: int
 
     @property
     def holds(self) -> bool:
@@ -320,32 +316,33 @@ def repair(
     True
     """
     m, d = A.shape
-    nothing = Repair(float("inf"), float("inf"), multipliers)
+    nothing = Repair(float("inf"), float("inf"), multipliers, 0)
     if multipliers.shape != (m,) or not np.isfinite(multipliers).all() or not (multipliers > 0).all():
         return nothing
+    A_error = np.zeros_like(A) if A_error is None else A_error
+    target_error = np.zeros_like(target) if target_error is None else target_error
+    # coordinates in which everything is 0 ask nothing of the multipliers
+    live = A.any(axis=0) | A_error.any(axis=0) | (target != 0) | (target_error != 0)
+    if not live.all():
+        A, A_error, target, target_error = A[:, live], A_error[:, live], target[live], target_error[live]
+        d = int(live.sum())
     residual = np.abs(multipliers @ A - target)
     residual += dot_error(multipliers @ np.abs(A) + np.abs(target), m + 1)
-    if A_error is not None:
-        residual += multipliers @ A_error
-    if target_error is not None:
-        residual += target_error
-    residual = round_up(residual, m + 6)
+    residual = round_up(residual + multipliers @ A_error + target_error, m + 8)
     size = norm_bound(residual)
     if d == 0:
-        return Repair(0.0, 0.0, multipliers)
+        return Repair(0.0, 0.0, multipliers, 0)
     if not np.isfinite(size) or m < d:
-        return Repair(float("inf"), size, multipliers)
+        return Repair(float("inf"), size, multipliers, 0)
 
     weighted = multipliers[:, None] * A
-    weighted_error = round_up(np.abs(weighted) * U, 2) + TINY
-    if A_error is not None:
-        weighted_error = round_up(weighted_error + multipliers[:, None] * A_error, 4)
+    weighted_error = round_up(np.abs(weighted) * U + multipliers[:, None] * A_error, 6) + TINY
     scaled, scaled_error, exponent = _scaled(weighted, weighted_error)
     change = _quotient_bound(size, _unscaled(_gram_bound(scaled) - norm_bound(scaled_error), exponent))
     if not change < 1.0:
         with np.errstate(over="ignore"):
             change = min(change, _preconditioned_change(scaled, scaled_error, np.ldexp(residual, -exponent)))
-    return Repair(change, size, multipliers)
+    return Repair(change, size, multipliers, d)
 
 
 def _preconditioned_change(M: np.ndarray, error: np.ndarray, residual: np.ndarray) -> float:
@@ -362,118 +359,3 @@ def _quotient_bound(numerator: float, denominator: float) -> float:
     if not denominator > 0.0:
         return float("inf")
     return float(round_up(numerator / denominator, 4)) if np.isfinite(numerator) else float("inf")
-
-
-# -- exact ranks ---------------------------------------------------------------------------------------------
-
-
-def has_full_rank(A: np.ndarray) -> bool:
-    """Tell whether rank A = min(n, d) was proved modulo a prime; False proves nothing.
-
-    A float is an integer times a power of two, hence a residue modulo any odd prime p (2 is invertible
-    there). A minor that is nonzero modulo p is nonzero, so the rank modulo p never exceeds the true rank.
-
-    Examples
-    --------
-    >>> has_full_rank(np.array([[1.0, 0.1], [0.1, 0.01 + 2.0**-59]]))
-    True
-    """
-    return any(_rank_modulo(A, p) == min(A.shape) for p in PRIMES)
-
-
-def rank(A: np.ndarray | flint.fmpq_mat) -> int:
-    """Return the exact rank of a float64 matrix (n, d) or of a rational matrix.
-
-    Modulo a prime first (a full rank there is a proof), then over the integers. Cost: :math:`n d^2`
-    word operations; if the rank is short, an integer elimination, for d up to a few hundred.
-    """
-    if not isinstance(A, np.ndarray):
-        return _integer_rank(A.numer_denom()[0])
-    if min(A.shape) == 0 or not A.any():
-        return 0
-    # zero rows and columns, frequent in dead units and inputs, need no arithmetic
-    core = A[np.ix_(A.any(axis=1), A.any(axis=0))]
-    if has_full_rank(core):
-        return min(core.shape)
-    return ScaledMatrix.from_floats(core).numerators.rank()
-
-
-def _integer_rank(matrix: flint.fmpz_mat) -> int:
-    """Return the rank of an integer matrix: a full rank modulo a prime is a proof, else eliminate."""
-    import flint
-
-    full = min(matrix.nrows(), matrix.ncols())
-    return full if any(flint.nmod_mat(matrix, p).rank() == full for p in PRIMES) else matrix.rank()
-
-
-def solve_near(M: flint.fmpq_mat, target: flint.fmpq_mat, guess: np.ndarray) -> flint.fmpq_mat | None:
-    """Return an exact solution v of M v = target close to a float one, or None where this finds none.
-
-    As many columns as the rank, chosen by pivoted QR, are solved for exactly; the other entries of v keep
-    their float values. So v - guess is small when M guess is close to the target and those columns are not
-    nearly dependent, and it is 0 where the guess is already exact.
-
-    Parameters
-    ----------
-    M : (n, d) fmpq_mat
-        Any rank.
-    target : (n, 1) fmpq_mat
-    guess : (d,) float64 array
-
-    Returns
-    -------
-    (d, 1) fmpq_mat or None
-        M v = target was checked. None if no solution exists, or the pivots picked in floats were dependent.
-
-    Notes
-    -----
-    Cost: one exact solve of the size of the rank r (0.3 s at r = 200, 3 s at 400) and one product.
-    """
-    import flint
-    from scipy.linalg import qr
-
-    v = rational_matrix(guess)
-    residual = target - M * v
-    if _is_zero(residual):
-        return v
-    numerators = M.numer_denom()[0]
-    r = max(flint.nmod_mat(numerators, p).rank() for p in PRIMES)
-    floats = ScaledMatrix(numerators, flint.fmpz(1) << _bit_length(numerators)).to_floats()
-    columns = qr(floats, mode="r", pivoting=True)[1][:r].tolist()
-    rows = qr(floats[:, columns].T, mode="r", pivoting=True)[1][:r].tolist()
-    block = flint.fmpq_mat(r, r, [M[i, j] for i in rows for j in columns])
-    try:
-        change = block.solve(flint.fmpq_mat(r, 1, [residual[i, 0] for i in rows]))
-    except ZeroDivisionError:
-        return None
-    for k, j in enumerate(columns):
-        v[j, 0] = v[j, 0] + change[k, 0]
-    return v if _is_zero(target - M * v) else None
-
-
-def _is_zero(matrix: flint.fmpq_mat) -> bool:
-    """Tell whether all entries are 0."""
-    return not any(matrix.entries())
-
-
-def _bit_length(matrix: flint.fmpz_mat) -> int:
-    """Return the number of bits of the largest entry, to bring a matrix into the range of floats."""
-    return max((int(abs(entry)).bit_length() for entry in matrix.entries()), default=0)
-
-
-def _rank_modulo(A: np.ndarray, prime: int) -> int:
-    """Return the rank of a float matrix modulo an odd prime below 2^31."""
-    import flint
-
-    if min(A.shape) == 0:
-        return 0
-    return flint.nmod_mat(*A.shape, _residues(A, prime).ravel().tolist(), prime).rank()
-
-
-def _residues(A: np.ndarray, prime: int) -> np.ndarray:
-    """Return mantissa * 2^exponent modulo p for each float, in int64 (both factors stay below 2^31)."""
-    mantissa, exponent = np.frexp(A)
-    integers = (mantissa * 2.0**53).astype(np.int64) % prime
-    lowest = int(exponent.min()) - 53
-    powers = np.array([pow(2, e, prime) for e in range(lowest, int(exponent.max()) - 52)], dtype=np.int64)
-    return integers * powers[exponent - 53 - lowest] % prime

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygeom.exact import fraction, rational, rational_matrix
-from polygeom.verified import has_full_rank, norm_bound, rank, repair, sigma_min
+from polygeom.ranks import has_full_rank, rank, solve_near
+from polygeom.verified import norm_bound, repair, sigma_min
 
 seeds = st.integers(0, 2**32 - 1)
 small_dims = st.integers(1, 5)
@@ -160,7 +161,6 @@ def test_repair_proves_nothing_without_strict_multipliers_or_rank():
     assert not repair(np.array([1.0, 1.0, 0.0]), A, np.zeros(2))
     assert not repair(np.array([1.0, 1.0, np.nan]), A, np.zeros(2))
     assert not repair(np.ones(3), A, np.array([5.0, 0.0]))
-    assert not repair(np.ones(2), np.array([[1.0, 0.0], [-1.0, 0.0]]), np.zeros(2))
     assert not repair(np.ones(3), A, np.zeros(2), A_error=np.full((3, 2), 0.9))
     assert repair(np.ones(3), A, np.zeros(2), A_error=np.full((3, 2), 0.01))
 
@@ -180,3 +180,30 @@ def test_rank_sees_a_single_bit():
     assert rank(tenth) == 2
     assert rank(np.array([[1.0, 0.1], [2.0, 0.2]])) == 1
     assert rank(np.zeros((3, 2))) == rank(np.zeros((0, 2))) == 0
+
+
+@given(seeds, st.integers(1, 6), st.integers(1, 6), st.integers(0, 6))
+def test_solve_near_is_exact_and_near(seed, n, d, r):
+    rng = np.random.default_rng(seed)
+    M = rng.integers(-5, 6, (n, r)).astype(float) @ rng.integers(-5, 6, (r, d)).astype(float)
+    v = rng.standard_normal(d)
+    exact = rational_matrix(M)
+    target = exact * rational_matrix(v)
+    assert solve_near(exact, target, v).entries() == rational_matrix(v).entries()
+    found = solve_near(exact, target, v * (1 + 2.0**-40))
+    assert (exact * found - target).rank() == 0
+    assert all(abs(float(fraction(a)) - b) < 1e-6 for a, b in zip(found.entries(), v, strict=True))
+
+
+def test_solve_near_finds_nothing_where_nothing_is():
+    one = rational_matrix(np.array([[1.0, 1.0], [1.0, 1.0]]))
+    assert solve_near(one, rational_matrix(np.array([1.0, 2.0])), np.zeros(2)) is None
+
+
+def test_repair_leaves_out_idle_coordinates_and_says_so():
+    A = np.array([[1.0, 0.0], [-1.0, 0.0]])
+    idle = repair(np.ones(2), A, np.zeros(2))
+    assert idle
+    assert idle.rank == 1
+    assert not repair(np.ones(2), A, np.array([0.0, 1.0]))
+    assert not repair(np.ones(2), A, np.zeros(2), A_error=np.array([[0.0, 0.0], [0.0, 1e-3]]))

@@ -28,8 +28,9 @@ from polygeom.certificates.check import PROVED, Check, Level
 from polygeom.errors import UndecidedError
 from polygeom.exact import is_exact_array, rational_matrix
 from polygeom.polyhedron import UNKNOWN, Polyhedron
+from polygeom.ranks import rank
 from polygeom.rounding import TINY, U, round_up
-from polygeom.verified import rank, repair, sigma_min
+from polygeom.verified import repair, sigma_min
 
 __all__ = ["Boundedness", "PositiveSpan", "RecessionCone", "RecessionRay", "recession_signs"]
 
@@ -72,7 +73,7 @@ class PositiveSpan:
         if not is_exact_array(self.multipliers):
             error = None if P.A_error is None else P.A_error[support]
             repaired = repair(self.multipliers, P.A[support], np.zeros(P.dim), error)
-            if repaired:
+            if repaired and repaired.rank == P.dim:
                 return PROVED
             residual = repaired.residual
         if not P.has_exact_rows:

@@ -23,8 +23,9 @@ from polygeom.certificates.check import PROVED, Check, Level
 from polygeom.errors import InputError
 from polygeom.exact import is_exact_array, rational_matrix
 from polygeom.polyhedron import UNKNOWN, Polyhedron
+from polygeom.ranks import rank
 from polygeom.rounding import dot_error, round_up
-from polygeom.verified import rank, repair
+from polygeom.verified import repair
 
 if TYPE_CHECKING:
     import flint

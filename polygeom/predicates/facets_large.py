@@ -31,9 +31,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from polygeom.errors import InputError
-from polygeom.exact import fraction
+from polygeom.exact import fraction, fractions_array
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.facet_search import first_order_witnesses, hat_witnesses, least_violation, whitened
+from polygeom.ranks import solve_near
 from polygeom.rounding import dot_error, round_up
 from polygeom.threads import one_blas_thread
 from polygeom.verified import repair
@@ -123,7 +124,8 @@ class _Search:
     """The search over one polyhedron around one interior point; collects what is proved.
 
     Attributes: `Z` (m, d), the rows a_i / s_i in coordinates v with y = interior + `whitening` v; `witnesses`
-    of rows with `is_facet`; `proofs`, the support and multipliers of redundant rows.
+    of rows with `is_facet`; `proofs`, the support and multipliers of redundant rows; `touching`, the same as a
+    guess for rows that floats cannot decide.
     """
 
     def __init__(self, P: Polyhedron, interior: np.ndarray, slack: np.ndarray) -> None:
@@ -132,6 +134,7 @@ class _Search:
         self.is_facet = np.zeros(P.n_rows, dtype=bool)
         self.witnesses = np.empty((P.n_rows, P.dim))
         self.proofs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.touching: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def decide(self) -> LargeFacets:
         """Run the searches of the module docstring, each on what is left."""
@@ -140,6 +143,8 @@ class _Search:
             self.accept(rows, found)
         for row in self.left().tolist():
             self.newton(row)
+        for row in self.left().tolist():
+            self.exact_combination(row)
         for row in self.left().tolist():
             self.rational(row)
         redundant = sorted(self.proofs)
@@ -183,17 +188,37 @@ class _Search:
                 if self.is_facet[row]:
                     return
             v, violation = least_violation(Z, 1.0, own, 1.0, v)
-            support = np.flatnonzero(violation)
-            weight = float(own @ (violation[support] @ Z[support]))
-            if weight <= 0.0:
-                continue
-            # z_j stands for a_j / s_j
-            multipliers = (
-                violation[support] * ((own @ own) / weight * self.slack[row]) / self.slack[others[support]]
-            )
-            if redundancy_holds(self.P, row, others[support], multipliers):
-                self.proofs[row] = (others[support], multipliers)
+            support, multipliers = self.combination(row, others, violation)
+            if redundancy_holds(self.P, row, support, multipliers):
+                self.proofs[row] = (support, multipliers)
                 return
+        # beyond a touching row a little is violated, by the rows that meet it
+        _, violation = least_violation(Z, 1.0, own, 1.0 + MARGINS[1], v)
+        self.touching[row] = self.combination(row, others, violation)
+
+    def combination(
+        self, row: int, others: np.ndarray, violation: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the violated rows and the multipliers r / nu, in the units of P (z_j stands for a_j / s_j)."""
+        violated = np.flatnonzero(violation)
+        support, r, own = others[violated], violation[violated], self.Z[row]
+        nu = float(own @ (r @ self.Z[support])) / float(own @ own)
+        if not nu > 0.0:
+            return support, np.zeros(len(support))
+        return support, r / self.slack[support] * (self.slack[row] / nu)
+
+    def exact_combination(self, row: int) -> None:
+        """Decide a touching row in rationals: solve for its combination near the guess, and compare offsets."""
+        support, guess = self.touching[row]
+        if not self.P.has_exact_rows or not 0 < len(support) <= EXACT_DIMENSION or not guess.any():
+            return
+        A, b = self.P.exact_rows(support)
+        own, side = self.P.exact_rows(np.array([row]))
+        exact = solve_near(A.transpose(), own.transpose(), guess)
+        if exact is None or min(exact.entries()) < 0 or (b.transpose() * exact)[0, 0] > side[0, 0]:
+            return
+        kept = np.flatnonzero([v != 0 for v in exact.entries()])
+        self.proofs[row] = (support[kept], fractions_array(exact.entries())[kept])
 
     def rational(self, row: int) -> None:
         """Decide one row by an exact linear program over the rows not proved redundant."""
@@ -203,7 +228,8 @@ class _Search:
             return
         others = self.others(row)
         own, side = self.P.exact_rows(np.array([row]))
-        found = maximize(own.transpose(), *self.P.exact_rows(others))
+        hint = np.searchsorted(others, np.intersect1d(self.touching[row][0], others))
+        found = maximize(own.transpose(), *self.P.exact_rows(others), hint.tolist())
         if found.status == "optimal" and found.value <= fraction(side[0, 0]):
             support = np.flatnonzero([v != 0 for v in found.multipliers])
             self.proofs[row] = (others[support], found.multipliers[support])

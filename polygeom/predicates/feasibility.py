@@ -35,7 +35,7 @@ from polygeom.exact import fractions_array, rational_matrix
 from polygeom.lp import LpSolution, maximize
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates import rational
-from polygeom.verified import rank, solve_near
+from polygeom.ranks import rank, solve_near
 
 if TYPE_CHECKING:
     import flint

@@ -13,7 +13,8 @@ from polygeom.errors import UndecidedError
 from polygeom.exact import fractions_array
 from polygeom.polyhedron import UNKNOWN, Polyhedron
 from polygeom.predicates.inclusion import inclusion
-from polygeom.verified import has_full_rank, sigma_min
+from polygeom.ranks import has_full_rank
+from polygeom.verified import sigma_min
 
 __all__ = ["apex", "is_cone", "origin_test"]
 

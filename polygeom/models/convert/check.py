@@ -1,0 +1,127 @@
+r"""The check every converted network passes: it agrees with the original, value by value.
+
+The original program runs in its framework on random inputs. Each step of the network is then given the
+original's values and must reproduce the original's result. This localizes every error and keeps the tolerance
+honest: end to end, a rounding bound grows by the product of the layers' norms and says nothing in deep networks.
+
+Tolerance
+---------
+Both sides round. With M = |L||x| + |c| and n products per entry, either side is within ``dot_error(M, n)`` of the
+exact step (`polygeom.rounding`), where the original may use another order of summation, and a unit roundoff
+:math:`u_o` of its own, :math:`\rho = u_o / u` times ours: as long as :math:`(2 n + 8) u_o \le 1/2`,
+
+.. math:: \gamma^{o}_{2n+8} = \frac{(2n+8) u_o}{1 - (2n+8) u_o} \le 2 \rho\,\gamma_{2n+8} .
+
+Where a normalization was folded, :math:`y = s x + (b - m s)`, five roundings make s (a sum, a root, a
+quotient, two to spare), two more the shift, whose parts add up to F = |b| + |m s| before they cancel; the
+original makes as many. They are at most :math:`\gamma_{2 \cdot 8 + 8} (M + F)` on either side.
+A step that matches no tensor of the original inherits the errors of the values it reads, through |L|.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polygeom.errors import ConversionError
+from polygeom.network import Network
+from polygeom.rounding import dot_error
+from polygeom.steps import Elementwise, Gate, LinearStep
+
+__all__ = ["check_against", "check_scales"]
+
+_SMALL = 2_000_000
+"""Entries of all values of one input below which a network is checked at several scales of the input."""
+
+
+def check_scales(net: Network) -> tuple[float, ...]:
+    """Return the scales of the random inputs a network is checked on: one for a big network."""
+    total = sum(step.size for step in net.steps) + net.dim_in
+    return (1.0,) if total > _SMALL else (1.0, 0.125, 8.0)
+
+
+def check_against(
+    net: Network, originals: dict[int, np.ndarray], folding: dict[int, np.ndarray], dtype: type = np.float64
+) -> None:
+    """Compare every step with the original's tensors.
+
+    Parameters
+    ----------
+    originals : dict
+        For value numbers (0 included): what the original computed, (N, *shape of the value).
+    folding : dict
+        For values made by a folded normalization: F of the module docstring.
+    dtype : type
+        The precision the original computed in.
+
+    Raises
+    ------
+    ConversionError
+        Naming the first step that disagrees.
+    """
+    rounding = _Rounding(dtype)
+    values = {0: np.asarray(originals[0], dtype=np.float64)}
+    errors: dict[int, np.ndarray | float] = {0: 0.0}
+    for k, step in enumerate(net.steps, start=1):
+        read = [values[i] for i in step.inputs]
+        doubts = [np.broadcast_to(errors[i], v.shape) for i, v in zip(step.inputs, read, strict=True)]
+        if isinstance(step, Gate):
+            value, error = rounding.gate(step, read[0], doubts[0])
+        else:
+            value, error = rounding.linear(step, read, doubts, folding.get(k))
+        if k in originals:
+            _compare(step, value, np.asarray(originals[k], dtype=np.float64), error)
+            value, error = np.asarray(originals[k], dtype=np.float64), 0.0
+        values[k], errors[k] = value, error
+
+
+class _Rounding:
+    """Values of steps, with bounds on the difference to what another float implementation gets."""
+
+    def __init__(self, dtype: type) -> None:
+        theirs, ours = np.finfo(dtype), np.finfo(np.float64)
+        self.ratio = float(theirs.eps) / float(ours.eps)
+        self.tiny = float(theirs.tiny)
+
+    def bound(self, magnitude: np.ndarray, n: int) -> np.ndarray:
+        """Return both sides' distance from the exact step, together."""
+        return (1.0 + 2.0 * self.ratio) * dot_error(magnitude, n) + 8.0 * (n + 1) * self.tiny
+
+    def linear(
+        self, step: LinearStep, read: list[np.ndarray], doubts: list[np.ndarray], folded: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        magnitude = step.magnitude.forward(*(np.abs(v) for v in read))
+        error = self.bound(magnitude, step.terms)
+        if folded is not None:
+            error = error + self.bound(magnitude + folded, 8)
+        if any(d.any() for d in doubts):
+            error = error + step.magnitude.linear(*doubts)
+        return step.forward(*read), error
+
+    def gate(self, step: Gate, x: np.ndarray, doubt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        letters = step.read(x)
+        if isinstance(step, Elementwise):
+            slopes, offsets = step.chosen(step.slopes, letters), step.chosen(step.offsets, letters)
+            steepest = np.abs(step.table(step.slopes)).max(axis=0)
+            error = steepest * doubt + self.bound(np.abs(slopes * x) + np.abs(offsets), 2)
+            return slopes * x + offsets, error
+        error = step.window(doubt, 0.0).max(axis=2).reshape(len(x), *step.shape)
+        largest = step.window(x, -np.inf).max(axis=2)
+        return largest.reshape(len(x), *step.shape), error
+
+
+def _compare(step: object, value: np.ndarray, original: np.ndarray, error: np.ndarray) -> None:
+    if value.shape != original.shape:
+        raise ConversionError(
+            f"The converted network disagrees with the original in module '{step.path}': "
+            f"{type(step).__name__} makes shape {value.shape[1:]}, the original {original.shape[1:]}."
+        )
+    distance = np.abs(value - original)
+    wrong = ~(distance <= error)  # NaN is wrong
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        allowed = np.broadcast_to(error, value.shape)[at]
+        raise ConversionError(
+            f"The converted network disagrees with the original in module '{step.path}' ({type(step).__name__}): "
+            f"{value[at]} instead of {original[at]} at {at[1:]}, more than rounding explains ({allowed:.1e}). "
+            "Either the original is not the function its graph describes, or this is a bug in the conversion."
+        )

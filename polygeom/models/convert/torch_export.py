@@ -1,0 +1,271 @@
+"""From a torch module to a Network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
+from polygeom.models.convert.check import check_against, check_scales
+from polygeom.models.convert.cuts import cut
+from polygeom.models.convert.layout import BatchMixedError, Traced
+from polygeom.models.convert.lowering import GraphBuilder
+from polygeom.models.convert.program import Program, TraceError, is_getitem, operation, place, shape_of, trace
+from polygeom.models.convert.torch_ops import HANDLERS, IDENTITIES, MOVES, NotAffineError
+from polygeom.network import Network
+
+if TYPE_CHECKING:
+    import torch
+
+    Node = torch.fx.Node
+
+__all__ = ["from_torch"]
+
+
+def from_torch(
+    module: torch.nn.Module, example_input: object, start: str | None = None, stop: str | None = None
+) -> Network:
+    """Return the piecewise-affine network of a torch module in eval mode.
+
+    The module is traced by torch.export; every operation must be affine or piecewise linear in the values
+    computed from the input. Parameters are converted to float64 exactly; batch normalization is folded once in
+    float64; a division by a constant multiplies by its rounded reciprocal. Constant branches are folded,
+    branches that do not reach the output are left out, whatever they hold.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In eval mode, of any float dtype.
+    example_input : array or tensor
+        Only its shape matters: the whole module's input, with the batch axis first. (n,) is one input. Where
+        the module cannot be read as a function of the rows, the example is taken as one input without a batch
+        axis; `Network.input_shape` tells.
+    start, stop : str, optional
+        Dotted names of submodules: the network from the input of `start` to the output of `stop`, inclusive.
+        "name:1" is the second call of a module that is called several times. What lies outside may be anything.
+
+    Returns
+    -------
+    Network
+        Checked against the module, operation by operation, on random inputs (`polygeom.models.convert.check`).
+
+    Raises
+    ------
+    NotPiecewiseAffineError
+        Naming the first operation that is not piecewise affine, and its module.
+    InputError
+        If the module is in training mode, holds NaN or infinities, does not accept the example, or a name is
+        unknown.
+    ConversionError
+        If the cut is crossed by a second value, the module returns several tensors, or the check fails.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layers = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+    >>> from_torch(layers.eval(), torch.zeros(1, 2))
+    Network(R^2 -> R^1, 3 units (relu), 3 steps)
+    >>> from_torch(layers, torch.zeros(1, 2), stop="1").output_shape
+    (3,)
+    """
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise InputError(f"from_torch got a {type(module).__name__}, wanted a torch.nn.Module.")
+    if module.training:
+        raise InputError(
+            "The module is in training mode, where dropout and batch normalization are not functions of one "
+            "input. Call module.eval() first."
+        )
+    example = _example(module, example_input)
+    failures: list[ConversionError] = []
+    for shape, batch, axis in _readings(tuple(example.shape)):
+        try:
+            program = trace(module, example.new_zeros(shape))
+            begin, end, nodes = cut(program, start, stop)
+            return _convert(program, begin, end, nodes, (batch, axis))
+        except (TraceError, BatchMixedError) as error:
+            failures.append(error)
+    mixed = [error for error in failures if not isinstance(error, TraceError)]
+    if mixed:
+        raise ConversionError(str(mixed[0])) from None
+    raise InputError(
+        f"The module does not run on an input like the example, of shape {tuple(example.shape)}. "
+        f"Tried {'; '.join(str(error) for error in failures)}. "
+        "Give an example of the whole module's input, with a batch axis first."
+    )
+
+
+def _example(module: torch.nn.Module, example: object) -> torch.Tensor:
+    """Return a tensor of the example's shape in the module's own dtype, on its device."""
+    import torch
+
+    if isinstance(example, tuple) and len(example) == 1:
+        example = example[0]
+    if isinstance(example, tuple | dict) and any(isinstance(e, torch.Tensor) for e in _parts(example)):
+        raise InputError(
+            f"example_input holds {len(example)} tensors; a network has one input. "
+            "Wrap the module so that it takes one tensor."
+        )
+    if not isinstance(example, torch.Tensor):
+        array = np.asarray(example)
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"example_input has dtype {array.dtype}, wanted an array of real numbers.")
+        example = torch.zeros(array.shape)
+    if not example.numel():
+        raise InputError(f"example_input has shape {tuple(example.shape)}: it holds no entry.")
+    held = [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
+    fits = example.is_floating_point() and (not held or any(t.dtype == example.dtype for t in held))
+    dtype = example.dtype if fits else held[0].dtype if held else torch.get_default_dtype()
+    return torch.zeros(example.shape, dtype=dtype, device=held[0].device if held else example.device)
+
+
+def _parts(example: tuple | dict) -> Sequence[object]:
+    return tuple(example.values()) if isinstance(example, dict) else example
+
+
+def _readings(shape: tuple[int, ...]) -> list[tuple[tuple[int, ...], int, int | None]]:
+    """Return the ways to read an example, most likely first: (traced shape, number of inputs, batch axis).
+
+    Two inputs rather than one, so that what mixes them shows.
+    """
+    rows, single = ((2, *shape[1:]), 2, 0), ((2, *shape), 2, 0)
+    if len(shape) < 2:
+        return [single, (shape, 1, None)]
+    return [rows, single, (shape, shape[0], 0), (shape, 1, None)]
+
+
+def _convert(
+    program: Program, begin: Node, end: Node, nodes: list[Node], batch: tuple[int, int | None]
+) -> Network:
+    """Lower the operations between two values and check the result against them."""
+    shape = shape_of(begin)
+    if batch[1] is not None and (not shape or shape[0] != batch[0]):
+        raise BatchMixedError(f"The value entering the cut has shape {shape}, without the batch axis first.")
+    builder = GraphBuilder(shape, *batch)
+    values = _lower(program, builder, begin, nodes)
+    output = values[end]
+    if not isinstance(output, Traced):
+        raise ConversionError("The output does not depend on the input: the network would be a constant.")
+    net, numbers = builder.finish(output)
+    folding = {numbers[k]: v for k, v in builder.folding.items() if k in numbers}
+    rng = np.random.default_rng(0)
+    for scale in check_scales(net):
+        originals = _originals(program, begin, nodes, values, numbers, scale * rng.standard_normal(shape))
+        check_against(net, originals, folding)
+    return net
+
+
+def _originals(
+    program: Program,
+    begin: Node,
+    nodes: list[Node],
+    values: dict[Node, object],
+    numbers: dict[int, int],
+    x: np.ndarray,
+) -> dict[int, np.ndarray]:
+    """Return what the program computes in float64 for every value of the network, (N, *shape)."""
+    import torch
+
+    found = {}
+    for node, result in program.run(begin, torch.from_numpy(x), nodes):
+        value = values.get(node)
+        if isinstance(value, Traced) and value.number in numbers:
+            found[numbers[value.number]] = value.samples(result.numpy())
+    return found
+
+
+def _lower(program: Program, builder: GraphBuilder, begin: Node, nodes: list[Node]) -> dict[Node, object]:
+    """Append the steps of every operation; return what each node became: `Traced`, constant or tuple."""
+    values: dict[Node, object] = {begin: builder.input}
+
+    def value(node: Node) -> object:
+        if node not in values:
+            values[node] = program.constant(node)
+        return values[node]
+
+    for node in nodes:
+        if node in values:
+            continue
+        builder.path, builder.call = place(node)
+        if any(isinstance(v, Traced | tuple | list) for v in map(value, node.all_input_nodes)):
+            values[node] = _lowered(builder, node, value)
+        else:
+            values[node] = program.evaluate(node, value)
+    return values
+
+
+def _lowered(builder: GraphBuilder, node: Node, value: object) -> object:
+    """Return what one operation on computed values becomes.
+
+    Raises
+    ------
+    NotPiecewiseAffineError
+        If it is not piecewise affine, naming it and its module.
+    """
+    import torch
+
+    path, name = builder.path, operation(node)
+    try:
+        arguments, keywords = torch.fx.node.map_arg((node.args, dict(node.kwargs)), value)
+        if is_getitem(node):
+            result = arguments[0][arguments[1]]
+            if result is None:
+                raise NotAffineError("the indices of a maximum are no continuous function of the input")
+            return result
+        schema = getattr(node.target, "_schema", None)
+        own = schema.name.partition("::")[2] if schema and schema.name.startswith("aten::") else ""
+        if own in IDENTITIES or own in MOVES:
+            if not _floats(node):
+                raise NotAffineError("converting to integers is not continuous")
+            return arguments[0] if own in IDENTITIES else _move(builder, node, arguments, keywords)
+        if own not in HANDLERS:
+            raise NotPiecewiseAffineError(name, path)
+        return HANDLERS[own](builder, *arguments, **keywords)
+    except NotAffineError as error:
+        raise NotPiecewiseAffineError(name, path, str(error)) from None
+    except BatchMixedError as error:
+        where = f"in module '{path}'" if path else "at the top level of the module"
+        raise BatchMixedError(f"{name} {where} {error}: the output is not a function of one input.") from None
+
+
+def _floats(node: Node) -> bool:
+    """Whether an operation makes float tensors only."""
+    made = node.meta.get("val")
+    return all(t.is_floating_point() for t in (made if isinstance(made, tuple | list) else (made,)))
+
+
+def _move(builder: GraphBuilder, node: Node, arguments: tuple, keywords: dict) -> object:
+    """Return what an operation that only moves entries makes of its computed arguments."""
+    import torch
+
+    computed: list[Traced] = []
+
+    def collect(item: object) -> object:
+        if isinstance(item, Traced):
+            computed.append(item)
+        return torch.float64 if isinstance(item, torch.dtype) and item.is_floating_point else item
+
+    found = _mapped((arguments, keywords), collect)
+
+    def run(*arrays: np.ndarray) -> object:
+        given = iter(arrays)
+        fill = lambda a: torch.from_numpy(np.array(next(given))) if isinstance(a, Traced) else a  # noqa: E731
+        positional, named = _mapped(found, fill)
+        result = node.target(*positional, **named)
+        return result.numpy() if isinstance(result, torch.Tensor) else [r.numpy() for r in result]
+
+    made = builder.move(computed, run)
+    back = lambda m: torch.from_numpy(np.array(m)) if isinstance(m, np.ndarray) else m  # noqa: E731
+    return tuple(map(back, made)) if isinstance(made, tuple) else back(made)
+
+
+def _mapped(item: object, function: object) -> object:
+    """Apply a function to every leaf of nested lists, tuples and dicts."""
+    if isinstance(item, list | tuple):
+        return type(item)(_mapped(part, function) for part in item)
+    if isinstance(item, dict):
+        return {key: _mapped(part, function) for key, part in item.items()}
+    return function(item)

@@ -1,0 +1,485 @@
+"""What every torch operation becomes: one table from operator names to verbs of the `GraphBuilder`.
+
+A handler gets the builder and the operator's own arguments: computed tensors as `Traced`, constants as float64
+tensors, the rest as it stands. Operators that only move entries have no handler of their own (`MOVES`).
+Operators that are in neither are refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polygeom.errors import ConversionError, InputError
+from polygeom.models.convert.contraction import contract, matmul
+from polygeom.models.convert.layout import Traced
+from polygeom.models.convert.lowering import GraphBuilder
+from polygeom.models.convert.pooling import (
+    Window,
+    adaptive_table,
+    average_pool,
+    max_pool,
+    pool_counts,
+    reduce_max,
+    reduce_sum,
+    table,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["HANDLERS", "IDENTITIES", "MOVES", "NotAffineError"]
+
+Operand = "Traced | torch.Tensor | float"
+
+# Operators whose every result entry is an entry of an argument or a constant, whatever the values are.
+MOVES = frozenset(
+    """_unsafe_view adjoint atleast_1d atleast_2d atleast_3d broadcast_to channel_shuffle chunk column_stack
+    constant_pad_nd copy diag diag_embed diagonal diagonal_scatter dstack expand expand_as fill flatten flip
+    fliplr flipud full_like gather hsplit hstack im2col index index_put index_select mT masked_fill moveaxis
+    movedim narrow new_full new_ones new_zeros numpy_T ones_like pad permute pixel_shuffle pixel_unshuffle
+    reflection_pad1d reflection_pad2d repeat repeat_interleave replication_pad1d replication_pad2d reshape
+    reshape_as roll rot90 select select_copy select_scatter slice slice_scatter split split_with_sizes squeeze
+    stack swapaxes swapdims t take tensor_split tile transpose tril triu unbind unflatten unfold unsqueeze
+    upsample_nearest1d upsample_nearest2d view view_as vsplit vstack where zeros_like""".split()
+)
+
+IDENTITIES = frozenset(
+    "alias clone contiguous detach lift lift_fresh lift_fresh_copy positive to type_as _to_copy".split()
+)
+
+
+class NotAffineError(ConversionError):
+    """What an operator computes is not piecewise affine; the text is the reason, the caller adds the place."""
+
+
+def _numpy(tensor: object) -> np.ndarray:
+    return tensor.numpy() if hasattr(tensor, "numpy") else np.asarray(tensor, dtype=np.float64)
+
+
+# -- arithmetic ----------------------------------------------------------------------------------------------
+
+
+def add(b: GraphBuilder, x: Operand, other: Operand, *, alpha: float = 1) -> Traced:
+    """x + alpha * other."""
+    if isinstance(x, Traced) and isinstance(other, Traced):
+        return b.add([x, other], [1, alpha])
+    if isinstance(x, Traced):
+        return b.affine(x, shift=alpha * _numpy(other))
+    return b.affine(other, alpha, _numpy(x))
+
+
+def sub(b: GraphBuilder, x: Operand, other: Operand, *, alpha: float = 1) -> Traced:
+    """x - alpha * other."""
+    return add(b, x, other, alpha=-alpha)
+
+
+def rsub(b: GraphBuilder, x: Operand, other: Operand, *, alpha: float = 1) -> Traced:
+    """other - alpha * x."""
+    return add(b, other, x, alpha=-alpha)
+
+
+def mul(b: GraphBuilder, x: Operand, other: Operand) -> Traced:
+    """x * other, one of them constant."""
+    if isinstance(x, Traced) and isinstance(other, Traced):
+        raise NotAffineError("the product of two computed values is not piecewise affine")
+    return b.affine(x, _numpy(other)) if isinstance(x, Traced) else b.affine(other, _numpy(x))
+
+
+def div(b: GraphBuilder, x: Operand, other: Operand, *, rounding_mode: str | None = None) -> Traced:
+    """x / other with a constant divisor: multiplication by its reciprocal, rounded to float64."""
+    if isinstance(other, Traced):
+        raise NotAffineError("the divisor is a computed value")
+    if rounding_mode is not None:
+        raise NotAffineError("rounding is not continuous")
+    divisor = _numpy(other)
+    if not divisor.all():
+        raise InputError(f"Division by zero in module '{b.path}'.")
+    return b.affine(x, 1.0 / divisor)
+
+
+def neg(b: GraphBuilder, x: Traced) -> Traced:
+    """-x."""
+    return b.affine(x, -1.0)
+
+
+def total(
+    b: GraphBuilder, x: Traced, dim: Sequence[int] | None = None, keepdim: bool = False, *, dtype: object = None
+) -> Traced:
+    """Sum over axes."""
+    return reduce_sum(b, x, dim, keepdim, mean=False)
+
+
+def mean(
+    b: GraphBuilder, x: Traced, dim: Sequence[int] | None = None, keepdim: bool = False, *, dtype: object = None
+) -> Traced:
+    """Mean over axes."""
+    return reduce_sum(b, x, dim, keepdim, mean=True)
+
+
+# -- maxima --------------------------------------------------------------------------------------------------
+
+
+def maximum(b: GraphBuilder, x: Operand, other: Operand) -> Traced:
+    """The larger of two values, one or both computed."""
+    if isinstance(x, Traced) and isinstance(other, Traced):
+        return b.maximum(x, other)
+    return b.gate(x, "clamp", _numpy(other), None) if isinstance(x, Traced) else maximum(b, other, x)
+
+
+def minimum(b: GraphBuilder, x: Operand, other: Operand) -> Traced:
+    """The smaller of two values: -max(-x, -y) where both are computed."""
+    if isinstance(x, Traced) and isinstance(other, Traced):
+        return neg(b, b.maximum(neg(b, x), neg(b, other)))
+    return b.gate(x, "clamp", None, _numpy(other)) if isinstance(x, Traced) else minimum(b, other, x)
+
+
+def amax(b: GraphBuilder, x: Traced, dim: Sequence[int] = (), keepdim: bool = False) -> Traced:
+    """Maximum over axes."""
+    return reduce_max(b, x, dim, keepdim)
+
+
+def amin(b: GraphBuilder, x: Traced, dim: Sequence[int] = (), keepdim: bool = False) -> Traced:
+    """Minimum over axes."""
+    return neg(b, reduce_max(b, neg(b, x), dim, keepdim))
+
+
+def max_(b: GraphBuilder, x: Operand, dim: object = None, keepdim: bool = False) -> object:
+    """torch.max in its three meanings: of everything, of two tensors, over an axis with indices."""
+    if dim is None:
+        return amax(b, x)
+    return (amax(b, x, [dim], keepdim), None) if isinstance(dim, int) else maximum(b, x, dim)
+
+
+def min_(b: GraphBuilder, x: Operand, dim: object = None, keepdim: bool = False) -> object:
+    """torch.min in its three meanings: of everything, of two tensors, over an axis with indices."""
+    if dim is None:
+        return amin(b, x)
+    return (amin(b, x, [dim], keepdim), None) if isinstance(dim, int) else minimum(b, x, dim)
+
+
+# -- units ---------------------------------------------------------------------------------------------------
+
+
+def _unit(name: str) -> Callable[..., Traced]:
+    def handler(b: GraphBuilder, x: Traced) -> Traced:
+        return b.gate(x, name)
+
+    return handler
+
+
+def leaky_relu(b: GraphBuilder, x: Traced, negative_slope: float = 0.01) -> Traced:
+    """Leaky ReLU."""
+    return b.gate(x, "leaky_relu", negative_slope)
+
+
+def rrelu(b: GraphBuilder, x: Traced, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Traced:
+    """Randomized leaky ReLU: in eval mode its slope is the mean of the two."""
+    if training:
+        raise InputError(_training(b, "rrelu"))
+    return b.gate(x, "leaky_relu", (lower + upper) / 2)
+
+
+def prelu(b: GraphBuilder, x: Traced, weight: torch.Tensor) -> Traced:
+    """Leaky ReLU with learned slopes, one for all or one per channel (axis 1)."""
+    if isinstance(weight, Traced):
+        raise NotAffineError("the slope is a computed value")
+    slopes = _numpy(weight)
+    if slopes.ndim == 1 and slopes.size > 1:
+        slopes = slopes.reshape(-1, *(1,) * (len(x.shape) - 2))
+    return b.gate(x, "prelu", slopes)
+
+
+def clamp(b: GraphBuilder, x: Traced, min: Operand | None = None, max: Operand | None = None) -> Traced:  # noqa: A002
+    """min(max(x, min), max) for numbers, constants or computed bounds."""
+    if isinstance(x, Traced) and not isinstance(min, Traced) and not isinstance(max, Traced):
+        return b.gate(x, "clamp", *(None if v is None else _numpy(v) for v in (min, max)))
+    x = x if min is None else maximum(b, x, min)
+    return x if max is None else minimum(b, x, max)
+
+
+def clamp_max(b: GraphBuilder, x: Traced, max: Operand) -> Traced:  # noqa: A002
+    """The smaller of x and the bound."""
+    return clamp(b, x, None, max)
+
+
+def hardtanh(b: GraphBuilder, x: Traced, min_val: float = -1.0, max_val: float = 1.0) -> Traced:
+    """min(max(x, min_val), max_val)."""
+    return b.gate(x, "hardtanh", min_val, max_val)
+
+
+def hardsigmoid(b: GraphBuilder, x: Traced) -> Traced:
+    """min(max(x, -3), 3) / 6 + 1/2."""
+    return b.affine(b.gate(x, "clamp", -3.0, 3.0), 1.0 / 6.0, 0.5)
+
+
+def threshold(b: GraphBuilder, x: Traced, threshold: float, value: float) -> Traced:
+    """Return x above the threshold, else the value: continuous only if they agree."""
+    if threshold != value:
+        raise NotAffineError(f"it jumps from {value} to {threshold} at its threshold")
+    return b.gate(x, "relu") if threshold == 0 else b.gate(x, "clamp", threshold, None)
+
+
+def dropout(b: GraphBuilder, x: Traced, p: float = 0.5, train: bool = False) -> Traced:
+    """Eval mode is the identity."""
+    if train and p > 0:
+        raise InputError(_training(b, "dropout"))
+    return x
+
+
+def _training(b: GraphBuilder, name: str) -> str:
+    return (
+        f"{name} in module '{b.path}' runs in training mode, where its output is random. "
+        "Call module.eval() first (and pass training=self.training to functional calls)."
+    )
+
+
+# -- linear maps ---------------------------------------------------------------------------------------------
+
+
+def linear(b: GraphBuilder, x: Traced, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Traced:
+    """x W' + c."""
+    if not isinstance(x, Traced) or isinstance(weight, Traced) or isinstance(bias, Traced):
+        raise NotAffineError("its weight or bias is a computed value")
+    return b.dense(x, weight, bias)
+
+
+def product(b: GraphBuilder, x: Operand, other: Operand) -> Traced:
+    """The matrix product with a constant factor."""
+    if isinstance(x, Traced) and isinstance(other, Traced):
+        raise NotAffineError("the product of two computed values is not piecewise affine")
+    return matmul(b, *(v if isinstance(v, Traced) else _numpy(v) for v in (x, other)))
+
+
+def addmm(
+    b: GraphBuilder, bias: Operand, x: Operand, other: Operand, *, beta: float = 1, alpha: float = 1
+) -> Traced:
+    """Return beta * bias + alpha * (x @ other)."""
+    if not isinstance(x, Traced) and not isinstance(other, Traced):
+        return add(b, _numpy(x @ other) * alpha, bias, alpha=beta)
+    result = product(b, x, other)
+    result = result if alpha == 1 else b.affine(result, alpha)
+    return add(b, result, bias, alpha=beta)
+
+
+def einsum(b: GraphBuilder, equation: str, operands: Sequence[Operand], *, path: object = None) -> Traced:
+    """Einstein sums of a computed tensor, alone or with one constant."""
+    if sum(isinstance(v, Traced) for v in operands) > 1:
+        raise NotAffineError("the product of two computed values is not piecewise affine")
+    letters, computed = _letters(equation, operands), next(v for v in operands if isinstance(v, Traced))
+    k = operands.index(computed)
+    if len(operands) > 2 or any(len(set(word)) < len(word) for word in letters):
+        raise ConversionError(
+            f"einsum('{equation}') in module '{b.path}' is not supported: wanted at most two operands, every "
+            "letter at most once in each. Split it into several."
+        )
+    constant = np.ones(()) if len(operands) == 1 else _numpy(operands[1 - k])
+    word = "" if len(operands) == 1 else letters[1 - k]
+    return contract(b, computed, constant, (letters[k], word, letters[-1]))
+
+
+def _letters(equation: str, operands: Sequence[Operand]) -> list[str]:
+    """Return the letters of every operand and of the result, ellipses and implicit results written out."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation]
+    words = left.split(",")
+    hidden = [len(v.shape) - len(w.replace("...", "")) for v, w in zip(operands, words, strict=True)]
+    dots = "".join(spare[: max([h for h, w in zip(hidden, words, strict=True) if "..." in w], default=0)])
+    words = [w.replace("...", dots[len(dots) - h :] if h else "") for h, w in zip(hidden, words, strict=True)]
+    if not arrow:
+        once = sorted(c for c in set("".join(words)) - set(dots) if "".join(words).count(c) == 1)
+        return [*words, dots + "".join(once)]
+    return [*words, right.replace("...", dots)]
+
+
+def convolution(
+    b: GraphBuilder,
+    x: Traced,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: Sequence[int] = (1,),
+    padding: Sequence[int] | str = (0,),
+    dilation: Sequence[int] = (1,),
+    groups: int = 1,
+) -> Traced:
+    """Convolution over one or two axes; 'same' pads the odd entry after."""
+    if isinstance(weight, Traced) or isinstance(bias, Traced):
+        raise NotAffineError("its weight or bias is a computed value")
+    kernel = weight.shape[2:]
+    stride, dilation = (_each(v, len(kernel)) for v in (stride, dilation))
+    if isinstance(padding, str):
+        spans = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, kernel, strict=True)]
+        padding = tuple((span // 2, span - span // 2) for span in spans)
+    else:
+        padding = tuple((p, p) for p in _each(padding, len(kernel)))
+    return b.convolve(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def batch_norm(
+    b: GraphBuilder,
+    x: Traced,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    mean: torch.Tensor | None,
+    var: torch.Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn: bool = False,
+) -> Traced:
+    """Batch normalization with running statistics."""
+    if training or mean is None:
+        raise InputError(
+            f"batch_norm in module '{b.path}' normalizes with the statistics of the batch. "
+            "Call module.eval() first; the layer needs track_running_stats=True."
+        )
+    return b.normalize(x, (mean, var), weight, bias, eps)
+
+
+def batch_norm_inference(
+    b: GraphBuilder, x: Traced, weight: object, bias: object, mean: object, var: object, momentum: float, eps: float
+) -> tuple[Traced, None, None]:
+    """Batch normalization as functional graphs write it, with two unused results."""
+    return b.normalize(x, (mean, var), weight, bias, eps), None, None
+
+
+# -- pooling -------------------------------------------------------------------------------------------------
+
+
+def _each(value: object, dims: int) -> tuple[int, ...]:
+    values = tuple(value) if isinstance(value, Sequence) else (value,)
+    return values * dims if len(values) == 1 else values
+
+
+def _sliding(
+    dims: int, kernel: object, stride: object, padding: object, dilation: object, ceil: bool
+) -> list[Window]:
+    each = [_each(v, dims) for v in (kernel, stride or kernel, padding, dilation)]
+    return [Window(k, s, p, p, d, ceil) for k, s, p, d in zip(*each, strict=True)]
+
+
+def _tables(windows: list[Window]) -> Callable[[tuple[int, ...]], list[np.ndarray]]:
+    return lambda shape: [table(w, n) for w, n in zip(windows, shape[-len(windows) :], strict=True)]
+
+
+def _max_pool(dims: int, with_indices: bool = False) -> Callable[..., object]:
+    def handler(
+        b: GraphBuilder,
+        x: Traced,
+        kernel_size: object,
+        stride: object = (),
+        padding: object = 0,
+        dilation: object = 1,
+        ceil_mode: bool = False,
+    ) -> object:
+        windows = _sliding(dims, kernel_size, stride, padding, dilation, ceil_mode)
+        result = max_pool(b, x, _tables(windows))
+        return (result, None) if with_indices else result
+
+    return handler
+
+
+def _average_pool(dims: int) -> Callable[..., Traced]:
+    def handler(
+        b: GraphBuilder,
+        x: Traced,
+        kernel_size: object,
+        stride: object = (),
+        padding: object = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> Traced:
+        windows = _sliding(dims, kernel_size, stride, padding, 1, ceil_mode)
+        counts = divisor_override
+        if counts is None and count_include_pad:
+            counts = pool_counts(windows, x.shape[-dims:])
+        return average_pool(b, x, _tables(windows), counts)
+
+    return handler
+
+
+def _adaptive(dims: int, largest: bool) -> Callable[..., object]:
+    def tables(output_size: object) -> Callable[[tuple[int, ...]], list[np.ndarray]]:
+        sizes = _each(output_size, dims)
+        return lambda shape: [adaptive_table(n, o) for n, o in zip(shape[-dims:], sizes, strict=True)]
+
+    def average_handler(b: GraphBuilder, x: Traced, output_size: object) -> Traced:
+        return average_pool(b, x, tables(output_size))
+
+    def max_handler(b: GraphBuilder, x: Traced, output_size: object) -> tuple[Traced, None]:
+        return max_pool(b, x, tables(output_size)), None
+
+    return max_handler if largest else average_handler
+
+
+def concatenate(b: GraphBuilder, tensors: Sequence[Operand], dim: int = 0) -> Traced:
+    """Tensors side by side; torch lets empty ones of one axis join anything."""
+    filled = [v if isinstance(v, Traced) else _numpy(v) for v in tensors if tuple(v.shape) != (0,)]
+    return b.concatenate(filled, dim % len(filled[0].shape))
+
+
+HANDLERS: dict[str, Callable[..., object]] = {
+    "abs": _unit("abs"),
+    "absolute": _unit("abs"),
+    "add": add,
+    "addmm": addmm,
+    "addmv": addmm,
+    "alpha_dropout": dropout,
+    "amax": amax,
+    "amin": amin,
+    "batch_norm": batch_norm,
+    "_native_batch_norm_legit_no_training": batch_norm_inference,
+    "bmm": product,
+    "cat": concatenate,
+    "clamp": clamp,
+    "clamp_max": clamp_max,
+    "clamp_min": clamp,
+    "clip": clamp,
+    "concat": concatenate,
+    "concatenate": concatenate,
+    "div": div,
+    "divide": div,
+    "dropout": dropout,
+    "einsum": einsum,
+    "feature_alpha_dropout": dropout,
+    "feature_dropout": dropout,
+    "fmax": maximum,
+    "fmin": minimum,
+    "hardsigmoid": hardsigmoid,
+    "hardtanh": hardtanh,
+    "leaky_relu": leaky_relu,
+    "linear": linear,
+    "matmul": product,
+    "max": max_,
+    "maximum": maximum,
+    "mean": mean,
+    "min": min_,
+    "minimum": minimum,
+    "mm": product,
+    "mul": mul,
+    "multiply": mul,
+    "mv": product,
+    "neg": neg,
+    "negative": neg,
+    "_prelu_kernel": prelu,
+    "prelu": prelu,
+    "relu": _unit("relu"),
+    "relu6": _unit("relu6"),
+    "rrelu": rrelu,
+    "rsub": rsub,
+    "sub": sub,
+    "subtract": sub,
+    "sum": total,
+    "threshold": threshold,
+    "true_divide": div,
+}
+for _dims in (1, 2, 3):
+    HANDLERS[f"conv{_dims}d"] = convolution
+    HANDLERS[f"max_pool{_dims}d"] = _max_pool(_dims)
+    HANDLERS[f"max_pool{_dims}d_with_indices"] = _max_pool(_dims, with_indices=True)
+    HANDLERS[f"avg_pool{_dims}d"] = _average_pool(_dims)
+    HANDLERS[f"adaptive_avg_pool{_dims}d"] = _adaptive(_dims, largest=False)
+    HANDLERS[f"adaptive_max_pool{_dims}d"] = _adaptive(_dims, largest=True)

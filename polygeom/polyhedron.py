@@ -431,14 +431,18 @@ class Polyhedron:
 def _interleaved(
     first: Polyhedron, second: Polyhedron, rows: np.ndarray
 ) -> tuple[flint.fmpq_mat, flint.fmpq_mat]:
-    """Return exact rows of an intersection, in the order asked for."""
+    """Return exact rows of an intersection, in the order asked for: those of each part at once."""
     import flint
 
-    entries: list[flint.fmpq] = []
-    sides: list[flint.fmpq] = []
-    for row in rows:
-        owner, local = (first, row) if row < first.n_rows else (second, row - first.n_rows)
-        A, b = owner.exact_rows(np.array([local]))
-        entries += A.entries()
-        sides += b.entries()
-    return flint.fmpq_mat(len(rows), first.dim, entries), flint.fmpq_mat(len(rows), 1, sides)
+    entries: list[list[flint.fmpq]] = [[]] * len(rows)
+    sides: list[flint.fmpq] = [flint.fmpq(0)] * len(rows)
+    for owner, places, local in (
+        (first, np.flatnonzero(rows < first.n_rows), rows),
+        (second, np.flatnonzero(rows >= first.n_rows), rows - first.n_rows),
+    ):
+        if len(places):
+            A, b = owner.exact_rows(local[places])
+            for place, row, side in zip(places, A.table(), b.entries(), strict=True):
+                entries[place], sides[place] = row, side
+    flat = [entry for row in entries for entry in row]
+    return flint.fmpq_mat(len(rows), first.dim, flat), flint.fmpq_mat(len(rows), 1, sides)

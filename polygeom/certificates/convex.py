@@ -1,0 +1,173 @@
+r"""Proofs about the nearest point and the largest ellipsoid of a polyhedron.
+
+Nearest point
+-------------
+For x in P and any :math:`\lambda \ge 0` put :math:`r = x - p + A'\lambda` and s = b - A x. Weak duality for
+:math:`\min \frac12 |x - p|^2`, whose dual function is :math:`\lambda \cdot (A p - b) - \frac12 |A'\lambda|^2`,
+leaves the gap :math:`\frac12 |r|^2 + \lambda \cdot s`, and strong convexity turns it into a distance:
+
+.. math:: |x - x^*|^2 \le |r|^2 + 2 \lambda \cdot s .
+
+All terms are small and non-negative, so nothing cancels; r = 0 and :math:`\lambda \cdot s = 0` are the
+Karush-Kuhn-Tucker conditions.
+
+Largest ellipsoid
+-----------------
+:math:`\{c + B u : |u| \le 1\}`, B symmetric, lies in P if and only if :math:`|B a_i| + a_i \cdot c \le b_i`.
+For :math:`\lambda \ge 0` with :math:`A'\lambda = 0` and unit vectors :math:`u_i`, :math:`|B a_i| \ge u_i \cdot
+B a_i` gives :math:`\mathrm{tr}(B M) \le b \cdot \lambda`, M the symmetric part of
+:math:`\sum_i \lambda_i a_i u_i'`, and maximizing log det under that bound
+
+.. math:: \log\det B \le b \cdot \lambda - d - \log\det M .
+
+Sources: S. Boyd, L. Vandenberghe 2004, Convex Optimization, sections 5.5.3 (Karush-Kuhn-Tucker), 8.1 and 8.4.2
+(the largest inscribed ellipsoid).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polygeom.certificates.check import Check, Level
+from polygeom.certificates.feasibility import FeasiblePoint, InteriorPoint, zero_rows
+from polygeom.errors import InputError
+from polygeom.exact import fraction, fractions_array, is_exact_array
+from polygeom.polyhedron import Polyhedron
+from polygeom.rounding import TINY, dot_error, round_up
+from polygeom.verified import norm_bound
+
+__all__ = ["InscribedEllipsoid", "Projection"]
+
+REFUTED = Check(False, Level.EXACT, float("inf"))
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A point of P close to the point of P that is nearest to `target`.
+
+    Attributes
+    ----------
+    target : (d,) array of floats
+    point : (d,) array
+        In P. Fractions: the nearest point itself (error 0).
+    multipliers : (m,) array
+        Non-negative, of the kind of `point`.
+    error : float
+        Bound on the Euclidean distance from `point` to the nearest point.
+    """
+
+    target: np.ndarray
+    point: np.ndarray
+    multipliers: np.ndarray
+    error: float
+
+    @property
+    def distance(self) -> float:
+        """The distance from `target` to `point`, at least that to P and at most `error` more."""
+        return float(np.linalg.norm((self.point - self.target).astype(np.float64)))
+
+    def holds(self, P: Polyhedron) -> Check:
+        """Check that the point is in P and as near as stated. Cost: two products with A."""
+        if np.shape(self.point) != (P.dim,) or np.shape(self.multipliers) != (P.n_rows,):
+            raise InputError(
+                f"The projection has shapes {np.shape(self.point)} and {np.shape(self.multipliers)}, "
+                f"wanted ({P.dim},) and ({P.n_rows},)."
+            )
+        inside = FeasiblePoint(self.point).holds(P)
+        if not inside or not all(v >= 0 for v in self.multipliers):
+            return inside if not inside else REFUTED
+        if is_exact_array(self.point):
+            near = self._exact_square(P) <= fraction(self.error) ** 2
+        else:
+            near = self.error_bound(P) <= self.error
+        return inside if near else REFUTED
+
+    def _exact_square(self, P: Polyhedron) -> object:
+        """Return |r|^2 + 2 lambda . s in Fractions."""
+        A, b = P.exact_rows(np.arange(P.n_rows))
+        rows = fractions_array(A.entries()).reshape(P.n_rows, P.dim)
+        slack = fractions_array(b.entries()) - rows @ self.point
+        r = self.point - fractions_array(self.target) + self.multipliers @ rows
+        return sum(v * v for v in r) + 2 * sum(self.multipliers * slack)
+
+    def error_bound(self, P: Polyhedron) -> float:
+        """Return a rigorous upper bound on the distance to the nearest point, for a float point in P.
+
+        The residual r: the enclosure of A'lambda and two additions; the sum lambda . s: its m terms are bounded
+        above by lambda (slack + error), rounded up.
+        """
+        normal, normal_error, _, _ = P.combination_enclosure(self.multipliers)
+        moved = np.abs(self.point) + np.abs(self.target) + np.abs(normal)
+        r = np.abs(self.point - self.target + normal) + normal_error + dot_error(moved, 3)
+        slack, error = P.slack_enclosure(self.point[None])
+        gap = round_up(float(self.multipliers @ np.maximum(slack + error, 0.0)[0]), 2 * P.n_rows + 4)
+        return float(round_up(np.hypot(norm_bound(round_up(r, 4)), np.sqrt(2.0 * gap)), 6))
+
+
+@dataclass(frozen=True, eq=False)
+class InscribedEllipsoid:
+    """An ellipsoid {center + shape u : |u| <= 1} in P, with a bound on the volume of any other.
+
+    Attributes
+    ----------
+    center : (d,) array
+    shape : (d, d) array
+        Symmetric positive definite.
+    multipliers : (m,) array
+        Non-negative; the dual solution.
+    gap : float
+        No ellipsoid in P has a logarithm of volume larger by more than this, up to the residual of the check.
+    """
+
+    center: np.ndarray
+    shape: np.ndarray
+    multipliers: np.ndarray
+    gap: float
+
+    def holds(self, P: Polyhedron) -> Check:
+        """Check that the ellipsoid is inside (proved) and optimal up to `gap` (CERTIFIED).
+
+        The residual is the largest entry of A'lambda with its rounding: the proof of optimality wants 0.
+        """
+        if self.center.shape != (P.dim,) or self.shape.shape != (P.dim, P.dim):
+            raise InputError(f"The ellipsoid lives in R^{self.center.size}, the polyhedron in R^{P.dim}.")
+        if not (self.multipliers >= 0).all() or not self._is_inside(P):
+            return REFUTED
+        residual, error, _, _ = P.combination_enclosure(self.multipliers)
+        worst = float((np.abs(residual) + error).max(initial=0.0))
+        return Check(self.optimality_gap(P) <= self.gap, Level.CERTIFIED, worst)
+
+    def _is_inside(self, P: Polyhedron) -> bool:
+        inside = InteriorPoint(self.center).holds(P)
+        proved = bool(inside) and inside.level is Level.EXACT
+        return proved and bool((self.shape == self.shape.T).all()) and self.room(P) >= 1.0
+
+    def room(self, P: Polyhedron) -> float:
+        """Return a lower bound on the factor by which the ellipsoid may be stretched about its center."""
+        rows = ~zero_rows(P, np.arange(P.n_rows))
+        slack, error = P.slack_enclosure(self.center[None])
+        with np.errstate(divide="ignore", over="ignore"):
+            factors = (slack - error)[0, rows] / self.reach(P)[rows]
+        factor = float(factors.min(initial=np.inf))
+        return factor - float(dot_error(abs(factor), 2)) if np.isfinite(factor) else factor
+
+    def reach(self, P: Polyhedron) -> np.ndarray:
+        """Return upper bounds (m,) on |B a_i|, how far the ellipsoid extends along each true row."""
+        spread = np.abs(P.A) @ np.abs(self.shape)
+        wide = np.abs(P.A @ self.shape) + dot_error(spread, P.dim)
+        if P.A_error is not None:
+            wide += round_up(P.A_error @ np.abs(self.shape), 2 * P.dim + 2)
+        return np.array([norm_bound(row) for row in round_up(wide, 3)])
+
+    def optimality_gap(self, P: Polyhedron) -> float:
+        """Return b . lambda - d - log det M - log det B in floats, b and A taken relative to the center."""
+        reach = P.A @ self.shape
+        units = reach / np.maximum(np.linalg.norm(reach, axis=1), TINY)[:, None]
+        M = (self.multipliers[:, None] * P.A).T @ units
+        sign_m, log_m = np.linalg.slogdet((M + M.T) / 2)
+        sign_b, log_b = np.linalg.slogdet(self.shape)
+        if sign_m <= 0 or sign_b <= 0:
+            return float("inf")
+        return float(self.multipliers @ P.slack(self.center) - P.dim - log_m - log_b)

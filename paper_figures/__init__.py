@@ -1,0 +1,1 @@
+"""The paper's tables and pictures, one script each: ``python -m paper_figures --list``."""

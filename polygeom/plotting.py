@@ -1,0 +1,105 @@
+"""Pictures of plane geometry: every function draws what it is given on given axes, and computes nothing.
+
+The functions return the artists, so that a caller may restyle them; matplotlib is imported where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polygeom.arrays import as_array
+from polygeom.errors import InputError
+from polygeom.polyhedron import Polyhedron
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.lines import AxLine
+
+__all__ = ["draw_cells", "draw_facets", "draw_halfspaces"]
+
+
+def draw_cells(polygons: Sequence[object], *, ax: Axes, colors: object = "#dde3ea") -> PolyCollection:
+    """Fill polygons, without outlines.
+
+    Parameters
+    ----------
+    polygons : sequence of (k, 2) arrays
+        Vertices of each in order around it; k may differ.
+    ax : matplotlib axes
+    colors : color or sequence of colors
+        One for all, or one each.
+
+    Raises
+    ------
+    InputError
+        If a polygon is not an array of points in the plane.
+    """
+    from matplotlib.collections import PolyCollection
+
+    drawn = [_in_plane(polygon, f"polygons[{i}]") for i, polygon in enumerate(polygons)]
+    # an outline of the same color closes the seams that antialiasing leaves between neighbors
+    cells = PolyCollection(drawn, facecolors=colors, edgecolors="face", linewidths=0.2)
+    ax.add_collection(cells)
+    ax.autoscale_view()
+    return cells
+
+
+def draw_facets(segments: object, *, ax: Axes, color: object = "black", width: float = 0.6) -> LineCollection:
+    """Draw segments, facets of cells in the plane.
+
+    Parameters
+    ----------
+    segments : (N, 2, 2) array
+        End points of each.
+    ax : matplotlib axes
+    color : color or sequence of colors
+    width : float
+        In points.
+
+    Raises
+    ------
+    InputError
+        On another shape, NaN or infinities.
+    """
+    from matplotlib.collections import LineCollection
+
+    ends = as_array(segments, "segments")
+    if ends.ndim != 3 or ends.shape[1:] != (2, 2):
+        raise InputError(
+            f"segments have shape {ends.shape}, wanted (N, 2, 2): two end points in the plane each."
+        )
+    lines = LineCollection(list(ends), colors=color, linewidths=width, capstyle="round")
+    ax.add_collection(lines)
+    ax.autoscale_view()
+    return lines
+
+
+def draw_halfspaces(P: Polyhedron, *, ax: Axes, color: object = "black", width: float = 0.6) -> list[AxLine]:
+    """Draw the boundary line of every half-space of a polyhedron in the plane; zero rows have none.
+
+    Raises
+    ------
+    InputError
+        If the polyhedron does not live in the plane.
+    """
+    if P.dim != 2:
+        raise InputError(f"draw_halfspaces draws in the plane; this polyhedron lives in R^{P.dim}.")
+    moving = P.A.any(axis=1)
+    normals, offsets = P.A[moving], P.b[moving]
+    feet = normals * (offsets / np.einsum("ij,ij->i", normals, normals))[:, None]
+    along = feet + normals[:, ::-1] * [-1, 1]
+    return [
+        ax.axline(tuple(foot), tuple(end), color=color, linewidth=width)
+        for foot, end in zip(feet, along, strict=True)
+    ]
+
+
+def _in_plane(points: object, name: str) -> np.ndarray:
+    array = as_array(points, name)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise InputError(f"{name} has shape {array.shape}, wanted (k, 2): vertices in the plane.")
+    return array

@@ -20,27 +20,62 @@ A step that matches no tensor of the original inherits the errors of the values 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
 from polygeom.errors import ConversionError
+from polygeom.models.convert.layout import Traced
+from polygeom.models.convert.lowering import GraphBuilder
 from polygeom.network import Network
 from polygeom.rounding import dot_error
 from polygeom.steps import Elementwise, Gate, LinearStep
 
-__all__ = ["check_against", "check_scales"]
+__all__ = ["checked_network"]
 
 _SMALL = 2_000_000
 """Entries of all values of one input below which a network is checked at several scales of the input."""
 
 
-def check_scales(net: Network) -> tuple[float, ...]:
-    """Return the scales of the random inputs a network is checked on: one for a big network."""
-    total = sum(step.size for step in net.steps) + net.dim_in
-    return (1.0,) if total > _SMALL else (1.0, 0.125, 8.0)
+def checked_network(
+    builder: GraphBuilder,
+    output: object,
+    run: Callable[[np.ndarray], Iterable[tuple[Traced, np.ndarray]]],
+    dtype: type = np.float64,
+) -> Network:
+    """Return the network up to `output`, after comparing it with the original on random inputs.
+
+    Parameters
+    ----------
+    run : callable
+        Takes a random input in its traced shape and yields what the original computes for every tensor.
+    dtype : type
+        The precision the original computes in.
+
+    Raises
+    ------
+    ConversionError
+        If the output is a constant, or a step disagrees.
+    """
+    if not isinstance(output, Traced):
+        raise ConversionError("The output does not depend on the input: the network would be a constant.")
+    net, numbers = builder.finish(output)
+    folding = {numbers[k]: v for k, v in builder.folding.items() if k in numbers}
+    big = sum(step.size for step in net.steps) > _SMALL
+    rng = np.random.default_rng(0)
+    for scale in (1.0,) if big else (1.0, 0.125, 8.0):
+        x = (scale * rng.standard_normal(builder.input.shape)).astype(dtype)
+        originals = {
+            numbers[value.number]: value.samples(tensor)
+            for value, tensor in run(x)
+            if value.number in numbers
+        }
+        _compare_steps(net, originals, folding, dtype)
+    return net
 
 
-def check_against(
-    net: Network, originals: dict[int, np.ndarray], folding: dict[int, np.ndarray], dtype: type = np.float64
+def _compare_steps(
+    net: Network, originals: dict[int, np.ndarray], folding: dict[int, np.ndarray], dtype: type
 ) -> None:
     """Compare every step with the original's tensors.
 

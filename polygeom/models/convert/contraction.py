@@ -13,7 +13,9 @@ from polygeom.models.convert.lowering import GraphBuilder
 __all__ = ["contract", "matmul"]
 
 
-def contract(builder: GraphBuilder, value: Traced, weight: np.ndarray, letters: tuple[str, str, str]) -> Traced:
+def contract(
+    builder: GraphBuilder, value: Traced, weight: np.ndarray, letters: tuple[str, str, str]
+) -> Traced:
     """Return ``einsum("x,w->y", value, weight)`` for letters (x, w, y) of distinct axes.
 
     Letters of x alone are summed, letters of x and w are summed or, in y, matched; a matched axis is only
@@ -77,4 +79,3 @@ def matmul(builder: GraphBuilder, first: Traced | np.ndarray, second: Traced | n
         value = builder.move([value], lambda t: t.reshape(*(1,) * len(missing), *t.shape))
         x = "".join(missing) + x
     return contract(builder, value, weight, (x, w, out))
-

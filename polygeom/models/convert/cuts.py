@@ -60,9 +60,13 @@ def _operations(program: Program, name: str, role: str) -> list[Node]:
         )
     if not colon and len(indices) > 1:
         options = ", ".join(repr(f"{path}:{i}") for i in indices)
-        raise InputError(f"{role}={name!r}: that module is called {len(indices)} times; say which: {options}.")
+        raise InputError(
+            f"{role}={name!r}: that module is called {len(indices)} times; say which: {options}."
+        )
     if colon and (not index.isdecimal() or int(index) not in indices):
-        raise InputError(f"{role}={name!r}: wanted a call index out of {indices}, as in {f'{path}:{indices[0]}'!r}.")
+        raise InputError(
+            f"{role}={name!r}: wanted a call index out of {indices}, as in '{path}:{indices[0]}'."
+        )
     return calls[path, int(index) if colon else indices[0]]
 
 
@@ -89,7 +93,9 @@ def _leaving(program: Program, inside: list[Node], name: str) -> Node:
 def _entering(program: Program, inside: list[Node], name: str, reached: set[Node]) -> Node:
     """Return the one computed value that enters a module's call."""
     own = set(inside)
-    read = [a for n in inside if n in reached for a in n.all_input_nodes if a in program.computed and a not in own]
+    read = [
+        a for n in inside if n in reached for a in n.all_input_nodes if a in program.computed and a not in own
+    ]
     values = list(dict.fromkeys(read))
     if not values:
         raise ConversionError(f"The output does not depend on what enters start={name!r}.")

@@ -64,7 +64,9 @@ class GraphBuilder:
 
     # -- plumbing ----------------------------------------------------------------------------------------
 
-    def append(self, kind: type[Step], inputs: tuple[int, ...], shape: tuple[int, ...], **fields: object) -> int:
+    def append(
+        self, kind: type[Step], inputs: tuple[int, ...], shape: tuple[int, ...], **fields: object
+    ) -> int:
         """Append a step that reads values by number; return the number of the value it makes."""
         at = {"inputs": inputs, "shapes": tuple(self.shapes[i] for i in inputs), "shape": tuple(shape)}
         self.steps.append(kind(**at, path=self.path, call=self.call, **fields))
@@ -133,9 +135,12 @@ class GraphBuilder:
             return self._moved(values, starts, moved, filled)
         return tuple(self._moved(values, starts, m, f) for m, f in zip(moved, filled, strict=True))
 
-    def _moved(self, values: Sequence[Traced], starts: np.ndarray, moved: np.ndarray, fill: np.ndarray) -> Moved:
+    def _moved(
+        self, values: Sequence[Traced], starts: np.ndarray, moved: np.ndarray, fill: np.ndarray
+    ) -> Moved:
         with np.errstate(invalid="ignore"):  # an infinite fill minus itself
-            index = np.where(moved == fill, 0.0, np.subtract(moved, fill, dtype=np.float64)).astype(np.intp) - 1
+            distance = np.where(moved == fill, 0.0, np.subtract(moved, fill, dtype=np.float64))
+        index = distance.astype(np.intp) - 1
         if (index < 0).all():
             return fill
         total = int(starts[-1] + np.prod(values[-1].sample_shape, dtype=np.int64))
@@ -241,7 +246,7 @@ class GraphBuilder:
         weight = as_array(weight, f"the weight in module '{self.path}'")
         dims = weight.ndim - 2
         if dims > 2:
-            raise ConversionError(f"A convolution over {dims} spatial axes in module '{self.path}': wanted 1 or 2.")
+            raise ConversionError(f"Module '{self.path}' convolves over {dims} spatial axes, wanted 1 or 2.")
         if value.fold > 1 or value.axis not in (0, None) or len(value.sample_shape) != dims + 1:
             raise BatchMixedError("convolves over the batch axis")
         constant = None
@@ -273,7 +278,9 @@ class GraphBuilder:
         The rounded s and b - m s are the network's parameters from here on.
         """
         mean, variance = (as_array(a, f"the running statistics in module '{self.path}'") for a in statistics)
-        weight = np.ones_like(mean) if weight is None else as_array(weight, f"the weight in module '{self.path}'")
+        weight = (
+            np.ones_like(mean) if weight is None else as_array(weight, f"the weight in module '{self.path}'")
+        )
         bias = np.zeros_like(mean) if bias is None else as_array(bias, f"the bias in module '{self.path}'")
         scale = weight / np.sqrt(variance + eps)
         along = (-1, *(1,) * (len(value.shape) - 2))

@@ -18,7 +18,16 @@ from polygeom.models.convert.layout import BatchMixedError, Traced
 from polygeom.models.convert.lowering import GraphBuilder
 from polygeom.steps import Average
 
-__all__ = ["Window", "adaptive_table", "average_pool", "max_pool", "pool_counts", "reduce_max", "reduce_sum", "table"]
+__all__ = [
+    "Window",
+    "adaptive_table",
+    "average_pool",
+    "max_pool",
+    "pool_counts",
+    "reduce_max",
+    "reduce_sum",
+    "table",
+]
 
 
 class Window(NamedTuple):

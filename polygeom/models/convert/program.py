@@ -267,5 +267,7 @@ def shape_of(node: Node) -> tuple[int, ...]:
     value = node.meta.get("val")
     shape = tuple(getattr(value, "shape", (math.nan,)))
     if not all(isinstance(n, int) for n in shape):
-        raise NotPiecewiseAffineError(operation(node), place(node)[0], "the shape of its result depends on data")
+        raise NotPiecewiseAffineError(
+            operation(node), place(node)[0], "the shape of its result depends on data"
+        )
     return shape

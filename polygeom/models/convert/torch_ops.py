@@ -13,7 +13,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.errors import ConversionError, InputError
-from polygeom.models.convert.contraction import contract, matmul
+from polygeom.models.convert.arithmetic import (
+    NotAffineError,
+    Operand,
+    add,
+    as_constant,
+    clamp,
+    concatenate,
+    div,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    product,
+    sub,
+)
+from polygeom.models.convert.contraction import contract
 from polygeom.models.convert.layout import Traced
 from polygeom.models.convert.lowering import GraphBuilder
 from polygeom.models.convert.pooling import (
@@ -30,131 +45,70 @@ from polygeom.models.convert.pooling import (
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["HANDLERS", "IDENTITIES", "MOVES", "NotAffineError"]
+__all__ = ["HANDLERS", "IDENTITIES", "MOVES"]
 
-Operand = "Traced | torch.Tensor | float"
-
-# Operators whose every result entry is an entry of an argument or a constant, whatever the values are.
-MOVES = frozenset(
-    """_unsafe_view adjoint atleast_1d atleast_2d atleast_3d broadcast_to channel_shuffle chunk column_stack
+_MOVES = """
+    _unsafe_view adjoint atleast_1d atleast_2d atleast_3d broadcast_to channel_shuffle chunk column_stack
     constant_pad_nd copy diag diag_embed diagonal diagonal_scatter dstack expand expand_as fill flatten flip
     fliplr flipud full_like gather hsplit hstack im2col index index_put index_select mT masked_fill moveaxis
     movedim narrow new_full new_ones new_zeros numpy_T ones_like pad permute pixel_shuffle pixel_unshuffle
     reflection_pad1d reflection_pad2d repeat repeat_interleave replication_pad1d replication_pad2d reshape
     reshape_as roll rot90 select select_copy select_scatter slice slice_scatter split split_with_sizes squeeze
     stack swapaxes swapdims t take tensor_split tile transpose tril triu unbind unflatten unfold unsqueeze
-    upsample_nearest1d upsample_nearest2d view view_as vsplit vstack where zeros_like""".split()
-)
+    upsample_nearest1d upsample_nearest2d view view_as vsplit vstack where zeros_like
+"""
 
-IDENTITIES = frozenset(
-    "alias clone contiguous detach lift lift_fresh lift_fresh_copy positive to type_as _to_copy".split()
-)
+_IDENTITIES = "alias clone contiguous detach lift lift_fresh lift_fresh_copy positive to type_as _to_copy"
 
 
-class NotAffineError(ConversionError):
-    """What an operator computes is not piecewise affine; the text is the reason, the caller adds the place."""
+MOVES = frozenset(_MOVES.split())
+"""Operators whose every result entry is an entry of an argument or a constant, whatever the values are."""
+
+IDENTITIES = frozenset(_IDENTITIES.split())
+"""Operators that do nothing to a real number."""
 
 
-def _numpy(tensor: object) -> np.ndarray:
-    return tensor.numpy() if hasattr(tensor, "numpy") else np.asarray(tensor, dtype=np.float64)
-
-
-# -- arithmetic ----------------------------------------------------------------------------------------------
-
-
-def add(b: GraphBuilder, x: Operand, other: Operand, *, alpha: float = 1) -> Traced:
-    """x + alpha * other."""
-    if isinstance(x, Traced) and isinstance(other, Traced):
-        return b.add([x, other], [1, alpha])
-    if isinstance(x, Traced):
-        return b.affine(x, shift=alpha * _numpy(other))
-    return b.affine(other, alpha, _numpy(x))
-
-
-def sub(b: GraphBuilder, x: Operand, other: Operand, *, alpha: float = 1) -> Traced:
-    """x - alpha * other."""
-    return add(b, x, other, alpha=-alpha)
+# -- sums and maxima over axes -------------------------------------------------------------------------------
 
 
 def rsub(b: GraphBuilder, x: Operand, other: Operand, *, alpha: float = 1) -> Traced:
-    """other - alpha * x."""
+    """Return other - alpha * x."""
     return add(b, other, x, alpha=-alpha)
 
 
-def mul(b: GraphBuilder, x: Operand, other: Operand) -> Traced:
-    """x * other, one of them constant."""
-    if isinstance(x, Traced) and isinstance(other, Traced):
-        raise NotAffineError("the product of two computed values is not piecewise affine")
-    return b.affine(x, _numpy(other)) if isinstance(x, Traced) else b.affine(other, _numpy(x))
+def _sum(mean: bool) -> Callable[..., Traced]:
+    def handler(
+        b: GraphBuilder,
+        x: Traced,
+        dim: Sequence[int] | None = None,
+        keepdim: bool = False,
+        *,
+        dtype: object = None,
+    ) -> Traced:
+        return reduce_sum(b, x, dim, keepdim, mean)
 
-
-def div(b: GraphBuilder, x: Operand, other: Operand, *, rounding_mode: str | None = None) -> Traced:
-    """x / other with a constant divisor: multiplication by its reciprocal, rounded to float64."""
-    if isinstance(other, Traced):
-        raise NotAffineError("the divisor is a computed value")
-    if rounding_mode is not None:
-        raise NotAffineError("rounding is not continuous")
-    divisor = _numpy(other)
-    if not divisor.all():
-        raise InputError(f"Division by zero in module '{b.path}'.")
-    return b.affine(x, 1.0 / divisor)
-
-
-def neg(b: GraphBuilder, x: Traced) -> Traced:
-    """-x."""
-    return b.affine(x, -1.0)
-
-
-def total(
-    b: GraphBuilder, x: Traced, dim: Sequence[int] | None = None, keepdim: bool = False, *, dtype: object = None
-) -> Traced:
-    """Sum over axes."""
-    return reduce_sum(b, x, dim, keepdim, mean=False)
-
-
-def mean(
-    b: GraphBuilder, x: Traced, dim: Sequence[int] | None = None, keepdim: bool = False, *, dtype: object = None
-) -> Traced:
-    """Mean over axes."""
-    return reduce_sum(b, x, dim, keepdim, mean=True)
-
-
-# -- maxima --------------------------------------------------------------------------------------------------
-
-
-def maximum(b: GraphBuilder, x: Operand, other: Operand) -> Traced:
-    """The larger of two values, one or both computed."""
-    if isinstance(x, Traced) and isinstance(other, Traced):
-        return b.maximum(x, other)
-    return b.gate(x, "clamp", _numpy(other), None) if isinstance(x, Traced) else maximum(b, other, x)
-
-
-def minimum(b: GraphBuilder, x: Operand, other: Operand) -> Traced:
-    """The smaller of two values: -max(-x, -y) where both are computed."""
-    if isinstance(x, Traced) and isinstance(other, Traced):
-        return neg(b, b.maximum(neg(b, x), neg(b, other)))
-    return b.gate(x, "clamp", None, _numpy(other)) if isinstance(x, Traced) else minimum(b, other, x)
+    return handler
 
 
 def amax(b: GraphBuilder, x: Traced, dim: Sequence[int] = (), keepdim: bool = False) -> Traced:
-    """Maximum over axes."""
+    """Return maxima over axes."""
     return reduce_max(b, x, dim, keepdim)
 
 
 def amin(b: GraphBuilder, x: Traced, dim: Sequence[int] = (), keepdim: bool = False) -> Traced:
-    """Minimum over axes."""
+    """Return minima over axes."""
     return neg(b, reduce_max(b, neg(b, x), dim, keepdim))
 
 
 def max_(b: GraphBuilder, x: Operand, dim: object = None, keepdim: bool = False) -> object:
-    """torch.max in its three meanings: of everything, of two tensors, over an axis with indices."""
+    """Return torch.max in its three meanings: of everything, of two tensors, over an axis with indices."""
     if dim is None:
         return amax(b, x)
     return (amax(b, x, [dim], keepdim), None) if isinstance(dim, int) else maximum(b, x, dim)
 
 
 def min_(b: GraphBuilder, x: Operand, dim: object = None, keepdim: bool = False) -> object:
-    """torch.min in its three meanings: of everything, of two tensors, over an axis with indices."""
+    """Return torch.min in its three meanings: of everything, of two tensors, over an axis with indices."""
     if dim is None:
         return amin(b, x)
     return (amin(b, x, [dim], keepdim), None) if isinstance(dim, int) else minimum(b, x, dim)
@@ -171,47 +125,39 @@ def _unit(name: str) -> Callable[..., Traced]:
 
 
 def leaky_relu(b: GraphBuilder, x: Traced, negative_slope: float = 0.01) -> Traced:
-    """Leaky ReLU."""
+    """Return the leaky ReLU."""
     return b.gate(x, "leaky_relu", negative_slope)
 
 
-def rrelu(b: GraphBuilder, x: Traced, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Traced:
-    """Randomized leaky ReLU: in eval mode its slope is the mean of the two."""
+def rrelu(b: GraphBuilder, x: Traced, lower: float, upper: float, training: bool = False) -> Traced:
+    """Return the randomized leaky ReLU: in eval mode its slope is the mean of the two."""
     if training:
         raise InputError(_training(b, "rrelu"))
     return b.gate(x, "leaky_relu", (lower + upper) / 2)
 
 
 def prelu(b: GraphBuilder, x: Traced, weight: torch.Tensor) -> Traced:
-    """Leaky ReLU with learned slopes, one for all or one per channel (axis 1)."""
+    """Return the leaky ReLU with learned slopes, one for all or one per channel (axis 1)."""
     if isinstance(weight, Traced):
         raise NotAffineError("the slope is a computed value")
-    slopes = _numpy(weight)
+    slopes = as_constant(weight)
     if slopes.ndim == 1 and slopes.size > 1:
         slopes = slopes.reshape(-1, *(1,) * (len(x.shape) - 2))
     return b.gate(x, "prelu", slopes)
 
 
-def clamp(b: GraphBuilder, x: Traced, min: Operand | None = None, max: Operand | None = None) -> Traced:  # noqa: A002
-    """min(max(x, min), max) for numbers, constants or computed bounds."""
-    if isinstance(x, Traced) and not isinstance(min, Traced) and not isinstance(max, Traced):
-        return b.gate(x, "clamp", *(None if v is None else _numpy(v) for v in (min, max)))
-    x = x if min is None else maximum(b, x, min)
-    return x if max is None else minimum(b, x, max)
-
-
-def clamp_max(b: GraphBuilder, x: Traced, max: Operand) -> Traced:  # noqa: A002
-    """The smaller of x and the bound."""
+def clamp_max(b: GraphBuilder, x: Traced, max: Operand) -> Traced:
+    """Return the smaller of x and the bound."""
     return clamp(b, x, None, max)
 
 
 def hardtanh(b: GraphBuilder, x: Traced, min_val: float = -1.0, max_val: float = 1.0) -> Traced:
-    """min(max(x, min_val), max_val)."""
+    """Return min(max(x, min_val), max_val)."""
     return b.gate(x, "hardtanh", min_val, max_val)
 
 
 def hardsigmoid(b: GraphBuilder, x: Traced) -> Traced:
-    """min(max(x, -3), 3) / 6 + 1/2."""
+    """Return min(max(x, -3), 3) / 6 + 1/2."""
     return b.affine(b.gate(x, "clamp", -3.0, 3.0), 1.0 / 6.0, 0.5)
 
 
@@ -223,7 +169,7 @@ def threshold(b: GraphBuilder, x: Traced, threshold: float, value: float) -> Tra
 
 
 def dropout(b: GraphBuilder, x: Traced, p: float = 0.5, train: bool = False) -> Traced:
-    """Eval mode is the identity."""
+    """Return x: dropout in eval mode."""
     if train and p > 0:
         raise InputError(_training(b, "dropout"))
     return x
@@ -240,17 +186,10 @@ def _training(b: GraphBuilder, name: str) -> str:
 
 
 def linear(b: GraphBuilder, x: Traced, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Traced:
-    """x W' + c."""
+    """Return x W' + c."""
     if not isinstance(x, Traced) or isinstance(weight, Traced) or isinstance(bias, Traced):
         raise NotAffineError("its weight or bias is a computed value")
     return b.dense(x, weight, bias)
-
-
-def product(b: GraphBuilder, x: Operand, other: Operand) -> Traced:
-    """The matrix product with a constant factor."""
-    if isinstance(x, Traced) and isinstance(other, Traced):
-        raise NotAffineError("the product of two computed values is not piecewise affine")
-    return matmul(b, *(v if isinstance(v, Traced) else _numpy(v) for v in (x, other)))
 
 
 def addmm(
@@ -258,14 +197,14 @@ def addmm(
 ) -> Traced:
     """Return beta * bias + alpha * (x @ other)."""
     if not isinstance(x, Traced) and not isinstance(other, Traced):
-        return add(b, _numpy(x @ other) * alpha, bias, alpha=beta)
+        return add(b, as_constant(x @ other) * alpha, bias, alpha=beta)
     result = product(b, x, other)
     result = result if alpha == 1 else b.affine(result, alpha)
     return add(b, result, bias, alpha=beta)
 
 
 def einsum(b: GraphBuilder, equation: str, operands: Sequence[Operand], *, path: object = None) -> Traced:
-    """Einstein sums of a computed tensor, alone or with one constant."""
+    """Return Einstein sums of a computed tensor, alone or with one constant."""
     if sum(isinstance(v, Traced) for v in operands) > 1:
         raise NotAffineError("the product of two computed values is not piecewise affine")
     letters, computed = _letters(equation, operands), next(v for v in operands if isinstance(v, Traced))
@@ -275,7 +214,7 @@ def einsum(b: GraphBuilder, equation: str, operands: Sequence[Operand], *, path:
             f"einsum('{equation}') in module '{b.path}' is not supported: wanted at most two operands, every "
             "letter at most once in each. Split it into several."
         )
-    constant = np.ones(()) if len(operands) == 1 else _numpy(operands[1 - k])
+    constant = np.ones(()) if len(operands) == 1 else as_constant(operands[1 - k])
     word = "" if len(operands) == 1 else letters[1 - k]
     return contract(b, computed, constant, (letters[k], word, letters[-1]))
 
@@ -304,7 +243,7 @@ def convolution(
     dilation: Sequence[int] = (1,),
     groups: int = 1,
 ) -> Traced:
-    """Convolution over one or two axes; 'same' pads the odd entry after."""
+    """Return a convolution over one or two axes; 'same' pads the odd entry after."""
     if isinstance(weight, Traced) or isinstance(bias, Traced):
         raise NotAffineError("its weight or bias is a computed value")
     kernel = weight.shape[2:]
@@ -329,7 +268,7 @@ def batch_norm(
     eps: float,
     cudnn: bool = False,
 ) -> Traced:
-    """Batch normalization with running statistics."""
+    """Return batch normalization with running statistics."""
     if training or mean is None:
         raise InputError(
             f"batch_norm in module '{b.path}' normalizes with the statistics of the batch. "
@@ -339,9 +278,10 @@ def batch_norm(
 
 
 def batch_norm_inference(
-    b: GraphBuilder, x: Traced, weight: object, bias: object, mean: object, var: object, momentum: float, eps: float
+    b: GraphBuilder, x: Traced, weight: object, bias: object, mean: object, var: object, *rates: float
 ) -> tuple[Traced, None, None]:
-    """Batch normalization as functional graphs write it, with two unused results."""
+    """Return batch normalization as functional graphs write it, with two unused results."""
+    _, eps = rates  # momentum is of no use here
     return b.normalize(x, (mean, var), weight, bias, eps), None, None
 
 
@@ -415,12 +355,6 @@ def _adaptive(dims: int, largest: bool) -> Callable[..., object]:
     return max_handler if largest else average_handler
 
 
-def concatenate(b: GraphBuilder, tensors: Sequence[Operand], dim: int = 0) -> Traced:
-    """Tensors side by side; torch lets empty ones of one axis join anything."""
-    filled = [v if isinstance(v, Traced) else _numpy(v) for v in tensors if tuple(v.shape) != (0,)]
-    return b.concatenate(filled, dim % len(filled[0].shape))
-
-
 HANDLERS: dict[str, Callable[..., object]] = {
     "abs": _unit("abs"),
     "absolute": _unit("abs"),
@@ -455,7 +389,7 @@ HANDLERS: dict[str, Callable[..., object]] = {
     "matmul": product,
     "max": max_,
     "maximum": maximum,
-    "mean": mean,
+    "mean": _sum(mean=True),
     "min": min_,
     "minimum": minimum,
     "mm": product,
@@ -472,7 +406,7 @@ HANDLERS: dict[str, Callable[..., object]] = {
     "rsub": rsub,
     "sub": sub,
     "subtract": sub,
-    "sum": total,
+    "sum": _sum(mean=False),
     "threshold": threshold,
     "true_divide": div,
 }

@@ -39,7 +39,7 @@ from numba import njit
 
 from polygeom.rounding import U
 
-__all__ = ["FACET", "OPEN", "REDUNDANT", "Candidates", "search_stack"]
+__all__ = ["FACET", "OPEN", "REDUNDANT", "WEIGHT", "Candidates", "search_stack"]
 
 OPEN, FACET, REDUNDANT = 0, 1, 2
 OPTIMAL, BEYOND, STALE = 0, 1, 2
@@ -49,6 +49,8 @@ PIVOT = 2.0**13 * U
 constants below it steers the search; no answer rests on it."""
 CLEAR = 2.0**-20
 """How far beyond its bound a row is driven before shooting at the point reached."""
+WEIGHT = 2.0**-34
+"""Share of the reference in the multipliers of every redundant row: it absorbs their rounding errors."""
 REFRESH = 50
 """Pivots between two sharpened inverses of the basis, plus d."""
 
@@ -68,12 +70,15 @@ class Candidates(NamedTuple):
     witness : (N, m, d)
         For facets a point beyond that row alone, relative to the interior point.
     support : (N, m, d) int32, multipliers : (N, m, d)
-        Rows and multipliers with ``multipliers @ A[support]`` close to ``A[i]``; support -1 is unused. Filled
-        for redundant rows, and for open rows with the last vertex of the search.
-    reference : (N, d) int32, closing : (N, d) int32, closing_multipliers : (N, d)
-        For bounded cells: ``sum A[reference] / slack + closing_multipliers @ A[closing]`` is close to 0.
-    bounded : (N,) bool
-        Whether the three arrays before are filled.
+        Rows and multipliers that explain redundant rows, and the last vertex of the search for open rows;
+        support -1 is unused. See `reference`.
+    reference : (N, d) int32, inverse : (N, d, d)
+        The walls of one vertex and the approximate inverse of ``A[reference] / slack[reference]``; -1 if no
+        vertex was found.
+    closing : (N, d) int32, closing_multipliers : (N, d)
+        For bounded cells, rows and multipliers with ``pull = sum A[reference] / slack + closing_multipliers @
+        A[closing]`` close to 0; otherwise -1, 0, and `pull` is the sum over the reference alone. With
+        ``weight = WEIGHT slack[i]``, ``multipliers @ A[support] + weight pull`` is close to ``A[i]``.
     """
 
     status: np.ndarray
@@ -81,9 +86,9 @@ class Candidates(NamedTuple):
     support: np.ndarray
     multipliers: np.ndarray
     reference: np.ndarray
+    inverse: np.ndarray
     closing: np.ndarray
     closing_multipliers: np.ndarray
-    bounded: np.ndarray
 
     @classmethod
     def empty(cls, cells: int, rows: int, dim: int) -> Candidates:
@@ -94,9 +99,9 @@ class Candidates(NamedTuple):
             np.full((cells, rows, dim), -1, np.int32),
             np.zeros((cells, rows, dim)),
             np.full((cells, dim), -1, np.int32),
+            np.zeros((cells, dim, dim)),
             np.full((cells, dim), -1, np.int32),
             np.zeros((cells, dim)),
-            np.zeros(cells, np.bool_),
         )
 
 
@@ -125,6 +130,8 @@ class _Cell(NamedTuple):
     share : (d,), rate : (m,), ratio : (m,), step : (d,)
         Scratch: products of the entering wall with the edges; rates of the walls along the present step and
         the distances they allow.
+    pull : (d,)
+        WEIGHT times the sum of the reference's rows, in unbounded cells; 0 otherwise.
     aim : (d,)
         Where `_maximize` got beyond the limit: a point or, if nothing stops the objective, a direction.
     count : (3,) int64
@@ -148,6 +155,7 @@ class _Cell(NamedTuple):
     rate: np.ndarray
     ratio: np.ndarray
     step: np.ndarray
+    pull: np.ndarray
     aim: np.ndarray
     count: np.ndarray
 
@@ -508,28 +516,28 @@ def _run(cell, objective, limit):
 
 
 @_outer
-def _decide(cell, row, products):
-    """Decide one open row by Clarkson's method; every facet met on the way is recorded.
+def _decide(cell, objective, row, limit, products):
+    """Maximize a row up to its limit by Clarkson's method; every facet met on the way is recorded.
 
-    Returns True when the search ended at an optimum, whose basis and prices then explain the row.
+    Returns OPTIMAL when the basis and its prices explain why the limit is not passed, BEYOND when the row
+    itself was met, STALE when floats do not decide; without a row or a limit, BEYOND means unbounded.
     """
-    objective = cell.normals[row]
-    for _ in range(cell.normals.shape[0]):
-        outcome = _run(cell, objective, 1.0)
+    for _ in range(cell.normals.shape[0] + 1):
+        outcome = _run(cell, objective, limit)
         if outcome == STALE:
-            return False
+            return STALE
         if outcome == OPTIMAL:
-            if _dot(objective, cell.vertex) <= 1.0:
-                return True
+            if _dot(objective, cell.vertex) <= limit:
+                return OPTIMAL
             cell.aim[:] = cell.vertex
         wall = _shoot(cell, row, products)
         if wall < 0:
-            return outcome == OPTIMAL
+            return outcome
         if not _add_wall(cell, wall):
             _recover(cell)
         if wall == row:
-            return False
-    return False
+            return BEYOND
+    return STALE
 
 
 @_inner
@@ -549,8 +557,9 @@ def _next_row(cell, tried, products):
 
 @_inner
 def _explain(cell, objective, support, multipliers):
-    """Write the basis and its prices, improved by one step of iterative refinement."""
+    """Write the basis and the prices of an objective, with one step of iterative refinement."""
     d = cell.vertex.shape[0]
+    _products(cell.edges, objective, d, cell.price)
     for j in range(d):
         cell.step[j] = objective[j]
     for k in range(d):
@@ -568,56 +577,87 @@ def _explain(cell, objective, support, multipliers):
 
 
 @_outer
-def _close(cell, reference, closing, multipliers):
-    """Find multipliers that, added to the walls of a vertex, make a vanishing combination; tell if there are.
+def _settle(cell, reference, inverse, closing, multipliers, products):
+    """Choose the reference vertex, and close the cell around it if it is bounded; tell if there is a vertex.
 
-    Maximizing minus the sum of the basis' normals from its vertex: an optimum proves the cell bounded.
+    The sum of all walls is bounded on the cell. If minus the sum of the walls of its vertex has an optimum
+    too, the multipliers of that optimum complete a positive combination that vanishes: the cell is bounded.
     """
     d = cell.vertex.shape[0]
-    if cell.count[FREE] > 0:
-        return False
     objective = np.zeros(d)
+    for i in range(cell.count[WALLS]):
+        objective += cell.normals[cell.owner[i]]
+    if _decide(cell, objective, -1, np.inf, products) != OPTIMAL or cell.count[FREE] > 0:
+        return False
+    inverse[:, :] = cell.edges
+    objective[:] = 0.0
     for k in range(d):
         reference[k] = cell.owner[cell.basis[k]]
         objective -= cell.normals[reference[k]]
-    if _run(cell, objective, np.inf) != OPTIMAL:
-        return False
-    _explain(cell, objective, closing, multipliers)
+    if _decide(cell, objective, -1, np.inf, products) == OPTIMAL:
+        _explain(cell, objective, closing, multipliers)
+        cell.pull[:] = 0.0
+    else:
+        cell.pull[:] = -WEIGHT * objective
     return True
 
 
 @_outer
-def _search(cell, tried, slack, found, n):
-    """Search one prepared cell and write multipliers into the stack's arrays."""
+def _search(cell, tried, found, n):
+    """Search one prepared cell; multipliers are those of the normalized rows."""
     m, d = cell.normals.shape
     _shoot_along_rows(cell)
     cell.count[WALLS] = 0
+    cell.pull[:] = 0.0
     _restart(cell)
     for i in range(m):
         tried[i] = False
         if cell.status[i] == FACET:
             _add_wall(cell, i)
-    products = np.empty(m)
-    searched = False
+    products, objective = np.empty(m), np.empty(d)
+    settled = False
     while True:
         i = _next_row(cell, tried, products)
         if i < 0:
-            break
-        searched = tried[i] = True
-        explained = _decide(cell, i, products)
+            return
+        if not settled:
+            settled = _settle(
+                cell,
+                found.reference[n],
+                found.inverse[n],
+                found.closing[n],
+                found.closing_multipliers[n],
+                products,
+            )
         if cell.status[i] == FACET:
             continue
-        _explain(cell, cell.normals[i], found.support[n, i], found.multipliers[n, i])
+        tried[i] = True
+        outcome = _decide(cell, cell.normals[i], i, 1.0, products)
+        if cell.status[i] == FACET:
+            continue
+        objective[:] = cell.normals[i] - cell.pull
+        _explain(cell, objective, found.support[n, i], found.multipliers[n, i])
+        if outcome == OPTIMAL:
+            cell.status[i] = REDUNDANT
+
+
+@_outer
+def _restore_units(found, n, factor, slack):
+    """Bring witnesses, multipliers and the inverse of one cell back to the original rows and coordinates.
+
+    The normalized rows are a_i L^-T / slack_i, so points are multiplied by L^-T (`factor` is L^-1).
+    """
+    m, d = found.witness[n].shape
+    found.witness[n] = np.dot(found.witness[n], factor)
+    if found.reference[n, 0] >= 0:
+        found.inverse[n] = np.dot(factor.T, found.inverse[n])
+    for k in range(d):
+        if found.closing[n, k] >= 0:
+            found.closing_multipliers[n, k] /= slack[found.closing[n, k]]
+    for i in range(m):
         for k in range(d):
             if found.support[n, i, k] >= 0:
                 found.multipliers[n, i, k] *= slack[i] / slack[found.support[n, i, k]]
-        if explained:
-            cell.status[i] = REDUNDANT
-    if searched and _close(cell, found.reference[n], found.closing[n], found.closing_multipliers[n]):
-        found.bounded[n] = True
-        for k in range(d):
-            if found.closing[n, k] >= 0:
-                found.closing_multipliers[n, k] /= slack[found.closing[n, k]]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -656,11 +696,12 @@ def search_stack(A, slack, active, found):
         np.empty(m),
         np.empty(d),
         np.empty(d),
+        np.empty(d),
         np.zeros(3, np.int64),
     )
     tried = np.empty(m, np.bool_)
     for n in range(N):
-        inverse = _normalize(A[n], slack[n], cell.rows)
+        factor = _normalize(A[n], slack[n], cell.rows)
         for i in range(m):
             cell.status[i] = OPEN
             for k in range(d):
@@ -669,6 +710,7 @@ def search_stack(A, slack, active, found):
                     cell.rows[k, i] = 0.0
                     cell.status[i] = REDUNDANT
                 cell.normals[i, k] = cell.rows[k, i]
-        _search(cell, tried, slack[n], found, n)
+        _search(cell, tried, found, n)
         found.status[n] = cell.status
-        found.witness[n] = np.dot(cell.target, inverse)
+        found.witness[n] = cell.target
+        _restore_units(found, n, factor, slack[n])

@@ -29,13 +29,26 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["TINY", "U", "dot_error", "gamma", "round_up", "smallest_nonzero", "underflow"]
+__all__ = [
+    "TINY",
+    "U",
+    "U32",
+    "dot_error",
+    "dot_error32",
+    "gamma",
+    "round_up",
+    "smallest_nonzero",
+    "underflow",
+]
 
 U = 2.0**-53
 """Unit roundoff of float64, a relative distance."""
 
 TINY = 2.0**-1022
 """Smallest normal float64, an absolute distance: the most one rounding can lose to underflow."""
+
+U32, TINY32 = 2.0**-24, 2.0**-126
+"""Unit roundoff and smallest normal number of float32, for comparing with what others computed in it."""
 
 
 def gamma(n: int) -> float:
@@ -93,6 +106,23 @@ def dot_error(magnitude: np.ndarray, n: int, smallest_product: float = 0.0) -> n
         for four further additions (module docstring).
     """
     return gamma(2 * n + 8) * magnitude + underflow(n, smallest_product)
+
+
+def dot_error32(magnitude: np.ndarray, n: int) -> np.ndarray:
+    """Bound the error of inner products of length n that were computed in float32.
+
+    Parameters and result as for `dot_error`, with U32 and TINY32 for the roundoff; `magnitude` itself is computed
+    in float64.
+
+    Raises
+    ------
+    OverflowError
+        If (2 n + 8) U32 >= 1/4, where the bound says nothing useful (n above two million).
+    """
+    k = 2 * n + 8
+    if k * U32 >= 0.25:
+        raise OverflowError(f"{n} products summed in float32 may lose every digit")
+    return k * U32 / (1.0 - k * U32) * (1.0 + gamma(8)) * magnitude + 8.0 * (n + 1) * TINY32
 
 
 def round_up(value: np.ndarray | float, operations: int = 1) -> np.ndarray | float:

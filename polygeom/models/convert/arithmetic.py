@@ -97,9 +97,18 @@ def minimum(b: GraphBuilder, x: Operand, other: Operand) -> Traced:
 def clamp(b: GraphBuilder, x: Traced, min: Operand | None = None, max: Operand | None = None) -> Traced:
     """Return min(max(x, min), max) for numbers, constants or computed bounds."""
     if isinstance(x, Traced) and not isinstance(min, Traced) and not isinstance(max, Traced):
-        return b.gate(x, "clamp", *(None if v is None else as_constant(v) for v in (min, max)))
+        bounds = _bound(min, -np.inf), _bound(max, np.inf)
+        return x if bounds[0] is None and bounds[1] is None else b.gate(x, "clamp", *bounds)
     x = x if min is None else maximum(b, x, min)
     return x if max is None else minimum(b, x, max)
+
+
+def _bound(value: Operand | None, free: float) -> np.ndarray | None:
+    """Return a bound of clamp, None where it bounds nothing."""
+    if value is None:
+        return None
+    bound = as_constant(value)
+    return None if bound.ndim == 0 and bound == free else bound
 
 
 def product(b: GraphBuilder, x: Operand, other: Operand) -> Traced:

@@ -7,14 +7,11 @@ honest: end to end, a rounding bound grows by the product of the layers' norms a
 Tolerance
 ---------
 Both sides round. With M = |L||x| + |c| and n products per entry, either side is within ``dot_error(M, n)`` of the
-exact step (`polygeom.rounding`), where the original may use another order of summation, and a unit roundoff
-:math:`u_o` of its own, :math:`\rho = u_o / u` times ours: as long as :math:`(2 n + 8) u_o \le 1/2`,
-
-.. math:: \gamma^{o}_{2n+8} = \frac{(2n+8) u_o}{1 - (2n+8) u_o} \le 2 \rho\,\gamma_{2n+8} .
+exact step, in whatever order it sums; an original in float32 within ``dot_error32(M, n)`` (`polygeom.rounding`).
 
 Where a normalization was folded, :math:`y = s x + (b - m s)`, five roundings make s (a sum, a root, a
 quotient, two to spare), two more the shift, whose parts add up to F = |b| + |m s| before they cancel; the
-original makes as many. They are at most :math:`\gamma_{2 \cdot 8 + 8} (M + F)` on either side.
+original makes as many: at most ``dot_error(M + F, 8)`` on either side.
 A step that matches no tensor of the original inherits the errors of the values it reads, through |L|.
 """
 
@@ -28,7 +25,7 @@ from polygeom.errors import ConversionError
 from polygeom.models.convert.layout import Traced
 from polygeom.models.convert.lowering import GraphBuilder
 from polygeom.network import Network
-from polygeom.rounding import dot_error
+from polygeom.rounding import dot_error, dot_error32
 from polygeom.steps import Elementwise, Gate, LinearStep
 
 __all__ = ["checked_network"]
@@ -113,13 +110,11 @@ class _Rounding:
     """Values of steps, with bounds on the difference to what another float implementation gets."""
 
     def __init__(self, dtype: type) -> None:
-        theirs, ours = np.finfo(dtype), np.finfo(np.float64)
-        self.ratio = float(theirs.eps) / float(ours.eps)
-        self.tiny = float(theirs.tiny)
+        self.theirs = dot_error32 if dtype is np.float32 else dot_error
 
     def bound(self, magnitude: np.ndarray, n: int) -> np.ndarray:
         """Return both sides' distance from the exact step, together."""
-        return (1.0 + 2.0 * self.ratio) * dot_error(magnitude, n) + 8.0 * (n + 1) * self.tiny
+        return dot_error(magnitude, n) + self.theirs(magnitude, n)
 
     def linear(
         self, step: LinearStep, read: list[np.ndarray], doubts: list[np.ndarray], folded: np.ndarray | None

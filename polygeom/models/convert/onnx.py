@@ -132,6 +132,16 @@ class _Model:
                 found.append(node)
         return found[::-1]
 
+    def attributes(self, node: onnx.NodeProto) -> dict[str, object]:
+        """Return the attributes of a node of ONNX's own domain, defaults included."""
+        from onnx import defs, helper
+
+        known = defs.get_schema(
+            node.op_type, self.opsets.get("", self.opsets.get("ai.onnx", 1)), ""
+        ).attributes
+        found = [a.default_value for a in known.values() if a.default_value.name] + list(node.attribute)
+        return {a.name: helper.get_attribute_value(a) for a in found}
+
     def evaluate(self, node: onnx.NodeProto, inputs: list[np.ndarray | None]) -> list[np.ndarray]:
         """Run one node in the reference evaluator."""
         from onnx.reference import ReferenceEvaluator
@@ -186,16 +196,13 @@ def _lowered(
     model: _Model, builder: GraphBuilder, node: onnx.NodeProto, inputs: list[object]
 ) -> tuple[object, ...]:
     """Return what the outputs of one node on computed values become."""
-    from onnx import helper
-
     own = node.domain in ("", "ai.onnx")
     try:
         if own and node.op_type in MOVES:
             return _move(model, builder, node, inputs)
         if not own or node.op_type not in HANDLERS:
             raise NotPiecewiseAffineError(node.op_type, builder.path)
-        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        result = HANDLERS[node.op_type](builder, attributes, *inputs)
+        result = HANDLERS[node.op_type](builder, model.attributes(node), *inputs)
     except NotAffineError as error:
         raise NotPiecewiseAffineError(node.op_type, builder.path, str(error)) from None
     except BatchMixedError as error:

@@ -1,7 +1,7 @@
 """What every ONNX operator becomes: one table from operator types to verbs of the `GraphBuilder`.
 
-A handler gets the builder, the node's attributes, and its inputs: computed tensors as `Traced`, constants as
-arrays, absent optional inputs as None.
+A handler gets the builder, the node's attributes (with their defaults), and its inputs: computed tensors as
+`Traced`, constants as arrays, absent optional inputs as None.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def gemm(b: GraphBuilder, a: Attributes, x: Operand, y: Operand, c: Operand = No
     if isinstance(factors[0], Traced) and isinstance(factors[1], Traced):
         raise NotAffineError("the product of two computed values is not piecewise affine")
     result = matmul(b, *factors)
-    result = result if a.get("alpha", 1.0) == 1.0 else b.affine(result, a["alpha"])
-    return result if c is None else verbs.add(b, result, c, alpha=a.get("beta", 1.0))
+    result = result if a["alpha"] == 1.0 else b.affine(result, a["alpha"])
+    return result if c is None else verbs.add(b, result, c, alpha=a["beta"])
 
 
 def product(b: GraphBuilder, a: Attributes, x: Operand, y: Operand) -> Traced:
@@ -63,7 +63,7 @@ def _windows(a: Attributes, spatial: tuple[int, ...], kernel: tuple[int, ...]) -
     """Return the sliding windows of a convolution or pool, automatic padding worked out."""
     dims = len(kernel)
     strides, dilations = a.get("strides", [1] * dims), a.get("dilations", [1] * dims)
-    pads, auto = a.get("pads", [0] * 2 * dims), a.get("auto_pad", b"NOTSET")
+    pads, auto = a.get("pads", [0] * 2 * dims), a["auto_pad"]
     windows = []
     for i, (n, k, s, d) in enumerate(zip(spatial, kernel, strides, dilations, strict=True)):
         low, high = pads[i], pads[dims + i]
@@ -89,7 +89,7 @@ def convolution(b: GraphBuilder, a: Attributes, x: Traced, weight: Operand, bias
         stride=tuple(w.stride for w in windows),
         padding=tuple((w.low, w.high) for w in windows),
         dilation=tuple(w.dilation for w in windows),
-        groups=a.get("group", 1),
+        groups=a["group"],
     )
 
 
@@ -114,7 +114,7 @@ def _reduction(kind: str) -> Callable[..., Traced]:
         chosen = a.get("axes") if axes is None else [int(i) for i in np.ravel(axes)]
         if not chosen and a.get("noop_with_empty_axes", 0):
             return x
-        keep = bool(a.get("keepdims", 1))
+        keep = bool(a["keepdims"])
         if kind in ("mean", "sum"):
             return reduce_sum(b, x, chosen, keep, mean=kind == "mean")
         sign = 1.0 if kind == "max" else -1.0
@@ -136,15 +136,15 @@ def batch_norm(b: GraphBuilder, a: Attributes, x: Traced, *parameters: np.ndarra
     if a.get("training_mode", 0):
         raise InputError(f"BatchNormalization '{b.path}' is in training mode. Export the model in eval mode.")
     weight, bias, mean, variance = parameters
-    return b.normalize(x, (mean, variance), weight, bias, a.get("epsilon", np.float32(1e-5).item()))
+    return b.normalize(x, (mean, variance), weight, bias, a["epsilon"])
 
 
 def clip(b: GraphBuilder, a: Attributes, x: Traced, low: Operand = None, high: Operand = None) -> Traced:
     """Return min(max(x, low), high), bounds from inputs or attributes; infinite ones are absent."""
     bounds = [a.get("min") if low is None else low, a.get("max") if high is None else high]
-    limit = np.finfo(np.float32).max  # old exporters write the largest float for "no bound"
+    limit = np.nextafter(np.float32(np.inf), np.float32(0))  # the largest float: no bound, by default
     kept = [None if v is None or (np.ndim(v) == 0 and abs(v) >= limit) else v for v in bounds]
-    return x if kept == [None, None] else verbs.clamp(b, x, *kept)
+    return verbs.clamp(b, x, *kept)
 
 
 def dropout(b: GraphBuilder, a: Attributes, x: Traced, *_: Operand) -> tuple[Traced, None]:
@@ -161,7 +161,7 @@ def cast(b: GraphBuilder, a: Attributes, x: Traced) -> Traced:
 
 def hard_sigmoid(b: GraphBuilder, a: Attributes, x: Traced) -> Traced:
     """Return min(max(alpha x + beta, 0), 1)."""
-    return b.gate(b.affine(x, a.get("alpha", np.float32(0.2).item()), a.get("beta", 0.5)), "clamp", 0.0, 1.0)
+    return b.gate(b.affine(x, a["alpha"], a["beta"]), "clamp", 0.0, 1.0)
 
 
 def _plain(verb: Callable[..., object]) -> Callable[..., object]:
@@ -188,7 +188,7 @@ HANDLERS: dict[str, Callable[..., object]] = {
     "GlobalMaxPool": _global("max"),
     "HardSigmoid": hard_sigmoid,
     "Identity": lambda b, a, x: x,
-    "LeakyRelu": lambda b, a, x: b.gate(x, "leaky_relu", a.get("alpha", np.float32(0.01).item())),
+    "LeakyRelu": lambda b, a, x: b.gate(x, "leaky_relu", a["alpha"]),
     "MatMul": product,
     "Max": _chain(verbs.maximum),
     "MaxPool": largest_pool,

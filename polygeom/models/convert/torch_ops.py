@@ -153,7 +153,7 @@ def clamp_max(b: GraphBuilder, x: Traced, max: Operand) -> Traced:
 
 def hardtanh(b: GraphBuilder, x: Traced, min_val: float = -1.0, max_val: float = 1.0) -> Traced:
     """Return min(max(x, min_val), max_val)."""
-    return b.gate(x, "hardtanh", min_val, max_val)
+    return clamp(b, x, min_val, max_val)
 
 
 def hardsigmoid(b: GraphBuilder, x: Traced) -> Traced:

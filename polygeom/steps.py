@@ -295,7 +295,7 @@ class Gather(LinearStep):
         return (result.reshape(len(gradient), *self.shapes[0]),)
 
     def absolute(self) -> Gather:
-        return self
+        return self if self.constant is None else replace(self, constant=np.abs(self.constant))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -338,7 +338,7 @@ class Average(LinearStep):
         return np.broadcast_to(self.counts.reshape(self.shape[1:]), self.shape).ravel()
 
     def absolute(self) -> Average:
-        return self
+        return self if self.constant is None else replace(self, constant=np.abs(self.constant))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -392,7 +392,7 @@ class Concatenate(LinearStep):
         return tuple(np.split(gradient, cuts, axis=self.axis + 1))
 
     def absolute(self) -> Concatenate:
-        return self
+        return self if self.constant is None else replace(self, constant=np.abs(self.constant))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -11,6 +11,7 @@ in [1/2, 1), the objective likewise, and x so that the largest right-hand side i
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -310,7 +311,9 @@ def _solve_with_cvxpy(c: np.ndarray, A: np.ndarray, b: np.ndarray) -> LpSolution
     rows = A @ x <= b
     problem = cvxpy.Problem(cvxpy.Maximize(c @ x), [rows])
     try:
-        problem.solve(solver=cvxpy.CLARABEL, max_threads=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": every answer is judged anyway
+            problem.solve(solver=cvxpy.CLARABEL, max_threads=1)
     except (cvxpy.error.SolverError, cvxpy.error.DCPError, ValueError) as error:
         raise SolverError(f"cvxpy found no answer: {error}. Try method='highs'.") from None
     status = problem.status.removesuffix("_inaccurate")

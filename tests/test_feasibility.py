@@ -102,13 +102,20 @@ def test_row_order_and_scale_do_not_matter(P, random):
 
 
 @given(polyhedra())
-def test_second_opinion_never_contradicts(P):
+def test_second_opinion_agrees(P):
     first, second = feasibility(P), feasibility(P, method="lp")
-    if second.is_decided:
-        assert second.feasible == first.feasible
-        assert second.holds(P)
-        if second.interior is not None:
-            assert first.interior is not None
+    assert (second.feasible, second.dim) == (first.feasible, first.dim)
+    assert second.holds(P).level is Level.EXACT
+    assert {e.row for e in second.equalities} == {e.row for e in first.equalities}
+
+
+@given(polyhedra(max_dim=2), polyhedra(max_dim=2))
+def test_second_opinion_on_inclusion_never_contradicts(P, Q):
+    if P.dim == Q.dim:
+        second = inclusion(P, Q, method="lp")
+        if second.included is not None:
+            assert second.included == inclusion(P, Q).included
+            assert second.holds(P, Q)
 
 
 @pytest.mark.parametrize(("m", "d"), [(40, 8), (120, 30), (300, 80)])

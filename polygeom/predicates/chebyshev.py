@@ -16,7 +16,8 @@ from polygeom.certificates.feasibility import InteriorPoint
 from polygeom.errors import InputError, UndecidedError
 from polygeom.lp import maximize
 from polygeom.polyhedron import Polyhedron
-from polygeom.predicates.feasibility import decided, exact_kernel, feasibility, proves
+from polygeom.predicates.feasibility import decided, feasibility
+from polygeom.predicates.proposals import exact_multipliers, proves
 
 __all__ = ["chebyshev_ball"]
 
@@ -69,7 +70,7 @@ def _ball_at(P: Polyhedron, center: np.ndarray, multipliers: np.ndarray | None) 
         raise UndecidedError("The interior is too thin for a ball with floating-point center.")
     if multipliers is None:
         return ChebyshevBall(center, radius, float("inf"))
-    choices = [m for m in (multipliers, exact_kernel(P, multipliers)) if m is not None]
+    choices = [m for m in (multipliers, exact_multipliers(P, multipliers)) if m is not None]
     bounds = [radius_bound(P, m) for m in choices]
     best = int(np.argmin(bounds))
     return ChebyshevBall(center, radius, bounds[best], choices[best] if np.isfinite(bounds[best]) else None)

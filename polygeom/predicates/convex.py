@@ -11,6 +11,8 @@ Cost: one conic program: 5-10 ms for a projection at (m, d) = (50, 10), 20 ms at
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from polygeom.arrays import as_vector, freeze
@@ -21,10 +23,17 @@ from polygeom.exact import fractions_array, rational_matrix
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.boundedness import is_bounded
 from polygeom.predicates.chebyshev import chebyshev_ball
-from polygeom.predicates.feasibility import EXACT_DIM, decided, feasibility, proves
+from polygeom.predicates.feasibility import decided, feasibility
+from polygeom.predicates.proposals import EXACT_DIM, proves
 from polygeom.rounding import TINY, U
 
 __all__ = ["inscribed_ellipsoid", "project"]
+
+ROUNDS = 4
+"""Proposals of a projection: the first has about 8 digits of the distance, each further one 3 more."""
+
+FINER = 2.0**-12
+"""How much finer the units of each further proposal are."""
 
 
 def project(P: Polyhedron, point: object) -> Projection:
@@ -59,27 +68,59 @@ def project(P: Polyhedron, point: object) -> Projection:
         if exact:
             return Projection(target, freeze(fractions_array(target)), freeze(fractions_array(zero)), 0.0)
         return Projection(target, target, freeze(zero), 0.0)
-    nearest = _propose_nearest(P, target)
-    multipliers = _conic_multipliers(P, target, nearest)
-    if exact:
-        projection = _exact_projection(P, target, multipliers)
-        if projection is not None:
-            return projection
-    return _float_projection(P, target, (nearest, found.point), multipliers)
+    return _nearest(P, target, found.point.astype(np.float64), exact)
 
 
-def _propose_nearest(P: Polyhedron, target: np.ndarray) -> np.ndarray:
-    """Ask cvxpy for the nearest point, in coordinates with origin `target` and rows of unit size."""
+def _nearest(P: Polyhedron, target: np.ndarray, inner: np.ndarray, exact: bool) -> Projection:
+    """Propose, judge, and propose again in finer units: far targets leave too few digits for the rows.
+
+    Returns the first exact projection, else the floats with the least error.
+    """
+    sizes = np.linalg.norm(P.A, axis=1)
+    rows = sizes > 0
+    origin = target
+    unit = max(float((-P.slack(target)[rows] / sizes[rows]).max(initial=0.0)), TINY)
+    best = None
+    for _ in range(ROUNDS):
+        nearest, tight = _propose_nearest(P, target, origin, unit)
+        multipliers = _conic_multipliers(P, target - nearest, tight)
+        if exact:
+            projection = _exact_projection(P, target, multipliers)
+            if projection is not None:
+                return projection
+        projection = _float_projection(P, target, (nearest, inner), multipliers)
+        if projection is not None and (best is None or projection.error < best.error):
+            best = projection
+        elif best is not None and not exact:
+            break
+        origin, unit = nearest, unit * FINER
+    if best is None:
+        raise UndecidedError("No float point near the projection could be proved to lie in the polyhedron.")
+    return best
+
+
+def _propose_nearest(
+    P: Polyhedron, target: np.ndarray, origin: np.ndarray, unit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Ask cvxpy for the nearest point x = origin + unit y and the rows that hold it.
+
+    :math:`|x - p|^2` is, up to a constant and a factor, :math:`|y|^2 + 2 g \cdot y` with g = (origin - p) / unit.
+    At strict complementarity, where interior-point methods go, exactly the tight rows have multipliers that
+    exceed their slacks.
+    """
     import cvxpy
 
     sizes = np.linalg.norm(P.A, axis=1)
-    rows = sizes > 0
-    A, b = P.A[rows] / sizes[rows, None], P.slack(target)[rows] / sizes[rows]
-    unit = max(float(-b.min(initial=0.0)), TINY)
+    rows = np.flatnonzero(sizes)
+    A, b = P.A[rows] / sizes[rows, None], P.slack(origin)[rows] / (sizes[rows] * unit)
+    g = (origin - target) / unit
+    weight = 1.0 / max(1.0, float(np.linalg.norm(g)))
     step = cvxpy.Variable(P.dim)
-    problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum_squares(step)), [A @ step <= b / unit])
-    _solve(problem, "projection")
-    return target + unit * step.value
+    inside = A @ step <= b
+    goal = weight * cvxpy.sum_squares(step) + 2 * (weight * g) @ step
+    _solve(cvxpy.Problem(cvxpy.Minimize(goal), [inside]), "projection")
+    tight = rows[inside.dual_value > b - A @ step.value]
+    return origin + unit * step.value, tight
 
 
 def _solve(problem: object, name: str) -> None:
@@ -87,7 +128,9 @@ def _solve(problem: object, name: str) -> None:
     import cvxpy
 
     try:
-        problem.solve(solver=cvxpy.CLARABEL, max_threads=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": every answer is judged anyway
+            problem.solve(solver=cvxpy.CLARABEL, max_threads=1)
     except (cvxpy.error.SolverError, cvxpy.error.DCPError, ValueError) as error:
         raise SolverError(f"cvxpy found no {name}: {error}. Likely cause: badly scaled rows.") from None
     if problem.status not in ("optimal", "optimal_inaccurate"):
@@ -96,23 +139,18 @@ def _solve(problem: object, name: str) -> None:
         )
 
 
-def _conic_multipliers(P: Polyhedron, target: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-    """Return multipliers with A' lambda = target - nearest as closely as possible, on nearly tight rows.
+def _conic_multipliers(P: Polyhedron, normal: np.ndarray, tight: np.ndarray) -> np.ndarray:
+    """Return non-negative multipliers of the tight rows with A' lambda as close to the normal as possible.
 
     Non-negative least squares (Lawson and Hanson) leaves positive multipliers on independent rows only.
     """
     from scipy.optimize import nnls
 
-    sizes = np.linalg.norm(P.A, axis=1)
-    distances = np.abs(P.slack(nearest)) / np.where(sizes > 0, sizes, 1.0)
-    # A guess, checked later: rows nearer than the root of the precision of an interior-point method.
-    close = np.flatnonzero(
-        (sizes > 0) & (distances <= np.sqrt(np.sqrt(np.finfo(float).eps)) * np.linalg.norm(target - nearest))
-    )
     multipliers = np.zeros(P.n_rows)
-    if close.size:
-        weights, _ = nnls((P.A[close] / sizes[close, None]).T, target - nearest)
-        multipliers[close] = weights / sizes[close]
+    if tight.size:
+        sizes = np.linalg.norm(P.A[tight], axis=1)
+        weights, _ = nnls((P.A[tight] / sizes[:, None]).T, normal)
+        multipliers[tight] = weights / sizes
     return multipliers
 
 
@@ -137,20 +175,16 @@ def _exact_projection(P: Polyhedron, target: np.ndarray, multipliers: np.ndarray
 
 def _float_projection(
     P: Polyhedron, target: np.ndarray, points: tuple[np.ndarray, np.ndarray], multipliers: np.ndarray
-) -> Projection:
+) -> Projection | None:
     """Draw the proposal towards an inner point until it is proved to be in P; state the error that remains."""
     nearest, inner = points
-    inner = inner.astype(np.float64)
     nearest, multipliers = _polished(P, target, nearest, multipliers)
     for k in range(52, -1, -1):
-        step = np.ldexp(1.0, -k)
-        point = nearest + step * (inner - nearest)
+        point = nearest + np.ldexp(1.0, -k) * (inner - nearest)
         if proves(FeasiblePoint(point).holds(P)):
             loose = Projection(target, freeze(point), freeze(multipliers), float("inf"))
             return Projection(target, freeze(point), freeze(multipliers), loose.error_bound(P))
-    raise UndecidedError(
-        "No floating-point point near the projection could be proved to lie in the polyhedron."
-    )
+    return None
 
 
 def _polished(

@@ -1,17 +1,13 @@
 r"""Decide whether :math:`\{x : A x \le b\}` is empty, flat or full-dimensional.
 
-Floats propose, certificates judge. One linear program asks for the widest margin,
-
-.. math:: \max\ t \quad\text{subject to}\quad A x + w t \le b,\ t \le T,
-
-with w the row norms, so x is the Chebyshev center and t the radius. A point with t > 0 is an interior point; a
-negative maximum comes with Farkas multipliers. What floats cannot prove goes to the exact simplex method
-(`polygeom.predicates.rational`), started from their basis: t = 0 gives multipliers with
+Floats propose, certificates judge. First Newton's method on the homogenized cone (`ConeSearch`), which finds an
+interior point or positive Farkas multipliers without a solver; then one linear program for the widest margin
+(`polygeom.predicates.proposals`). What floats cannot prove goes to the exact simplex method
+(`polygeom.predicates.rational`), started from their basis: a margin of 0 gives multipliers with
 :math:`A'\lambda = 0`, :math:`b \cdot \lambda = 0`, whose rows are implicit equalities. They are exempted from
 the margin and the question is asked again: at most d rounds, ending in a relative interior point.
 
-Cost: floats, one LP: 1-3 ms at (m, d) = (50, 10), 20 ms at (200, 50). Rationals, where needed: 1-3 ms a round at
-(50, 10), 20 ms at (200, 50). Beyond `EXACT_DIM` no rationals are tried and ties stay undecided.
+COST
 """
 
 from __future__ import annotations
@@ -20,8 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.certificates.chebyshev import norm_interval
-from polygeom.certificates.check import Check, Level
 from polygeom.certificates.feasibility import (
     Farkas,
     Feasibility,
@@ -31,30 +25,34 @@ from polygeom.certificates.feasibility import (
     zero_rows,
 )
 from polygeom.errors import InputError, SolverError, UndecidedError
-from polygeom.exact import fractions_array, rational_matrix
+from polygeom.exact import rational_matrix
 from polygeom.lp import LpSolution, maximize
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates import rational
-from polygeom.ranks import rank, solve_near
+from polygeom.predicates.cone_search import ConeSearch
+from polygeom.predicates.feasibility_lp import feasibility_by_programs
+from polygeom.predicates.proposals import (
+    EXACT_DIM,
+    from_a_point,
+    from_interior_point,
+    judged_margin,
+    proves,
+    widest_margin,
+)
+from polygeom.ranks import rank
+from polygeom.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import flint
 
 __all__ = [
     "decided",
-    "exact_kernel",
-    "proves",
     "dimension",
     "feasibility",
     "implicit_equalities",
     "interior_point",
     "is_empty",
 ]
-
-EXACT_DIM = 60
-"""Largest dimension for the exact simplex method (a step costs 10 ms at 50 and grows like d^3)."""
-
-UNDECIDED = Feasibility(None, None, None)
 
 
 def feasibility(P: Polyhedron, method: str = "auto") -> Feasibility:
@@ -64,8 +62,8 @@ def feasibility(P: Polyhedron, method: str = "auto") -> Feasibility:
     ----------
     P : Polyhedron
     method : {"auto", "lp"}
-        "lp" asks one program of cvxpy, without shortcuts and without rationals: a slow second opinion that
-        leaves ties undecided.
+        "lp" asks float programs only, one per question: a slow second opinion
+        (`polygeom.predicates.feasibility_lp`).
 
     Returns
     -------
@@ -87,22 +85,28 @@ def feasibility(P: Polyhedron, method: str = "auto") -> Feasibility:
     if method not in ("auto", "lp"):
         raise InputError(f"method is {method!r}, wanted 'auto' or 'lp'.")
     if method == "lp":
-        return _judged(P, _widest_margin(P, "cvxpy"))
-    if (P.b >= 0).all():
-        origin = _interior(P, np.zeros(P.dim))
-        if origin is not None:
-            return origin
+        return feasibility_by_programs(P)
+    origin = from_interior_point(P, np.zeros(P.dim)) if (P.b >= 0).all() else None
+    if origin is not None:
+        return origin
+    with one_blas_thread(P.A.size):
+        found = _by_newton(P)
+    return found if found is not None else _by_margins(P)
+
+
+def _by_margins(P: Polyhedron) -> Feasibility:
+    """Ask for the widest margin in floats, and in rationals where that is a tie."""
     exact = P.has_exact_rows and P.dim <= EXACT_DIM
     try:
-        proposal = _widest_margin(P, "highs")
+        proposal = widest_margin(P, "highs")
     except SolverError:
         if not exact:
             raise
         return _decide_exactly(P, ())
-    found = _judged(P, proposal)
+    found = judged_margin(P, proposal)
     if found.is_decided:
         return found
-    return _decide_exactly(P, proposal.basis) if exact else _by_a_point(P, proposal)
+    return _decide_exactly(P, proposal.basis) if exact else from_a_point(P, proposal)
 
 
 def is_empty(P: Polyhedron) -> bool:
@@ -133,8 +137,9 @@ def interior_point(P: Polyhedron) -> np.ndarray | None:
 
     Examples
     --------
-    >>> interior_point(Polyhedron.box(0, 2, dim=2))
-    array([1., 1.])
+    >>> square = Polyhedron.box(0, 2, dim=2)
+    >>> bool((square.slack(interior_point(square)) > 0).all())
+    True
     """
     return _measured(feasibility(P)).interior
 
@@ -197,71 +202,33 @@ _TIE = (
 # -- floats ------------------------------------------------------------------------------------------------
 
 
-def _widest_margin(P: Polyhedron, method: str) -> LpSolution:
-    """Propose the point with the widest margin, in floats: point (x, t), multipliers of the rows and of t <= T.
+def _by_newton(P: Polyhedron) -> Feasibility | None:
+    r"""Search the homogenized cone :math:`\{(y, t) : A y \le b t, t \ge 0\}` by Newton's method.
 
-    T is the largest distance of a hyperplane from the origin: any positive number would do, this one has
-    the size of the problem.
+    A ray in its interior is an interior point y / t; positive multipliers :math:`(\lambda, \mu)` give
+    :math:`A'\lambda = 0`, :math:`b \cdot \lambda = -\mu < 0`. All :math:`\lambda_i` are positive, as the
+    repair lemma likes it. What it guesses about lower-dimensional cones is passed over: thin cells look like
+    that on the way.
     """
-    norms = norm_interval(P)[1]
-    norms = np.where(P.A.any(axis=1), norms, 0.0)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        distances = np.abs(P.b / norms)
-    cap = float(distances[np.isfinite(distances) & (distances > 0)].max(initial=0.0)) or 1.0
-    axis = np.append(np.zeros(P.dim), 1.0)
-    return maximize(axis, np.vstack([np.column_stack([P.A, norms]), axis]), np.append(P.b, cap), method)
-
-
-def _judged(P: Polyhedron, proposal: LpSolution) -> Feasibility:
-    """Return what a proposed widest margin proves, if anything."""
-    if proposal.status == "optimal" and proposal.value > 0:
-        return _interior(P, proposal.point[:-1]) or UNDECIDED
-    if proposal.multipliers is None:
-        return UNDECIDED
-    for multipliers in (proposal.multipliers[:-1], exact_kernel(P, proposal.multipliers[:-1])):
-        if multipliers is not None:
+    rows = np.flatnonzero(P.A.any(axis=1) | (P.b != 0))
+    last = np.append(np.zeros(P.dim), -1.0)
+    cone = np.vstack([np.column_stack([P.A[rows], -P.b[rows]]), last])
+    for proposal in ConeSearch(cone).proposals():
+        if proposal.level is not None:
+            continue
+        if proposal.direction is None:
+            multipliers = np.zeros(P.n_rows)
+            multipliers[rows] = proposal.multipliers[:-1]
             farkas = Farkas(multipliers)
             if proves(farkas.holds(P)):
                 return Feasibility(False, -1, farkas)
-    return UNDECIDED
-
-
-def _by_a_point(P: Polyhedron, proposal: LpSolution) -> Feasibility:
-    """Return that P is not empty, its dimension unknown, if the origin or the proposed center proves it."""
-    candidates = [np.zeros(P.dim)]
-    if proposal.point is not None:
-        candidates.append(proposal.point[:-1])
-    for point in candidates:
-        if proves(FeasiblePoint(point).holds(P)):
-            return Feasibility(True, None, FeasiblePoint(point))
-    return UNDECIDED
-
-
-def _interior(P: Polyhedron, point: np.ndarray) -> Feasibility | None:
-    certificate = InteriorPoint(point)
-    return Feasibility(True, P.dim, certificate) if proves(certificate.holds(P)) else None
-
-
-def proves(check: Check) -> bool:
-    """Tell whether a certificate holds and is a proof, not only within rounding."""
-    return bool(check) and check.level is Level.EXACT
-
-
-def exact_kernel(P: Polyhedron, multipliers: np.ndarray) -> np.ndarray | None:
-    r"""Return Fractions near float multipliers with :math:`A'\lambda = 0` exactly; None where none is found.
-
-    Needed where the rows of the support do not span R^d, so that the repair lemma is silent.
-    """
-    support = np.flatnonzero(multipliers > 0)
-    if not support.size or not P.has_exact_rows or min(support.size, P.dim) > EXACT_DIM:
-        return None
-    A, _ = P.exact_rows(support)
-    solution = solve_near(A.transpose(), rational_matrix(np.zeros(P.dim)), multipliers[support])
-    if solution is None or any(v < 0 for v in solution.entries()):
-        return None
-    exact = fractions_array([0] * P.n_rows)
-    exact[support] = fractions_array(solution.entries())
-    return exact
+        elif proposal.direction[-1] > 0:
+            with np.errstate(over="ignore"):
+                point = proposal.direction[:-1] / proposal.direction[-1]
+            found = from_interior_point(P, point) if np.isfinite(point).all() else None
+            if found is not None:
+                return found
+    return None
 
 
 # -- rationals ---------------------------------------------------------------------------------------------
@@ -316,7 +283,7 @@ def _exact_margin(
 def _located(P: Polyhedron, point: np.ndarray, equalities: dict[int, np.ndarray]) -> Feasibility:
     """Return the result for a point strictly inside all rows but the equalities."""
     if not equalities:
-        rounded = _interior(P, point.astype(np.float64)) if P.dim else None
+        rounded = from_interior_point(P, point.astype(np.float64))
         return rounded or Feasibility(True, P.dim, InteriorPoint(point))
     dim = P.dim - rank(P.exact_rows(np.array(sorted(equalities)))[0])
     proofs = tuple(ImplicitEquality(i, equalities[i]) for i in sorted(equalities))

@@ -15,19 +15,28 @@ import numpy as np
 from polygeom.certificates.feasibility import ImpliedRow, Inclusion, Outlier
 from polygeom.errors import InputError, SolverError, UndecidedError
 from polygeom.exact import fraction, fractions_array
-from polygeom.lp import LpSolution, WarmLp
+from polygeom.lp import LpSolution, WarmLp, maximize
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates import rational
-from polygeom.predicates.feasibility import EXACT_DIM, feasibility, proves
+from polygeom.predicates.feasibility import feasibility
+from polygeom.predicates.proposals import EXACT_DIM, exact_multipliers, proves
 from polygeom.rounding import dot_error
 
 __all__ = ["inclusion", "is_equal", "is_subset"]
 
 
-def inclusion(P: Polyhedron, Q: Polyhedron) -> Inclusion:
+def inclusion(P: Polyhedron, Q: Polyhedron, method: str = "auto") -> Inclusion:
     """Decide whether P is a subset of Q, row by row of Q: multipliers of P, or a point of P outside.
 
-    Cost: one warm LP for each row of Q, judged in floats (repair lemma), else in rationals.
+    Parameters
+    ----------
+    P, Q : Polyhedron
+    method : {"auto", "lp"}
+        "lp" asks a new float program for each row, with no shortcut and no exact simplex: a slow second opinion.
+
+    Notes
+    -----
+    Cost: one warm LP for each row of Q, judged in floats (repair lemma), else in rationals: COST
 
     Examples
     --------
@@ -37,13 +46,13 @@ def inclusion(P: Polyhedron, Q: Polyhedron) -> Inclusion:
     """
     if P.dim != Q.dim:
         raise InputError(f"P lives in R^{P.dim} and Q in R^{Q.dim}; inclusion needs one space.")
-    found = feasibility(P)
+    found = feasibility(P, method)
     if found.feasible is False:
         return Inclusion(True, (found.certificate,))
     exact = None
-    if P.has_exact_rows and Q.has_exact_rows and P.dim <= EXACT_DIM:
+    if method == "auto" and P.has_exact_rows and Q.has_exact_rows and P.dim <= EXACT_DIM:
         exact = rational.RationalLp(*P.exact_rows(np.arange(P.n_rows)))
-    start = _Start(P, found.point, WarmLp(P.A, P.b), exact)
+    start = _Start(P, found.point, WarmLp(P.A, P.b) if method == "auto" else None, exact)
     proofs, undecided = [], []
     for row in range(Q.n_rows):
         proof = _decide_row(start, Q, row)
@@ -97,35 +106,49 @@ class _Start:
 
     P: Polyhedron
     point: np.ndarray | None
-    warm: WarmLp
+    warm: WarmLp | None
     exact: rational.RationalLp | None
+
+    def highest(self, objective: np.ndarray) -> LpSolution:
+        """Propose the maximum of an objective over P."""
+        try:
+            if self.warm is None:
+                return maximize(objective, self.P.A, self.P.b)
+            return self.warm.maximize(objective)
+        except SolverError:
+            return LpSolution("none", np.nan)
 
 
 def _decide_row(start: _Start, Q: Polyhedron, row: int) -> ImpliedRow | Outlier | None:
     """Decide one row of Q on P."""
-    P, basis = start.P, ()
-    implied = _implied_by_one_row(P, Q, row)
+    P = start.P
+    implied = _implied_by_one_row(P, Q, row) if start.warm is not None else None
     if implied is not None:
         return implied
-    try:
-        proposal = start.warm.maximize(Q.A[row])
-    except SolverError:
-        proposal = LpSolution("none", np.nan)
+    proposal, found = start.highest(Q.A[row]), None
     if proposal.status == "optimal":
-        basis = proposal.basis
-        implied = ImpliedRow(row, proposal.multipliers)
-        if proves(implied.holds(P, Q)):
-            return implied
+        found = _implied_by(P, Q, row, proposal.multipliers)
         # Towards the interior from the float vertex: 1 - 2^-k of the way out.
         steps = 1.0 - np.ldexp(1.0, -np.arange(1, 53))
-        outlier = _outlier(start, Q, row, (steps, proposal.point))
+        found = found or _outlier(start, Q, row, (steps, proposal.point))
     elif proposal.status == "unbounded":
-        outlier = _outlier(start, Q, row, (np.ldexp(1.0, np.arange(64)), proposal.ray))
-    else:
-        outlier = None
-    if outlier is not None or start.exact is None:
-        return outlier
-    return _decide_row_exactly(start.exact, Q, row, basis)
+        found = _outlier(start, Q, row, (np.ldexp(1.0, np.arange(64)), proposal.ray))
+    if found is not None or start.exact is None:
+        return found
+    return _decide_row_exactly(start.exact, Q, row, proposal.basis)
+
+
+def _implied_by(P: Polyhedron, Q: Polyhedron, row: int, multipliers: np.ndarray) -> ImpliedRow | None:
+    """Return the proof of a row from float multipliers, or from exact ones near them."""
+    implied = ImpliedRow(row, multipliers)
+    if proves(implied.holds(P, Q)):
+        return implied
+    if not Q.has_exact_rows:
+        return None
+    target = fractions_array(Q.exact_rows(np.array([row]))[0].entries())
+    exact = exact_multipliers(P, multipliers, target)
+    implied = None if exact is None else ImpliedRow(row, exact)
+    return implied if implied is not None and proves(implied.holds(P, Q)) else None
 
 
 def _implied_by_one_row(P: Polyhedron, Q: Polyhedron, row: int) -> ImpliedRow | None:

@@ -32,7 +32,8 @@ from polygeom.certificates.vertices import Vertices
 from polygeom.errors import TooLargeError, UndecidedError
 from polygeom.exact import fractions_array, rational
 from polygeom.polyhedron import Polyhedron
-from polygeom.predicates.feasibility import EXACT_DIM, feasibility
+from polygeom.predicates.feasibility import feasibility
+from polygeom.predicates.proposals import EXACT_DIM
 from polygeom.predicates.rational import independent_columns, integer_rows
 
 if TYPE_CHECKING:

@@ -27,13 +27,14 @@ Sources: S. Boyd, L. Vandenberghe 2004, Convex Optimization, sections 5.5.3 (Kar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from polygeom.certificates.check import Check, Level
 from polygeom.certificates.feasibility import FeasiblePoint, InteriorPoint, zero_rows
 from polygeom.errors import InputError
-from polygeom.exact import fraction, fractions_array, is_exact_array
+from polygeom.exact import fraction, is_exact_array, rational_matrix
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import TINY, dot_error, round_up
 from polygeom.verified import norm_bound
@@ -84,13 +85,12 @@ class Projection:
             near = self.error_bound(P) <= self.error
         return inside if near else REFUTED
 
-    def _exact_square(self, P: Polyhedron) -> object:
-        """Return |r|^2 + 2 lambda . s in Fractions."""
+    def _exact_square(self, P: Polyhedron) -> Fraction:
+        """Return |r|^2 + 2 lambda . s in rationals."""
         A, b = P.exact_rows(np.arange(P.n_rows))
-        rows = fractions_array(A.entries()).reshape(P.n_rows, P.dim)
-        slack = fractions_array(b.entries()) - rows @ self.point
-        r = self.point - fractions_array(self.target) + self.multipliers @ rows
-        return sum(v * v for v in r) + 2 * sum(self.multipliers * slack)
+        point, weights = rational_matrix(self.point), rational_matrix(self.multipliers)
+        r = point - rational_matrix(self.target) + A.transpose() * weights
+        return fraction((r.transpose() * r)[0, 0] + 2 * (weights.transpose() * (b - A * point))[0, 0])
 
     def error_bound(self, P: Polyhedron) -> float:
         """Return a rigorous upper bound on the distance to the nearest point, for a float point in P.

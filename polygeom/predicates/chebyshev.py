@@ -52,15 +52,15 @@ def chebyshev_ball(P: Polyhedron) -> ChebyshevBall:
     if found.interior is None:
         flat = found.equalities[0].multipliers
         return ChebyshevBall(found.point, 0.0, radius_bound(P, flat), flat)
-    direction = _widening_direction(P)
-    if direction is not None:
-        return ChebyshevBall(found.point, float("inf"), float("inf"), None, direction)
     norms = norm_interval(P)[1] * P.A.any(axis=1)
     axis = np.append(np.zeros(P.dim), 1.0)
     proposal = maximize(axis, np.column_stack([P.A, norms]), P.b)
-    if proposal.status != "optimal":
-        return _ball_at(P, found.point.astype(np.float64), None)
-    return _ball_at(P, proposal.point[:-1], proposal.multipliers)
+    if proposal.status == "optimal":
+        return _ball_at(P, proposal.point[:-1], proposal.multipliers)
+    # A ray (y, r) with r > 0 has A y <= -r |a|: balls grow along y.
+    if proposal.ray is not None and proves(InteriorPoint(proposal.ray[:-1]).holds(P.homogeneous())):
+        return ChebyshevBall(found.point, float("inf"), float("inf"), None, proposal.ray[:-1])
+    return _ball_at(P, found.point.astype(np.float64), None)
 
 
 def _ball_at(P: Polyhedron, center: np.ndarray, multipliers: np.ndarray | None) -> ChebyshevBall:
@@ -74,20 +74,3 @@ def _ball_at(P: Polyhedron, center: np.ndarray, multipliers: np.ndarray | None) 
     bounds = [radius_bound(P, m) for m in choices]
     best = int(np.argmin(bounds))
     return ChebyshevBall(center, radius, bounds[best], choices[best] if np.isfinite(bounds[best]) else None)
-
-
-def _widening_direction(P: Polyhedron) -> np.ndarray | None:
-    """Return y with A y < 0 on all non-zero rows, if floats find one: then balls of every size fit."""
-    cone = P.homogeneous()
-    if not cone.A.any():
-        return np.zeros(P.dim)
-    norms = norm_interval(cone)[1] * cone.A.any(axis=1)
-    box = np.eye(P.dim)
-    rows = np.vstack(
-        [np.column_stack([cone.A, norms]), *(np.column_stack([s * box, np.zeros(P.dim)]) for s in (1, -1))]
-    )
-    axis = np.append(np.zeros(P.dim), 1.0)
-    found = maximize(axis, rows, np.concatenate([np.zeros(P.n_rows), np.ones(2 * P.dim)]))
-    if found.status != "optimal" or found.value <= 0:
-        return None
-    return found.point[:-1] if proves(InteriorPoint(found.point[:-1]).holds(cone)) else None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -21,16 +21,14 @@ from polygeom.steps import Average, Convolution, Dense, Elementwise, MaxGate, Sc
 
 
 class Call(nn.Module):
-    """A function as a module; parameters by keyword."""
+    """A function as a module."""
 
-    def __init__(self, function: Callable[..., torch.Tensor], **parameters: object) -> None:
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         self.function = function
-        for name, value in parameters.items():
-            setattr(self, name, value)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x) if self.function.__code__.co_argcount == 1 else self.function(self, x)
+        return self.function(x)
 
 
 def randomized(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -55,7 +53,7 @@ def agree(net: Network, module: nn.Module, shape: tuple[int, ...], rows: int = 5
 
 
 def convert(module: nn.Module, shape: tuple[int, ...], **cut: str) -> Network:
-    return from_torch(module, torch.zeros(1, *shape), **cut)
+    return from_torch(module, torch.zeros(1, *shape, dtype=torch.float64), **cut)
 
 
 # -- every operation -------------------------------------------------------------------------------------------
@@ -165,7 +163,7 @@ CASES: dict[str, tuple[tuple[int, ...], nn.Module | Callable[[torch.Tensor], tor
         VECTOR,
         lambda x: torch.maximum(torch.arange(6.0), x) + torch.fmin(x, x.new_ones(6)),
     ),
-    "amax, amin": (MAP, lambda x: x.amax((1, 3)) - x.amin(2).amin(1, keepdim=True)[:, :, :1]),
+    "amax, amin": (MAP, lambda x: x.amax((1, 3)) - x.amin(2).amin(1)[:, :1]),
     "max over an axis": (MAP, lambda x: x.max(1)[0] + x.min(dim=1).values),
     "dropout in eval": (VECTOR, nn.Sequential(nn.Dropout(0.5), nn.AlphaDropout(0.5), nn.ReLU())),
     "identity": (VECTOR, nn.Sequential(nn.Identity(), nn.ReLU())),
@@ -264,6 +262,24 @@ def vector_modules(draw: st.DrawFn) -> tuple[tuple[int, ...], nn.Module]:
     return (start,), nn.Sequential(*layers)
 
 
+def _image_layer(draw: st.DrawFn, channels: int, kernel: int, dilation: int) -> nn.Module:
+    stride, padding, ceil = draw(st.integers(1, 2)), draw(st.integers(0, kernel // 2)), draw(st.booleans())
+    kind = draw(st.sampled_from(["conv", "same", "max", "average", "adaptive", "norm", "residual"]))
+    if kind == "conv":
+        return nn.Conv2d(channels, 2 * channels, kernel, stride, padding, dilation, groups=channels)
+    if kind == "same":
+        return nn.Conv2d(channels, 3, kernel, padding="same", dilation=dilation)
+    if kind == "max":
+        return nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil)
+    if kind == "average":
+        return nn.AvgPool2d(kernel, stride, padding, ceil, draw(st.booleans()))
+    if kind == "adaptive":
+        return nn.AdaptiveAvgPool2d((kernel, None))
+    if kind == "norm":
+        return nn.BatchNorm2d(channels)
+    return Residual(nn.Conv2d(channels, channels, 3, padding=1), torch.add)
+
+
 @st.composite
 def image_modules(draw: st.DrawFn) -> tuple[tuple[int, ...], nn.Module]:
     """Convolutions and pools of every geometry, ending in a dense layer."""
@@ -271,28 +287,16 @@ def image_modules(draw: st.DrawFn) -> tuple[tuple[int, ...], nn.Module]:
     shape, layers = (channels, height, width), []
     x = torch.zeros(1, *shape)
     for _ in range(draw(st.integers(1, 3))):
-        k, s, d = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 2))
-        kind = draw(st.sampled_from(["conv", "same", "max", "average", "adaptive", "norm", "residual"]))
-        p, ceil = draw(st.integers(0, k // 2)), draw(st.booleans())
-        layer: nn.Module = {
-            "conv": lambda: nn.Conv2d(channels, 2 * channels, k, s, p, d, groups=channels),
-            "same": lambda: nn.Conv2d(channels, 3, k, padding="same", dilation=d),
-            "max": lambda: nn.MaxPool2d(k, s, p, d, ceil_mode=ceil),
-            "average": lambda: nn.AvgPool2d(k, s, p, ceil, draw(st.booleans())),
-            "adaptive": lambda: nn.AdaptiveAvgPool2d((k, None)),
-            "norm": lambda: nn.BatchNorm2d(channels),
-            "residual": lambda: Residual(nn.Conv2d(channels, channels, 3, padding=1), torch.add),
-        }[kind]()
-        if d * (k - 1) + 1 > min(x.shape[2:]) + 2 * p:
-            continue
-        x, channels = layer.eval()(x), layer.eval()(x).shape[1]
-        layers += [layer, _units(draw, channels)]
+        kernel, dilation = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+        if dilation * (kernel - 1) < min(x.shape[2:]):
+            layers += [_image_layer(draw, channels, kernel, dilation)]
+            x = layers[-1].eval()(x)
+            channels = x.shape[1]
+            layers.append(_units(draw, channels))
     size = draw(st.integers(1, 3))
     return shape, nn.Sequential(*layers, nn.Flatten(), nn.Linear(x[0].numel(), size))
 
 
-@pytest.mark.slow
-@settings(max_examples=25)
 @given(case=st.one_of(vector_modules(), image_modules()), seed=st.integers(0, 2**16))
 def test_random_modules_agree_with_torch(case, seed):
     shape, module = case
@@ -351,10 +355,8 @@ def test_a_bias_written_apart_becomes_the_bias():
 
 
 def test_constant_branches_are_folded():
-    module = Call(
-        lambda self, x: x * torch.softmax(self.logits, 0) + F.gelu(self.logits), logits=torch.arange(3.0)
-    )
-    net = convert(module.eval(), (3,))
+    logits = torch.arange(3.0)
+    net = convert(Call(lambda x: x * torch.softmax(logits, 0) + F.gelu(logits)).eval(), (3,))
     assert [type(step) for step in net.steps] == [Scale]
 
 
@@ -469,8 +471,8 @@ class Part(nn.Module):
         ("pool:2", None, InputError, r"out of \[0, 1\]"),
         ("pool:x", None, InputError, r"out of \[0, 1\]"),
         ("head", "first", ConversionError, "does not depend on what enters start='head'"),
-        ("first.body.0", "first", ConversionError, "'div' of module 'stem.2' is used later"),
-        ("second.body", "head", ConversionError, "of module 'pool' is used later"),
+        ("first.body.1", "first", ConversionError, "'div' of module 'stem.2' is used later"),
+        ("head", "second", ConversionError, "does not depend on what enters"),
         ("first", None, NotPiecewiseAffineError, "softmax at the top level"),
         (None, "first", NotPiecewiseAffineError, "local_response_norm in module 'stem.2'"),
     ],
@@ -540,7 +542,7 @@ REFUSED: dict[str, nn.Module | Callable[[torch.Tensor], torch.Tensor]] = {
     "sqrt": lambda x: x.sqrt(),
     "exp": lambda x: x.exp(),
     "sin": lambda x: x.sin(),
-    "truediv": lambda x: 1 / x,
+    "reciprocal": lambda x: 1 / x,
     "div": lambda x: torch.div(x, x.abs() + 1),
     "floor": lambda x: x.floor(),
     "round": lambda x: x.round(),
@@ -582,7 +584,7 @@ def test_what_is_not_piecewise_affine_is_refused_by_name_and_place(name):
     with pytest.raises(NotPiecewiseAffineError) as caught:
         convert(Nested(inner).eval(), (6,))
     assert caught.value.path == "encoder.1.0"
-    assert caught.value.operation in (name, "rtruediv", "reciprocal")
+    assert caught.value.operation == name
     assert "start=/stop=" in str(caught.value)
 
 
@@ -615,7 +617,7 @@ def test_data_dependent_control_flow_is_refused_where_it_stands(function, capfd)
 
 
 def test_a_shape_that_depends_on_data_is_refused():
-    with pytest.raises(NotPiecewiseAffineError, match="gt in module 'encoder.1.0'"):
+    with pytest.raises(NotPiecewiseAffineError, match=r"gt in module 'encoder\.1\.0'"):
         convert(Nested(Call(lambda x: x[x > 0])).eval(), (6,))
 
 

@@ -149,10 +149,11 @@ def _entry(key: str, entry: tuple[str, object]) -> tuple[str, int]:
 
 def operation(node: Node) -> str:
     """Return the name of an operation as its user wrote it ("local_response_norm" for each of its parts)."""
-    written = str((node.meta.get("torch_fn") or ("", ""))[1]).rpartition(".")[2].strip("_")
+    written = str((node.meta.get("torch_fn") or ("", ""))[1]).rpartition(".")[2]
     schema = getattr(node.target, "_schema", None)
-    own = schema.name.partition("::")[2].strip("_") if schema else getattr(node.target, "__name__", "?")
-    return written if written and written not in ("getitem", "default", "get", "setitem") else own
+    own = schema.name.partition("::")[2] if schema else getattr(node.target, "__name__", "?")
+    public = written and not written.startswith("__") and written != "default"
+    return (written if public else own).strip("_")
 
 
 def trace(module: torch.nn.Module, example: torch.Tensor) -> Program:

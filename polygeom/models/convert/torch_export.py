@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -203,12 +204,24 @@ def _lowered(builder: GraphBuilder, node: Node, value: object) -> object:
             return arguments[0] if own in IDENTITIES else _move(builder, node, arguments, keywords)
         if own not in HANDLERS:
             raise NotPiecewiseAffineError(name, path)
-        return HANDLERS[own](builder, *arguments, **keywords)
+        handler = HANDLERS[own]
+        if not _fits(handler, builder, arguments, keywords):
+            raise NotAffineError(f"the form {node.target} of it is not supported")
+        return handler(builder, *arguments, **keywords)
     except NotAffineError as error:
         raise NotPiecewiseAffineError(name, path, str(error)) from None
     except BatchMixedError as error:
         where = f"in module '{path}'" if path else "at the top level of the module"
         raise BatchMixedError(f"{name} {where} {error}: the output is not a function of one input.") from None
+
+
+def _fits(handler: Callable[..., object], builder: GraphBuilder, arguments: tuple, keywords: dict) -> bool:
+    """Whether a handler takes these arguments."""
+    try:
+        inspect.signature(handler).bind(builder, *arguments, **keywords)
+    except TypeError:
+        return False
+    return True
 
 
 def _floats(node: Node) -> bool:

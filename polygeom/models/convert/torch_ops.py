@@ -71,7 +71,7 @@ IDENTITIES = frozenset(_IDENTITIES.split())
 # -- sums and maxima over axes -------------------------------------------------------------------------------
 
 
-def rsub(b: GraphBuilder, x: Operand, other: Operand, *, alpha: float = 1) -> Traced:
+def rsub(b: GraphBuilder, x: Operand, other: Operand, alpha: float = 1) -> Traced:
     """Return other - alpha * x."""
     return add(b, other, x, alpha=-alpha)
 
@@ -129,7 +129,9 @@ def leaky_relu(b: GraphBuilder, x: Traced, negative_slope: float = 0.01) -> Trac
     return b.gate(x, "leaky_relu", negative_slope)
 
 
-def rrelu(b: GraphBuilder, x: Traced, lower: float, upper: float, training: bool = False) -> Traced:
+def rrelu(
+    b: GraphBuilder, x: Traced, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False
+) -> Traced:
     """Return the randomized leaky ReLU: in eval mode its slope is the mean of the two."""
     if training:
         raise InputError(_training(b, "rrelu"))

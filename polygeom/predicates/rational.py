@@ -129,7 +129,7 @@ class RationalLp:
         return len(self._columns)
 
     def maximize(self, objective: object, basis_hint: Sequence[int] | None = None) -> LpSolution:
-        """Maximize an objective (d,) exactly; see the function `maximize`. Cost: 3 solves a step."""
+        """Maximize an objective (d,) exactly; see the function `maximize`. Cost: 2 solves a step."""
         c, scale = _as_column(objective).numer_denom()  # the scale comes back with the multipliers
         walk = _Walk(self._A, self._b, _rows_of(c, self._columns), self._start(basis_hint))
         farkas = self._make_feasible(walk)
@@ -221,13 +221,12 @@ class _Walk:
         """Solve for the point, the slacks and the multipliers of a basis."""
         self.basis = list(basis)
         self.tight = _rows_of(self.A, self.basis)
-        self.x, self.denominator = self.tight.solve(_rows_of(self.b, self.basis)).numer_denom()
-        self.slacks = (self.b * self.denominator - self.A * self.x).entries()
+        self._stand_at(self.tight.solve(_rows_of(self.b, self.basis)))
         self.multipliers = self.tight.transpose().solve(self.c).entries()
 
-    def _replace(self, position: int, row: int) -> None:
-        self.basis[position] = row
-        self.move_to(self.basis)
+    def _stand_at(self, point: flint.fmpq_mat) -> None:
+        self.x, self.denominator = point.numer_denom()
+        self.slacks = (self.b * self.denominator - self.A * self.x).entries()
 
     def point(self) -> list[flint.fmpq]:
         """Return the coordinates of the present point."""
@@ -263,7 +262,11 @@ class _Walk:
                 return farkas | {entering: flint.fmpq(1)}
             ratio, _, leaving = min(ratios)
             stalled = ratio == 0
-            self._replace(leaving, entering)
+            self.multipliers = [v - ratio * w for v, w in zip(self.multipliers, weights, strict=True)]
+            self.multipliers[leaving] = ratio
+            self.basis[leaving] = entering
+            self.tight = _rows_of(self.A, self.basis)
+            self._stand_at(self.tight.solve(_rows_of(self.b, self.basis)))
 
     def to_optimal(self) -> list[flint.fmpq] | None:
         """Run the primal simplex method from slacks >= 0; return a ray if the objective is unbounded."""
@@ -285,9 +288,13 @@ class _Walk:
             ratios = [(flint.fmpq(self.slacks[i], r), i) for i, r in enumerate(rates) if r > 0]
             if not ratios:
                 return direction.entries()
-            step, entering = min(ratios)
-            stalled = step == 0
-            self._replace(leaving, entering)
+            ratio, entering = min(ratios)
+            stalled = ratio == 0
+            # slack and rate have the denominators of x and of `forward`, which therefore cancel here
+            self._stand_at((flint.fmpq_mat(self.x) + flint.fmpq_mat(forward) * ratio) / self.denominator)
+            self.basis[leaving] = entering
+            self.tight = _rows_of(self.A, self.basis)
+            self.multipliers = self.tight.transpose().solve(self.c).entries()
 
 
 # -- integer matrices --------------------------------------------------------------------------------------

@@ -19,11 +19,12 @@ from polygeom.errors import InputError, UndecidedError
 from polygeom.exact import fraction, fractions_array
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.cone_search import ConeSearch, Proposal, lp_proposals
+from polygeom.predicates.feasibility import is_empty
 from polygeom.ranks import solve_near
 from polygeom.threads import one_blas_thread
 from polygeom.verified import sigma_min
 
-__all__ = ["boundedness", "recession_cone"]
+__all__ = ["boundedness", "is_bounded", "recession_cone"]
 
 EXACT_DIMENSION = 250
 """Largest d for which an exact linear program is run when guesses fail (each step solves d equations)."""
@@ -74,6 +75,24 @@ def boundedness(P: Polyhedron, method: str = "auto") -> Boundedness:
             if certificate is not None:
                 return Boundedness(isinstance(certificate, PositiveSpan), certificate)
     return _boundedness_in_rationals(P)
+
+
+def is_bounded(P: Polyhedron) -> bool:
+    """Tell whether a polyhedron is bounded; the empty one is.
+
+    Raises
+    ------
+    UndecidedError
+        If neither answer was proved.
+
+    Examples
+    --------
+    >>> is_bounded(Polyhedron.box(0, 1, dim=3)), is_bounded(Polyhedron.orthant(3))
+    (True, False)
+    >>> is_bounded(Polyhedron([[1, 0], [-1, 0]], [-1, -1]))  # empty
+    True
+    """
+    return bool(boundedness(P)) or is_empty(P)
 
 
 def _dead_columns(P: Polyhedron) -> np.ndarray:

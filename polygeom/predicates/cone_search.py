@@ -135,7 +135,7 @@ def _row_space(B: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         inverse = solve_triangular(factor, np.eye(d), lower=True, check_finite=False).T
         coordinates, moved = coordinates @ inverse, moved @ inverse
         pivots = np.diag(factor)
-        if pivots.min() > 2.0**-10 * pivots.max():
+        if pivots.min() > 2**43 * U * pivots.max():
             return coordinates, None
     _, vectors = np.linalg.eigh(B.T @ B)
     lengths = np.linalg.norm(B @ vectors, axis=0)  # the eigenvalues have lost half of their digits
@@ -199,5 +199,5 @@ def lp_proposals(A: np.ndarray) -> Iterator[Proposal]:
         yield Proposal(multipliers=(1.0 + found.multipliers[:-1]) / search.lengths)
         return
     products = search.rows @ found.point
-    level = products > -(2.0**-20) * np.abs(products).max()
+    level = products > -(2**33) * U * np.abs(products).max()
     yield search.ray(found.point, np.flatnonzero(level))

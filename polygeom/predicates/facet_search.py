@@ -14,10 +14,10 @@ from polygeom.rounding import U
 
 __all__ = ["first_order_witnesses", "hat_witnesses", "least_violation", "whitened"]
 
-OVERSHOOT = 2.0**-10
+OVERSHOOT = 2**43 * U
 """How far beyond its own hyperplane a witness is sought, in units of the slack at the interior point."""
 
-MARGIN = 2.0**-13
+MARGIN = 2**40 * U
 """How far inside the other hyperplanes, in the same units."""
 
 SWEEPS = 320
@@ -47,7 +47,7 @@ def whitened(A: np.ndarray, slack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scaled /= lengths
     gram = scaled.T @ scaled
     d = len(gram)
-    ridge = 4.0 * d * U * np.trace(gram)
+    ridge = 4.0 * d * U * float(np.trace(gram)) or 1.0  # any, without rows
     while True:
         gram[np.diag_indices(d)] += ridge
         try:
@@ -170,11 +170,12 @@ def least_violation(
         try:
             factor = np.linalg.cholesky(hessian)
         except np.linalg.LinAlgError:
-            hessian[np.diag_indices_from(hessian)] += 2.0**-30 * np.trace(hessian)
+            hessian[np.diag_indices_from(hessian)] += 2**23 * U * np.trace(hessian)
             factor = np.linalg.cholesky(hessian)
         gradient = active.T @ excess[violated]
         solved = cho_solve((factor, True), np.stack([gradient, own], axis=1), check_finite=False)
         step = solved[:, 1] * ((own @ solved[:, 0]) / (own @ solved[:, 1])) - solved[:, 0]
+        step -= own * ((own @ step) / (own @ own))  # again, because the solves amplify rounding
         rate = Z @ step
         length = _line_minimum(excess, rate)
         if length == 0.0:
@@ -206,4 +207,4 @@ def _line_minimum(excess: np.ndarray, rate: np.ndarray) -> float:
             break
         t = following
     # a full step is recognized as such, up to rounding
-    return 1.0 if abs(t - 1.0) < 2.0**-20 else t
+    return 1.0 if abs(t - 1.0) < 2**33 * U else t

@@ -27,6 +27,7 @@ that only touch P, or nearly so: exact linear programs where d allows, else they
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -35,13 +36,13 @@ from polygeom.exact import fraction, fractions_array
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.facet_search import first_order_witnesses, hat_witnesses, least_violation, whitened
 from polygeom.ranks import solve_near
-from polygeom.rounding import dot_error, round_up
+from polygeom.rounding import U, dot_error, round_up
 from polygeom.threads import one_blas_thread
 from polygeom.verified import repair
 
 __all__ = ["LargeFacets", "large_facets", "redundancy_holds", "witnesses_hold"]
 
-MARGINS = (2.0**-10, 2.0**-20, 2.0**-30)
+MARGINS = 2**43 * U, 2**33 * U, 2**23 * U, 2**13 * U
 """Margins at which Newton's method looks for a witness, in units of the slack at the interior point."""
 
 EXACT_DIMENSION = 250
@@ -59,8 +60,9 @@ class LargeFacets:
     ----------
     facets : (k,) array of int
         Rows that are facets, ascending.
-    witnesses : (k, d) array
-        For each, a point beyond that row and inside all others.
+    witnesses : list of k arrays (d,)
+        For each, a point strictly beyond that row and strictly inside all others: floats, or Fractions where
+        there is hardly any room.
     redundant : (l,) array of int
         Rows implied by others, ascending.
     supports, multipliers : lists of l arrays
@@ -70,7 +72,7 @@ class LargeFacets:
     """
 
     facets: np.ndarray
-    witnesses: np.ndarray
+    witnesses: list[np.ndarray]
     redundant: np.ndarray
     supports: list[np.ndarray]
     multipliers: list[np.ndarray]
@@ -132,7 +134,7 @@ class _Search:
         self.P, self.interior, self.slack = P, interior, slack
         self.whitening, self.Z = whitened(P.A, slack)
         self.is_facet = np.zeros(P.n_rows, dtype=bool)
-        self.witnesses = np.empty((P.n_rows, P.dim))
+        self.witnesses: dict[int, np.ndarray] = {}
         self.proofs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.touching: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
@@ -150,7 +152,7 @@ class _Search:
         redundant = sorted(self.proofs)
         return LargeFacets(
             np.flatnonzero(self.is_facet),
-            self.witnesses[self.is_facet],
+            [self.witnesses[row] for row in np.flatnonzero(self.is_facet).tolist()],
             np.array(redundant, dtype=np.intp),
             [self.proofs[row][0] for row in redundant],
             [self.proofs[row][1] for row in redundant],
@@ -168,7 +170,7 @@ class _Search:
         points = self.interior + found @ self.whitening.T
         holds = witnesses_hold(self.P, rows, points)
         self.is_facet[rows[holds]] = True
-        self.witnesses[rows[holds]] = points[holds]
+        self.witnesses.update(zip(rows[holds].tolist(), points[holds], strict=True))
 
     def others(self, row: int) -> np.ndarray:
         """Return the rows that may bound or combine this one: all others not proved redundant."""
@@ -233,6 +235,28 @@ class _Search:
         if found.status == "optimal" and found.value <= fraction(side[0, 0]):
             support = np.flatnonzero([v != 0 for v in found.multipliers])
             self.proofs[row] = (others[support], found.multipliers[support])
+            return
+        far = found.point if found.ray is None else self.far_enough(row, found.point, found.ray)
+        # between its own hyperplane and the farthest point: as far as the one, seen from the interior point
+        inside = fractions_array(self.interior)
+        slack, excess = self.exact_slack(row, inside), -self.exact_slack(row, far)
+        witness = far + (inside - far) * (excess / (excess + slack) / 2)
+        for point in (witness.astype(np.float64), witness):
+            signs = self.P.slack_signs(point[None])[0]
+            if signs[row] == -1 and (np.delete(signs, row) == 1).all():
+                self.is_facet[row], self.witnesses[row] = True, point
+                return
+
+    def exact_slack(self, row: int, point: np.ndarray) -> Fraction:
+        """Return the slack of one true row at a rational point."""
+        return fraction(self.P.exact_slacks(point, np.array([row]))[0])
+
+    def far_enough(self, row: int, point: np.ndarray, ray: np.ndarray) -> np.ndarray:
+        """Return a point of the ray beyond the row, by as much as the interior point is inside it."""
+        slack = self.exact_slack(row, point)
+        rate = slack - self.exact_slack(row, point + ray)
+        target = self.exact_slack(row, fractions_array(self.interior))
+        return point + ray * (max(slack + target, Fraction(0)) / rate)
 
 
 # -- proofs --------------------------------------------------------------------------------------------------

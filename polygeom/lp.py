@@ -212,7 +212,8 @@ def _explained(program: _Scaled, objective: np.ndarray, solve: object) -> LpSolu
     if raw.status == "infeasible" or (raw.status == "none" and violated):
         farkas = program.multipliers(nearest.multipliers, 0)
         return LpSolution("infeasible", -np.inf, None, None, farkas, tuple(np.flatnonzero(farkas).tolist()))
-    point, ray = program.point(nearest.point), freeze(_ray(c, program.A, solve))
+    present = program.A[np.isfinite(program.b)]
+    point, ray = program.point(nearest.point), freeze(_ray(c, present, solve))
     return LpSolution("unbounded", np.inf, point, ray, None, nearest.basis)
 
 

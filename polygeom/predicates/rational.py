@@ -15,8 +15,8 @@ start, until x is feasible. After a step without progress Bland's least-index ru
 again, so a cycle would consist of Bland steps only, and there is none (Bland 1977).
 
 Every iterate is solved afresh from the integer rows (Dixon lifting in FLINT) instead of updating a tableau
-of rationals, whose entries are as long as d of the given ones: a step costs 0.3 ms at (m, d) = (50, 10),
-10 ms at (200, 50), 60 ms at (400, 100). A basis from a float solver usually needs no or a few steps.
+of rationals, whose entries are as long as d of the given ones: a step costs 0.4 ms at (m, d) = (50, 10),
+15 ms at (200, 50), 60 ms at (400, 100). A basis from a float solver usually needs no or a few steps.
 
 A of rank r < d is restricted to r independent columns: the other coordinates of points are then 0.
 

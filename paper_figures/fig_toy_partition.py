@@ -1,9 +1,9 @@
 """The cells of a plane toy network, layer by layer, and a proof that none is missing.
 
-Cells are found by evaluating pieces at the points of a grid, and once more across every edge of a cell found. Each is
-drawn from the exact vertices of its closed cell within the box. If their areas, rationals, add up to that of
-the box exactly, no full-dimensional cell of the box is missing: the count is proved. Otherwise the count is said to
-be what was found at so many points.
+Cells are found by evaluating pieces at the points of a grid, and once more across every edge of a cell found.
+Each is drawn from the exact vertices of its closed cell within the box. If their areas, rationals, add up to that
+of the box exactly, no full-dimensional cell of the box is missing: the count is proved. Otherwise the count is
+said to be what was found from so many points.
 """
 
 from __future__ import annotations
@@ -154,9 +154,9 @@ def draw(data: dict[str, np.ndarray]) -> object:
     return figure
 
 
-def table(data: dict[str, np.ndarray]) -> dict[str, list[object]]:
+def tables(data: dict[str, np.ndarray]) -> dict[str, dict[str, list[object]]]:
     """Return one row per cell."""
-    return {
+    columns = {
         "hidden_layers": (data["panel"] + 1).tolist(),
         "code": data["code"].tolist(),
         "units_on": [code.count("1") for code in data["code"]],
@@ -164,6 +164,7 @@ def table(data: dict[str, np.ndarray]) -> dict[str, list[object]]:
         "area_in_box": data["area"].tolist(),
         "bounded_in_plane": data["bounded"].tolist(),
     }
+    return {"toy_partition": columns}
 
 
 def report(data: dict[str, np.ndarray]) -> str:

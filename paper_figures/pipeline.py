@@ -5,12 +5,12 @@ A script ``fig_NAME.py`` holds
 - a docstring, whose first line is its title;
 - ``compute(quick) -> dict`` of plain arrays (numbers, bools, strings), all randomness from its ``SEED``;
 - ``draw(data) -> matplotlib figure``;
-- optionally ``table(data) -> dict`` of equally long columns, written as CSV;
+- optionally ``tables(data) -> dict``, for every CSV file its equally long columns;
 - optionally ``report(data)``, a text or rich table that is printed;
 - optionally ``DATA``, patterns of the files under POLYGEOM_DATA that it reads.
 
 ``compute`` runs again only if the script, a source of polygeom, a data file (name or size) or ``quick`` changed. A
-script that cannot do without absent data raises `Skipped` with the reason.
+script that cannot do without absent data raises `SkippedError` with the reason.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ import numpy as np
 import paper_figures
 import polygeom
 
-__all__ = ["Script", "Skipped", "data_folder", "make", "record", "scripts"]
+__all__ = ["Script", "SkippedError", "data_folder", "make", "record", "scripts"]
 
 HERE = Path(__file__).parent
 LIBRARY = Path(polygeom.__file__).parent
 PACKAGES = ("highspy", "matplotlib", "numba", "numpy", "python-flint", "scipy", "torch")
 
 
-class Skipped(Exception):
+class SkippedError(Exception):
     """A figure cannot be made here; the text says why."""
 
 
@@ -100,11 +100,13 @@ def make(script: Script, out: Path, quick: bool) -> dict[str, object]:
     entry["data"] = {"files": len(script.files()), "bytes": sum(f.stat().st_size for f in script.files())}
     try:
         data = computed(script, out, quick)
-    except Skipped as reason:
+    except SkippedError as reason:
         return entry | {"skipped": str(reason)}
     written = drawn(script, data, out)
-    if hasattr(script.module, "table"):
-        written.append(tabulated(script.module.table(data), out / f"{script.name}.csv"))
+    if hasattr(script.module, "tables"):
+        written += [
+            tabulated(columns, out / f"{name}.csv") for name, columns in script.module.tables(data).items()
+        ]
     entry["outputs"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in written}
     entry["seconds"] = round(time.perf_counter() - start, 1)
     if hasattr(script.module, "report"):

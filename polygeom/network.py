@@ -72,7 +72,8 @@ class Units:
         gate = self.gates[int(self.gate_of(column))]
         index = np.unravel_index(column - gate.first_column, gate.shape)
         kind = gate.name if isinstance(gate, Elementwise) else "max"
-        return Unit(column, gate.path, gate.call, kind, int(index[0]), tuple(int(i) for i in index[1:]))
+        channel, *position = (int(i) for i in index or (0,))  # a gate on one number has no axes
+        return Unit(column, gate.path, gate.call, kind, channel, tuple(position))
 
 
 @dataclass(frozen=True, eq=False)

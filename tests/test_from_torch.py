@@ -349,6 +349,11 @@ def test_convolutions_and_pools_stay_what_they_are():
     assert (unit.kind, unit.path, unit.channel, unit.position) == ("max", "3", 0, (1, 2))
 
 
+def test_a_unit_on_a_single_number_has_channel_0():
+    net = convert(Call(lambda x: x.sum(1).relu()).eval(), (3,))
+    assert (net.output_shape, net.units[0].channel, net.units[0].position) == ((), 0, ())
+
+
 def test_a_bias_written_apart_becomes_the_bias():
     net = convert(Call(lambda x: F.relu(x @ FIXED.float() + 1)).eval(), VECTOR)
     assert [type(step) for step in net.steps] == [Dense, Elementwise]
@@ -621,6 +626,41 @@ def test_a_shape_that_depends_on_data_is_refused():
         convert(Nested(Call(lambda x: x[x > 0])).eval(), (6,))
 
 
+@pytest.mark.parametrize(
+    ("function", "operation", "words"),
+    [
+        (lambda x: autocast(x), "wrap_with_autocast", "branches, loops and contexts"),
+        (lambda x: accumulated(x), "index_put", "adding into entries"),
+        (lambda x: x.int() + x, "int", "integers"),
+        (lambda x: x.cumsum(1), "cumsum", "or none that polygeom knows"),
+    ],
+)
+def test_affine_operations_out_of_reach_are_refused_too(function, operation, words):
+    with pytest.raises(NotPiecewiseAffineError, match=words) as caught:
+        convert(Nested(Call(function)).eval(), (6,))
+    assert (caught.value.operation, caught.value.path) == (operation, "encoder.1.0")
+
+
+def test_a_constant_matrix_per_entry_is_refused():
+    weights = torch.arange(24.0, dtype=torch.float64).reshape(2, 3, 4)
+    with pytest.raises(ConversionError, match="batched matrix product"):
+        convert(Call(lambda x: x @ weights).eval(), (2, 5, 3))
+
+
+def autocast(x: torch.Tensor) -> torch.Tensor:
+    with torch.autocast("cpu", enabled=False):
+        return 2 * x.relu()
+
+
+def accumulated(x: torch.Tensor) -> torch.Tensor:
+    return x.clone().index_put_((torch.tensor([0, 1]), torch.tensor([1, 1])), x[:, 0], accumulate=True)
+
+
+def test_a_window_of_padding_alone_is_refused():
+    with pytest.raises(ConversionError, match="nothing but padding"):
+        convert(nn.MaxPool1d(2, 1, 1, 3).eval(), (1, 2))
+
+
 def test_training_mode_is_refused():
     layers = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5))
     with pytest.raises(InputError, match=r"\.eval\(\)"):
@@ -630,6 +670,8 @@ def test_training_mode_is_refused():
         convert(layers, (3,))
     with pytest.raises(InputError, match=r"dropout in module ''.*training=self.training"):
         convert(Call(lambda x: F.dropout(x)).eval(), (3,))
+    with pytest.raises(InputError, match="dropout in module"):
+        convert(Call(lambda x: F.dropout(x).relu_()).eval(), (3,))  # functional before it is lowered
     norm = nn.Sequential(nn.BatchNorm1d(3, track_running_stats=False)).eval()
     with pytest.raises(InputError, match="track_running_stats"):
         convert(norm, (3,))
@@ -658,6 +700,13 @@ def test_a_wrong_example_is_explained(capfd):
         from_torch(module, ["a"])
     with pytest.raises(InputError, match=r"nn\.Module"):
         from_torch(torch.relu, torch.zeros(1, 3))
+
+
+def test_parameters_without_values_are_named():
+    with torch.device("meta"):
+        module = nn.Sequential(nn.Linear(3, 3)).eval()
+    with pytest.raises(InputError, match=r"parameter '0\.\w+' is on the meta device"):
+        convert(module, (3,))
 
 
 def test_several_outputs_need_a_stop():

@@ -15,6 +15,7 @@ from polygeom.models.convert.layout import Traced
 from polygeom.models.convert.lowering import GraphBuilder
 
 __all__ = [
+    "UNKNOWN",
     "NotAffineError",
     "Operand",
     "add",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 Operand = "Traced | torch.Tensor | np.ndarray | float"
+
+
+UNKNOWN = "it is not a piecewise-affine function of the input, or none that polygeom knows"
 
 
 class NotAffineError(ConversionError):

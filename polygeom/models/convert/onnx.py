@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
-from polygeom.models.convert.arithmetic import NotAffineError
+from polygeom.models.convert.arithmetic import UNKNOWN, NotAffineError
 from polygeom.models.convert.check import checked_network
 from polygeom.models.convert.layout import BatchMixedError, Traced
 from polygeom.models.convert.lowering import GraphBuilder
@@ -144,11 +144,19 @@ class _Model:
 
     def evaluate(self, node: onnx.NodeProto, inputs: list[np.ndarray | None]) -> list[np.ndarray]:
         """Run one node in the reference evaluator."""
+        from onnx import TensorProto, helper
         from onnx.reference import ReferenceEvaluator
 
         feeds = {name: v for name, v in zip(node.input, inputs, strict=True) if name}
+        # The evaluator goes by the values' own types; the declared ones are placeholders.
+        ends = [
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names]
+            for names in (feeds, node.output)
+        ]
+        graph = helper.make_graph([node], "node", *ends)
+        single = helper.make_model(graph, opset_imports=self.proto.opset_import)
         try:
-            return ReferenceEvaluator(node, opsets=self.opsets).run(None, feeds)
+            return ReferenceEvaluator(single).run(None, feeds)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             text = str(error).strip().partition("\n")[0]
             raise BatchMixedError(f"does not run on a batch of this size ({text})") from None
@@ -201,13 +209,13 @@ def _lowered(
         if own and node.op_type in MOVES:
             return _move(model, builder, node, inputs)
         if not own or node.op_type not in HANDLERS:
-            raise NotPiecewiseAffineError(node.op_type, builder.path)
+            raise NotPiecewiseAffineError(node.op_type, builder.path, UNKNOWN)
         result = HANDLERS[node.op_type](builder, model.attributes(node), *inputs)
     except NotAffineError as error:
         raise NotPiecewiseAffineError(node.op_type, builder.path, str(error)) from None
     except BatchMixedError as error:
         raise BatchMixedError(
-            f"{node.op_type} at '{builder.path}' {error}: the output is not a function of one input."
+            f"{node.op_type} at '{builder.path}' {error}. Wanted a function of one input."
         ) from None
     return result if isinstance(result, tuple) else (result,)
 
@@ -220,6 +228,12 @@ def _move(
 
     def run(*arrays: np.ndarray) -> list[np.ndarray]:
         given = iter(arrays)
-        return model.evaluate(node, [next(given) if isinstance(v, Traced) else v for v in inputs])
+        filled = [next(given) if isinstance(v, Traced) else _doubled(v) for v in inputs]
+        return model.evaluate(node, filled)
 
     return builder.move(computed, run)
+
+
+def _doubled(value: np.ndarray | None) -> np.ndarray | None:
+    """Return float constants in float64, the type of positions."""
+    return value.astype(np.float64) if value is not None and value.dtype.kind == "f" else value

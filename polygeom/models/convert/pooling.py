@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from polygeom.arrays import freeze
+from polygeom.errors import ConversionError
 from polygeom.models.convert.layout import BatchMixedError, Traced
 from polygeom.models.convert.lowering import GraphBuilder
 from polygeom.steps import Average
@@ -104,6 +105,11 @@ def max_pool(builder: GraphBuilder, value: Traced, tables: Callable[[tuple[int, 
     result = _pooled(value, len(chosen), [len(t) for t in chosen])
     spatial = value.sample_shape[-len(chosen) :]
     index = _combined(chosen, spatial)
+    if (index < 0).all(axis=1).any():
+        raise ConversionError(
+            f"A window of the max-pool in module '{builder.path}' holds nothing but padding: its maximum is "
+            "minus infinity. Pad less."
+        )
     size = int(np.prod(spatial))
     offsets = np.arange(int(np.prod(value.sample_shape[: -len(chosen)]))) * size
     index = np.where(index >= 0, index + offsets[:, None, None], -1).reshape(-1, index.shape[1])

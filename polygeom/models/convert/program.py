@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from polygeom.arrays import as_array
-from polygeom.errors import ConversionError, NotPiecewiseAffineError
+from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
 
 if TYPE_CHECKING:
     import torch
@@ -74,12 +74,14 @@ class Program:
         Raises
         ------
         InputError
-            If it holds NaN or infinities.
+            If it has no values, or they are NaN or infinite.
         """
         import torch
 
         if node not in self.parameters:
             tensor, name = self.constants[node]
+            if tensor.is_meta:
+                raise InputError(f"The parameter '{name}' is on the meta device and has no values.")
             tensor = tensor.detach().cpu()
             if tensor.is_floating_point():
                 tensor = tensor.to(torch.float64, copy=True)
@@ -255,6 +257,13 @@ def _track(module: torch.nn.Module) -> Iterator[list[str]]:
 def is_getitem(node: Node) -> bool:
     """Whether a node picks one of several results."""
     return node.target is operator.getitem
+
+
+def is_higher_order(node: Node) -> bool:
+    """Whether a node runs other graphs: a branch, a loop, a context such as autocast."""
+    import torch
+
+    return isinstance(node.target, torch._ops.HigherOrderOperator)
 
 
 def shape_of(node: Node) -> tuple[int, ...]:

@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
-from polygeom.models.convert.arithmetic import NotAffineError
+from polygeom.models.convert.arithmetic import UNKNOWN, NotAffineError
 from polygeom.models.convert.check import checked_network
 from polygeom.models.convert.cuts import cut
 from polygeom.models.convert.layout import BatchMixedError, Traced
 from polygeom.models.convert.lowering import GraphBuilder
-from polygeom.models.convert.program import Program, TraceError, is_getitem, operation, place, shape_of, trace
-from polygeom.models.convert.torch_ops import HANDLERS, IDENTITIES, MOVES
+from polygeom.models.convert.program import (
+    Program,
+    TraceError,
+    is_getitem,
+    is_higher_order,
+    operation,
+    place,
+    shape_of,
+    trace,
+)
+from polygeom.models.convert.torch_ops import HANDLERS, IDENTITIES, MOVES, training_message
 from polygeom.network import Network
 
 if TYPE_CHECKING:
@@ -168,9 +177,12 @@ def _lower(program: Program, builder: GraphBuilder, begin: Node, nodes: list[Nod
         return values[node]
 
     for node in nodes:
-        if node in values:
+        if node in values or node.op == "get_attr":  # the body of a higher-order operator, refused below
             continue
         builder.path, builder.call = place(node)
+        if is_higher_order(node):
+            reason = "polygeom does not look into branches, loops and contexts"
+            raise NotPiecewiseAffineError(operation(node), builder.path, reason)
         if any(isinstance(v, Traced | tuple | list) for v in map(value, node.all_input_nodes)):
             values[node] = _lowered(builder, node, value)
         else:
@@ -201,9 +213,13 @@ def _lowered(builder: GraphBuilder, node: Node, value: object) -> object:
         if own in IDENTITIES or own in MOVES:
             if not _floats(node):
                 raise NotAffineError("converting to integers is not continuous")
+            if own == "index_put" and (arguments[3:] or [keywords.get("accumulate", False)])[0]:
+                raise NotAffineError("adding into entries by index is not supported")
             return arguments[0] if own in IDENTITIES else _move(builder, node, arguments, keywords)
+        if own not in HANDLERS and "dropout" in name:
+            raise InputError(training_message(name, path))
         if own not in HANDLERS:
-            raise NotPiecewiseAffineError(name, path)
+            raise NotPiecewiseAffineError(name, path, UNKNOWN)
         handler = HANDLERS[own]
         if not _fits(handler, builder, arguments, keywords):
             raise NotAffineError(f"the form {node.target} of it is not supported")
@@ -212,7 +228,7 @@ def _lowered(builder: GraphBuilder, node: Node, value: object) -> object:
         raise NotPiecewiseAffineError(name, path, str(error)) from None
     except BatchMixedError as error:
         where = f"in module '{path}'" if path else "at the top level of the module"
-        raise BatchMixedError(f"{name} {where} {error}: the output is not a function of one input.") from None
+        raise BatchMixedError(f"{name} {where} {error}. Wanted a function of one input.") from None
 
 
 def _fits(handler: Callable[..., object], builder: GraphBuilder, arguments: tuple, keywords: dict) -> bool:

@@ -45,7 +45,7 @@ from polygeom.models.convert.pooling import (
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["HANDLERS", "IDENTITIES", "MOVES"]
+__all__ = ["HANDLERS", "IDENTITIES", "MOVES", "training_message"]
 
 _MOVES = """
     _unsafe_view adjoint atleast_1d atleast_2d atleast_3d broadcast_to channel_shuffle chunk column_stack
@@ -55,7 +55,8 @@ _MOVES = """
     reflection_pad1d reflection_pad2d repeat repeat_interleave replication_pad1d replication_pad2d reshape
     reshape_as roll rot90 select select_copy select_scatter slice slice_scatter split split_with_sizes squeeze
     stack swapaxes swapdims t take tensor_split tile transpose tril triu unbind unflatten unfold unsqueeze
-    upsample_nearest1d upsample_nearest2d view view_as vsplit vstack where zeros_like
+    upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
+    _upsample_nearest_exact2d view view_as vsplit vstack where zeros_like
 """
 
 _IDENTITIES = "alias clone contiguous detach lift lift_fresh lift_fresh_copy positive to type_as _to_copy"
@@ -134,7 +135,7 @@ def rrelu(
 ) -> Traced:
     """Return the randomized leaky ReLU: in eval mode its slope is the mean of the two."""
     if training:
-        raise InputError(_training(b, "rrelu"))
+        raise InputError(training_message("rrelu", b.path))
     return b.gate(x, "leaky_relu", (lower + upper) / 2)
 
 
@@ -173,13 +174,14 @@ def threshold(b: GraphBuilder, x: Traced, threshold: float, value: float) -> Tra
 def dropout(b: GraphBuilder, x: Traced, p: float = 0.5, train: bool = False) -> Traced:
     """Return x: dropout in eval mode."""
     if train and p > 0:
-        raise InputError(_training(b, "dropout"))
+        raise InputError(training_message("dropout", b.path))
     return x
 
 
-def _training(b: GraphBuilder, name: str) -> str:
+def training_message(name: str, path: str) -> str:
+    """Return what to tell about an operation that runs in training mode."""
     return (
-        f"{name} in module '{b.path}' runs in training mode, where its output is random. "
+        f"{name} in module '{path}' runs in training mode, where its output is random. "
         "Call module.eval() first (and pass training=self.training to functional calls)."
     )
 

@@ -42,11 +42,15 @@ class Enclosed:
         The exact value lies in ``[value - error, value + error]``.
     live : (N, *shape) bool array or None
         False only where the value is a constant of the cell: no path of non-zero slopes leads to it.
+    source : (N, size) integer array or None
+        Entries with equal numbers are the same function on the whole cell: overlapping max-pooling windows
+        copy one entry to several places. None: no two entries are known to be the same.
     """
 
     value: np.ndarray
     error: np.ndarray
     live: np.ndarray | None = None
+    source: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +155,24 @@ def _enclose_linear(step: LinearStep, *states: Enclosed) -> Enclosed:
         constant = step.constant
         if constant is not None:
             error = np.where(error > 0, round_up(error, 1), 0.0) + U * np.abs(value)
-        return Enclosed(value, error, live)
+        return Enclosed(value, error, live, _moved_sources(step, states))
     return Enclosed(value, _linear_error(step, states, constant=True), live)
+
+
+def _moved_sources(step: LinearStep, states: tuple[Enclosed, ...]) -> np.ndarray | None:
+    """Return the source numbers of entries that a step moved around, or None if no two are the same.
+
+    Numbers stay below 2**53, so the step itself can move them as floats; padding moves in zeros, hence the 1.
+    """
+    if step.constant is not None or all(s.source is None for s in states) and step.adjoint_terms == 1:
+        return None
+    numbers, first = [], 1
+    for state in states:
+        n, size = len(state.value), state.value[0].size
+        own = np.broadcast_to(np.arange(size), (n, size)) if state.source is None else state.source
+        numbers.append((first + own).reshape(state.value.shape).astype(np.float64))
+        first += size
+    return step.linear(*numbers).reshape(len(numbers[0]), -1).astype(np.int64)
 
 
 def _linear_error(step: LinearStep, states: tuple[Enclosed, ...], *, constant: bool) -> np.ndarray:
@@ -190,6 +210,9 @@ def _read(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
     )
     # the first maximum wins: an exact tie with an earlier position would have made that one the letter
     certain |= (position == winner) | ~gate.valid
+    if state.source is not None:
+        numbers = gate.window(state.source, -1)
+        certain |= numbers == np.take_along_axis(numbers, winner, axis=2)
     return letters, ~certain.all(axis=2).reshape(n, *gate.shape)
 
 
@@ -260,7 +283,8 @@ def _pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarr
         if open_ is not None and open_.any():
             widest = gate.window(state.error, 0.0).max(axis=2).reshape(n, *gate.shape)
             pick[1] = np.where(open_, widest, pick[1])
-        return Enclosed(*pick)
+        source = winners if state.source is None else np.take_along_axis(state.source, winners, axis=1)
+        return Enclosed(*pick, source)
     slope, offset = gate.chosen(gate.slopes, letters), gate.chosen(gate.offsets, letters)
     product = slope * state.value
     value = product + offset
@@ -272,7 +296,9 @@ def _pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarr
     rounding = gamma(4) * (np.abs(product) + np.abs(offset)) + underflow(1)
     error = np.where(exact, error, round_up(error + rounding, 3))
     live = None if state.live is None else state.live & (slope != 0)
-    return Enclosed(value, error, live)
+    # one scalar function of equal entries gives equal entries
+    scalar = gate.breakpoints[0].size == gate.slopes[0].size == gate.offsets[0].size == 1
+    return Enclosed(value, error, live, state.source if scalar else None)
 
 
 def enclose_directions(

@@ -106,8 +106,8 @@ def _exit(piece: AffinePiece, vector: np.ndarray) -> RayExit:
     low = float(earliest[candidates].min())
     if len(candidates) > 1 or not np.isfinite(first):
         level = Level.CERTIFIED
-    nominal = slack[candidates] / rate[candidates] if np.isfinite(first) else np.array([np.inf])
-    t = float(np.clip(nominal.min(), low, first))
+    rising = candidates[rate[candidates] > 0]
+    t = float(np.clip((slack[rising] / rate[rising]).min(initial=np.inf), low, first))
     return RayExit(t, (low, float(first)), None, units, level, piece)
 
 

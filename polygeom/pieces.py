@@ -31,7 +31,7 @@ from polygeom.exact import ScaledMatrix, rational_matrix
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import dot_error
-from polygeom.rows import RowLabels, live_rows, row_seeds, row_slacks
+from polygeom.rows import Arrival, RowLabels, drawn_rows, row_seeds, row_slacks
 from polygeom.steps import MaxGate
 
 if TYPE_CHECKING:
@@ -132,8 +132,8 @@ def piece_at(net: Network, x: object, along: AffineMap | None = None, toward: ob
         witness = as_vector(x, "x", along.dim_in)
     direction = None if toward is None else as_vector(np.ravel(toward), "toward", len(witness))
     code, undecided, seen = _letters(net, witness, along, direction)
-    live = _live_arrivals(net, code, along, seen)
-    return AffinePiece(net, freeze(code), along, witness, undecided, live)
+    arrivals = _arrivals(net, code, along, seen)
+    return AffinePiece(net, freeze(code), along, witness, undecided, arrivals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +154,8 @@ class AffinePiece:
     undecided : array of int
         Units whose letter floats could not decide and rationals could not reach: the cell is then that of
         the float letters, and statements about the point's own cell are not EXACT.
-    live : tuple of arrays
-        Per gate, which arriving entries depend on the coordinates at all.
+    arrivals : tuple of Arrival
+        Per gate, which arriving entries depend on the coordinates at all, and which are the same.
     """
 
     network: Network
@@ -163,7 +163,7 @@ class AffinePiece:
     along: AffineMap | None
     witness: np.ndarray
     undecided: np.ndarray
-    live: tuple[np.ndarray, ...]
+    arrivals: tuple[Arrival, ...]
 
     def __repr__(self) -> str:
         return f"AffinePiece({len(self._candidates)} half-spaces in R^{self.dim_in}, of {self.network})"
@@ -178,7 +178,7 @@ class AffinePiece:
     @cached_property
     def _candidates(self) -> RowLabels:
         """Rows of all live units; a few may vanish on the cell by cancellation, found when materialized."""
-        return live_rows(self.network, self.code, self.live)
+        return drawn_rows(self.network, self.code, self.arrivals)
 
     @property
     def is_large(self) -> bool:
@@ -289,7 +289,7 @@ class AffinePiece:
                 rows = members[first : first + chunk]
                 seed = row_seeds(gate, self.code, labels[rows])
                 A[rows], A_error[rows] = enclose_adjoint(net, self.code, gate.inputs[0], seed)
-        ambient = AffinePiece(net, self.code, None, np.zeros(net.dim_in), self.undecided, self.live)
+        ambient = AffinePiece(net, self.code, None, np.zeros(net.dim_in), self.undecided, self.arrivals)
         b, b_error = (a[0] for a in ambient._slacks_from(np.zeros((1, net.dim_in)), labels))
         P = ambient._assemble(labels, A, A_error, b, b_error)
         return P if self.along is None else P.pullback(self.along)
@@ -417,17 +417,14 @@ def _exact_letters(
     return rational.letters(point, toward)
 
 
-def _live_arrivals(
+def _arrivals(
     net: Network, code: np.ndarray, along: AffineMap | None, seen: EnclosedPass
-) -> tuple[np.ndarray, ...]:
-    """Return per gate which arriving entries depend on the coordinates of the input space or slice."""
-    if along is None:
-        return tuple(s.live[0] for s in seen.inputs)
-    moving = along.matrix.any(axis=1)
-    if moving.all():
-        return tuple(s.live[0] for s in seen.inputs)
-    probe = enclose_pass(net, np.zeros((1, net.dim_in)), letters=code, keep=True, live=moving)
-    return tuple(s.live[0] for s in probe.inputs)
+) -> tuple[Arrival, ...]:
+    """Return per gate what is known of the arriving entries on the cell."""
+    moving = None if along is None else along.matrix.any(axis=1)
+    if moving is not None and not moving.all():
+        seen = enclose_pass(net, np.zeros((1, net.dim_in)), letters=code, keep=True, live=moving)
+    return tuple(Arrival.of(s) for s in seen.inputs)
 
 
 def _chunk(net: Network) -> int:

@@ -11,7 +11,7 @@ from polygeom.network import Network
 from polygeom.rounding import round_up
 from polygeom.steps import Gate, MaxGate
 
-__all__ = ["RowLabels", "live_rows", "row_seeds", "row_slacks"]
+__all__ = ["Arrival", "RowLabels", "drawn_rows", "row_seeds", "row_slacks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,26 +37,51 @@ class RowLabels:
         return RowLabels(self.units[rows], self.sides[rows])
 
 
-def live_rows(net: Network, code: np.ndarray, live: tuple[np.ndarray, ...]) -> RowLabels:
-    """Return the rows of all units of a piece that depend on the coordinates, in column order.
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """What is known of the entries that arrive at one gate, on the whole cell.
 
-    `live` tells per gate which arriving entries do. A few of these rows may still vanish by cancellation.
+    Attributes
+    ----------
+    live : (size,) bool array
+        Which entries depend on the coordinates at all.
+    source : (size,) integer array or None
+        Entries with equal numbers are equal; None: no two are known to be.
+    """
+
+    live: np.ndarray
+    source: np.ndarray | None
+
+    @classmethod
+    def of(cls, state: Enclosed) -> Arrival:
+        """Return what an enclosed pass of one point saw."""
+        return cls(state.live[0].ravel(), None if state.source is None else state.source[0])
+
+
+def drawn_rows(net: Network, code: np.ndarray, arrivals: tuple[Arrival, ...]) -> RowLabels:
+    """Return the rows that the units of a piece draw, in column order.
+
+    No row where the pre-activation is a constant of the cell, or where a rival is the same entry as the
+    winner. A few of the rows returned may still vanish by cancellation.
     """
     units, sides = [np.zeros(0, dtype=np.intp)], [np.zeros(0, dtype=np.intp)]
-    for gate, alive in zip(net.gates, live, strict=True):
-        own, side = _gate_rows(gate, code[gate.columns], alive)
+    for gate, arrival in zip(net.gates, arrivals, strict=True):
+        own, side = _gate_rows(gate, code[gate.columns], arrival)
         units.append(gate.first_column + own)
         sides.append(side)
     return RowLabels(np.concatenate(units), np.concatenate(sides))
 
 
-def _gate_rows(gate: Gate, letters: np.ndarray, live: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _gate_rows(gate: Gate, letters: np.ndarray, arrival: Arrival) -> tuple[np.ndarray, np.ndarray]:
     """Return local unit and side of the rows one gate draws, sorted by unit then side."""
-    alive = live.ravel()
+    alive = arrival.live
     if isinstance(gate, MaxGate):
         winner = gate.index[np.arange(gate.size), letters.astype(np.intp)]
         draws = gate.valid & (alive[np.maximum(gate.index, 0)] | alive[winner][:, None])
-        draws[np.arange(gate.size), letters.astype(np.intp)] = False
+        if arrival.source is None:
+            draws[np.arange(gate.size), letters.astype(np.intp)] = False
+        else:
+            draws &= arrival.source[gate.index] != arrival.source[winner][:, None]
         return np.nonzero(draws)
     sides = np.arange(len(gate.breakpoints))
     letter = letters[:, None].astype(np.intp)

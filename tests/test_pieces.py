@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from polygeom import pieces
 from polygeom.affine import AffineMap
+from polygeom.enclosures import enclose_pass
 from polygeom.errors import InputError, TooLargeError
 from polygeom.network import Network
 from polygeom.pieces import piece_at, spline_codes
-from polygeom.steps import Convolution, Elementwise, Gather, MaxGate, elementwise_gate
+from polygeom.steps import Convolution, Dense, Elementwise, Gather, MaxGate, elementwise_gate
 from tests.oracles import exact_walk
 from tests.strategies import any_networks, matrices, points
 
@@ -186,3 +187,24 @@ def test_large_pieces_refuse_to_be_materialized_but_give_rows(monkeypatch: pytes
 def test_bad_input_is_refused(call: object, said: str) -> None:
     with pytest.raises(InputError, match=said):
         call()
+
+
+def test_copies_of_one_entry_in_overlapping_windows_draw_no_row() -> None:
+    rng = np.random.default_rng(1)
+    mix = Dense(inputs=(0,), shapes=((3,),), shape=(5,), weight=rng.standard_normal((5, 3)))
+    windows = np.array([[0, 1, 2], [1, 2, 3], [2, 3, 4]])
+    pool = MaxGate(inputs=(1,), shapes=((5,),), shape=(3,), index=windows)
+    relu = Elementwise(inputs=(2,), shapes=((3,),), shape=(3,), **elementwise_gate("relu"))
+    again = MaxGate(inputs=(3,), shapes=((3,),), shape=(1,), index=np.array([[0, 1, 2]]))
+    net = Network((mix, pool, relu, again), (3,))
+    for x in rng.standard_normal((50, 3)):
+        seen = enclose_pass(net, x[None], keep=True)
+        assert not seen.undecided.any()
+        piece = piece_at(net, x)
+        winners = [windows[k][piece.code[k]] for k in range(3)]
+        rivals = {
+            winners[side] for unit, side in zip(piece.units, piece.labels.sides, strict=True) if unit == 6
+        }
+        assert winners[piece.code[6]] not in rivals
+        exact_A, _ = piece.exact_rows(piece.labels)
+        assert all(any(v != 0 for v in row) for row in exact_A.table())

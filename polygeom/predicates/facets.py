@@ -136,7 +136,9 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
     for n in _cells_with_like_rows(A, b).tolist():
         representative[n] = _representatives(Polyhedron(A[n], b[n]), ~zero[n])
     active = ~zero & (representative == np.arange(m))
-    proofs = _search(stack, _no_proofs(centers, representative, d), active)
+    proofs = _no_proofs(centers, representative, d)
+    if active.any():
+        proofs = _search(stack, proofs, active)
     exact: dict[int, dict[int, Certificate]] = {}
     for n in np.flatnonzero((proofs.status == UNDECIDED).any(axis=1)).tolist():
         exact[n] = {}

@@ -6,6 +6,7 @@ A constant operand is a number, an array or a tensor. Products and quotients of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -31,7 +32,8 @@ __all__ = [
     "sub",
 ]
 
-Operand = "Traced | torch.Tensor | np.ndarray | float"
+Operand: TypeAlias = Any
+"""A `Traced` tensor, or a constant: a tensor, an array or a number."""
 
 
 UNKNOWN = "it is not a piecewise-affine function of the input, or none that polygeom knows"

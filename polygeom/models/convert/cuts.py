@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from polygeom.errors import ConversionError, InputError
 from polygeom.models.convert.program import Program, place, places
@@ -12,7 +12,7 @@ from polygeom.models.convert.program import Program, place, places
 if TYPE_CHECKING:
     import torch
 
-    Node = torch.fx.Node
+    Node: TypeAlias = torch.fx.Node
 
 __all__ = ["cut"]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 import numpy as np
 
@@ -91,12 +92,13 @@ class GraphBuilder:
                 needed.update(self.steps[k - 1].inputs)
                 for i in set(self.steps[k - 1].inputs):
                     readers[i] += 1
-        numbers, steps = {0: 0}, []
+        numbers: dict[int, int] = {0: 0}
+        steps: list[Step] = []
         for k, step in enumerate(self.steps, start=1):
             if k not in needed:
                 continue
             step = replace(step, inputs=tuple(numbers[i] for i in step.inputs))
-            previous = steps[step.inputs[0] - 1] if step.inputs[0] else None
+            previous = steps[step.inputs[0] - 1] if step.inputs[0] else step
             if _is_shift(step) and _takes_constant(previous) and readers[self.steps[k - 1].inputs[0]] == 1:
                 steps[step.inputs[0] - 1] = replace(previous, constant=step.constant)
                 numbers.pop(self.steps[k - 1].inputs[0])
@@ -341,9 +343,9 @@ def _size(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape, dtype=np.int64))
 
 
-def _is_shift(step: Step) -> bool:
+def _is_shift(step: Step) -> TypeGuard[Sum]:
     return isinstance(step, Sum) and step.coefficients == (1.0,) and step.constant is not None
 
 
-def _takes_constant(step: Step | None) -> bool:
+def _takes_constant(step: Step) -> TypeGuard[Dense | Convolution | Scale]:
     return isinstance(step, Dense | Convolution | Scale) and step.constant is None

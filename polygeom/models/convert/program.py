@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from polygeom.arrays import as_array
 from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
@@ -19,9 +19,20 @@ from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
 if TYPE_CHECKING:
     import torch
 
-    Node = torch.fx.Node
+    Node: TypeAlias = torch.fx.Node
 
-__all__ = ["Program", "TraceError", "trace"]
+__all__ = [
+    "Program",
+    "TraceError",
+    "in_float64",
+    "is_getitem",
+    "is_higher_order",
+    "operation",
+    "place",
+    "places",
+    "shape_of",
+    "trace",
+]
 
 _LOGGERS = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes")
 
@@ -96,9 +107,7 @@ class Program:
         def double(item: object) -> object:
             if isinstance(item, torch.fx.Node):
                 return value(item)
-            if isinstance(item, torch.dtype) and item.is_floating_point:
-                return torch.float64
-            return torch.device("cpu") if isinstance(item, torch.device) else item
+            return in_float64(item)
 
         arguments = torch.fx.node.map_aggregate((node.args, dict(node.kwargs)), double)
         with torch.no_grad(), _default_float64():
@@ -117,6 +126,15 @@ class Program:
         for node in needed:
             values[node] = self.evaluate(node, value)
             yield node, values[node]
+
+
+def in_float64(item: object) -> object:
+    """Return an argument of an operation, float types and devices replaced by float64 on the CPU."""
+    import torch
+
+    if isinstance(item, torch.dtype) and item.is_floating_point:
+        return torch.float64
+    return torch.device("cpu") if isinstance(item, torch.device) else item
 
 
 @contextlib.contextmanager

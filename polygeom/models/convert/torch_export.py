@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
-from polygeom.models.convert.arithmetic import UNKNOWN, NotAffineError
+from polygeom.errors import ConversionError, InputError
 from polygeom.models.convert.check import checked_network
 from polygeom.models.convert.cuts import cut
 from polygeom.models.convert.layout import BatchMixedError, Traced
 from polygeom.models.convert.lowering import GraphBuilder
-from polygeom.models.convert.program import (
-    Program,
-    TraceError,
-    is_getitem,
-    is_higher_order,
-    operation,
-    place,
-    shape_of,
-    trace,
-)
-from polygeom.models.convert.torch_ops import HANDLERS, IDENTITIES, MOVES, training_message
+from polygeom.models.convert.program import Program, TraceError, shape_of, trace
+from polygeom.models.convert.torch_lowering import lower
 from polygeom.network import Network
 
 if TYPE_CHECKING:
     import torch
 
-    Node = torch.fx.Node
+    Node: TypeAlias = torch.fx.Node
 
 __all__ = ["from_torch"]
 
@@ -157,124 +146,12 @@ def _convert(
     if batch[1] is not None and (not shape or shape[0] != batch[0]):
         raise BatchMixedError(f"The value entering the cut has shape {shape}, without the batch axis first.")
     builder = GraphBuilder(shape, *batch)
-    values = _lower(program, builder, begin, nodes)
+    values = lower(program, builder, begin, nodes)
 
     def run(x: np.ndarray) -> Iterator[tuple[Traced, np.ndarray]]:
         for node, result in program.run(begin, torch.from_numpy(x), nodes):
-            if isinstance(values.get(node), Traced):
-                yield values[node], result.numpy()
+            value = values.get(node)
+            if isinstance(value, Traced):
+                yield value, result.numpy()
 
-    return checked_network(builder, values[end], run)
-
-
-def _lower(program: Program, builder: GraphBuilder, begin: Node, nodes: list[Node]) -> dict[Node, object]:
-    """Append the steps of every operation; return what each node became: `Traced`, constant or tuple."""
-    values: dict[Node, object] = {begin: builder.input}
-
-    def value(node: Node) -> object:
-        if node not in values:
-            values[node] = program.constant(node)
-        return values[node]
-
-    for node in nodes:
-        if node in values or node.op == "get_attr":  # the body of a higher-order operator, refused below
-            continue
-        builder.path, builder.call = place(node)
-        if is_higher_order(node):
-            reason = "polygeom does not look into branches, loops and contexts"
-            raise NotPiecewiseAffineError(operation(node), builder.path, reason)
-        if any(isinstance(v, Traced | tuple | list) for v in map(value, node.all_input_nodes)):
-            values[node] = _lowered(builder, node, value)
-        else:
-            values[node] = program.evaluate(node, value)
-    return values
-
-
-def _lowered(builder: GraphBuilder, node: Node, value: object) -> object:
-    """Return what one operation on computed values becomes.
-
-    Raises
-    ------
-    NotPiecewiseAffineError
-        If it is not piecewise affine, naming it and its module.
-    """
-    import torch
-
-    path, name = builder.path, operation(node)
-    try:
-        arguments, keywords = torch.fx.node.map_arg((node.args, dict(node.kwargs)), value)
-        if is_getitem(node):
-            result = arguments[0][arguments[1]]
-            if result is None:
-                raise NotAffineError("the indices of a maximum are no continuous function of the input")
-            return result
-        schema = getattr(node.target, "_schema", None)
-        own = schema.name.partition("::")[2] if schema and schema.name.startswith("aten::") else ""
-        if own in IDENTITIES or own in MOVES:
-            if not _floats(node):
-                raise NotAffineError("converting to integers is not continuous")
-            if own == "index_put" and (arguments[3:] or [keywords.get("accumulate", False)])[0]:
-                raise NotAffineError("adding into entries by index is not supported")
-            return arguments[0] if own in IDENTITIES else _move(builder, node, arguments, keywords)
-        if own not in HANDLERS and "dropout" in name:
-            raise InputError(training_message(name, path))
-        if own not in HANDLERS:
-            raise NotPiecewiseAffineError(name, path, UNKNOWN)
-        handler = HANDLERS[own]
-        if not _fits(handler, builder, arguments, keywords):
-            raise NotAffineError(f"the form {node.target} of it is not supported")
-        return handler(builder, *arguments, **keywords)
-    except NotAffineError as error:
-        raise NotPiecewiseAffineError(name, path, str(error)) from None
-    except BatchMixedError as error:
-        where = f"in module '{path}'" if path else "at the top level of the module"
-        raise BatchMixedError(f"{name} {where} {error}. Wanted a function of one input.") from None
-
-
-def _fits(handler: Callable[..., object], builder: GraphBuilder, arguments: tuple, keywords: dict) -> bool:
-    """Whether a handler takes these arguments."""
-    try:
-        inspect.signature(handler).bind(builder, *arguments, **keywords)
-    except TypeError:
-        return False
-    return True
-
-
-def _floats(node: Node) -> bool:
-    """Whether an operation makes float tensors only."""
-    made = node.meta.get("val")
-    return all(t.is_floating_point() for t in (made if isinstance(made, tuple | list) else (made,)))
-
-
-def _move(builder: GraphBuilder, node: Node, arguments: tuple, keywords: dict) -> object:
-    """Return what an operation that only moves entries makes of its computed arguments."""
-    import torch
-
-    computed: list[Traced] = []
-
-    def collect(item: object) -> object:
-        if isinstance(item, Traced):
-            computed.append(item)
-        return torch.float64 if isinstance(item, torch.dtype) and item.is_floating_point else item
-
-    found = _mapped((arguments, keywords), collect)
-
-    def run(*arrays: np.ndarray) -> object:
-        given = iter(arrays)
-        fill = lambda a: torch.from_numpy(np.array(next(given))) if isinstance(a, Traced) else a  # noqa: E731
-        positional, named = _mapped(found, fill)
-        result = node.target(*positional, **named)
-        return result.numpy() if isinstance(result, torch.Tensor) else [r.numpy() for r in result]
-
-    made = builder.move(computed, run)
-    back = lambda m: torch.from_numpy(np.array(m)) if isinstance(m, np.ndarray) else m  # noqa: E731
-    return tuple(map(back, made)) if isinstance(made, tuple) else back(made)
-
-
-def _mapped(item: object, function: object) -> object:
-    """Apply a function to every leaf of nested lists, tuples and dicts."""
-    if isinstance(item, list | tuple):
-        return type(item)(_mapped(part, function) for part in item)
-    if isinstance(item, dict):
-        return {key: _mapped(part, function) for key, part in item.items()}
-    return function(item)
+    return checked_network(builder, values.get(end), run)

@@ -254,10 +254,10 @@ def convolution(
     stride, dilation = (_each(v, len(kernel)) for v in (stride, dilation))
     if isinstance(padding, str):
         spans = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, kernel, strict=True)]
-        padding = tuple((span // 2, span - span // 2) for span in spans)
+        pads = tuple((span // 2, span - span // 2) for span in spans)
     else:
-        padding = tuple((p, p) for p in _each(padding, len(kernel)))
-    return b.convolve(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        pads = tuple((p, p) for p in _each(padding, len(kernel)))
+    return b.convolve(x, weight, bias, stride=stride, padding=pads, dilation=dilation, groups=groups)
 
 
 def batch_norm(

@@ -159,19 +159,17 @@ def least_violation(
 
     v = np.zeros(len(own)) if start is None else start
     v = v + own * ((level - own @ v) / (own @ own))
-    excess = Z @ v - limit
+    excess, settled = Z @ v - limit, False
     for _ in range(NEWTON_STEPS):
         violated = excess > 0.0
         if not violated.any():
             break
         active = Z[violated]
         hessian = active.T @ active
-        hessian[np.diag_indices_from(hessian)] += 8.0 * U * np.trace(hessian)
-        try:
-            factor = np.linalg.cholesky(hessian)
-        except np.linalg.LinAlgError:
-            hessian[np.diag_indices_from(hessian)] += 2**23 * U * np.trace(hessian)
-            factor = np.linalg.cholesky(hessian)
+        # fewer violated rows than dimensions leave directions free: there the ridge keeps the step short
+        ridge = (8.0 if len(active) >= len(own) else 2**23) * U * np.trace(hessian)
+        hessian[np.diag_indices_from(hessian)] += ridge
+        factor = _factor(hessian)
         gradient = active.T @ excess[violated]
         solved = cho_solve((factor, True), np.stack([gradient, own], axis=1), check_finite=False)
         step = solved[:, 1] * ((own @ solved[:, 0]) / (own @ solved[:, 1])) - solved[:, 0]
@@ -181,30 +179,42 @@ def least_violation(
         if length == 0.0:
             break
         v, excess = v + length * step, excess + length * rate
-        if length == 1.0 and ((excess > 0.0) == violated).all():
+        done, settled = settled, length == 1.0 and bool(((excess > 0.0) == violated).all())
+        if settled and (done or len(active) >= len(own)):
             break
     return v, np.maximum(Z @ v - limit, 0.0)
 
 
-def _line_minimum(excess: np.ndarray, rate: np.ndarray) -> float:
-    """Return t >= 0 minimizing |(excess + t rate)_+|^2: bisection-free, by Newton on its piecewise linear slope.
+def _factor(hessian: np.ndarray) -> np.ndarray:
+    """Return a Cholesky factor, of a slightly larger matrix where rounding has left no other."""
+    try:
+        return np.linalg.cholesky(hessian)
+    except np.linalg.LinAlgError:
+        hessian[np.diag_indices_from(hessian)] += 2**23 * U * np.trace(hessian)
+        return np.linalg.cholesky(hessian)
 
-    The slope is increasing and piecewise linear, so its Newton iterates become monotone and end on the right
-    piece. 0 if the slope at 0 is not negative.
+
+def _line_minimum(excess: np.ndarray, rate: np.ndarray) -> float:
+    """Return t >= 0 minimizing |(excess + t rate)_+|^2; 0 if its slope at 0 is not negative.
+
+    The slope is S + t C over the rows positive at t, increasing, and linear between the times at which rows
+    cross 0. Sort these, follow S and C, and take the zero in the first interval whose end has a slope >= 0.
     """
-    t = 0.0
-    for _ in range(NEWTON_STEPS):
-        value = excess + t * rate
-        positive = value > 0.0
-        slope = float(value[positive] @ rate[positive])
-        curvature = float(rate[positive] @ rate[positive])
-        if t == 0.0 and slope >= 0.0:
-            return 0.0
-        if curvature == 0.0:
-            return t
-        following = max(t - slope / curvature, 0.0)
-        if abs(following - t) <= 4.0 * U * max(t, following):
-            break
-        t = following
+    positive = excess > 0.0
+    slope, curvature = float(excess[positive] @ rate[positive]), float(rate[positive] @ rate[positive])
+    if slope >= 0.0:
+        return 0.0
+    crossing = np.flatnonzero(np.where(positive, rate < 0.0, rate > 0.0))
+    times = -excess[crossing] / rate[crossing]
+    order = np.argsort(times)
+    crossing, times = crossing[order], times[order]
+    turn = np.where(positive[crossing], -1.0, 1.0)  # rows leave or enter
+    slopes = slope + np.append(0.0, np.cumsum(turn * excess[crossing] * rate[crossing]))
+    curvatures = curvature + np.append(0.0, np.cumsum(turn * rate[crossing] ** 2))
+    risen = slopes[:-1] + times * curvatures[:-1] >= 0.0
+    interval = int(np.argmax(risen)) if risen.any() else len(times)
+    if curvatures[interval] <= 0.0:
+        return float(times[-1]) if len(times) else 0.0
+    t = -slopes[interval] / curvatures[interval]
     # a full step is recognized as such, up to rounding
-    return 1.0 if abs(t - 1.0) < 2**33 * U else t
+    return 1.0 if abs(t - 1.0) < 2**33 * U else float(t)

@@ -20,19 +20,20 @@ Translate the interior point x to 0 and scale the rows: :math:`P - x = \{y : p_i
    1994), so no two rows are redundant by each other.
 
 The searches may be as careless as they like (the first two run in single precision): every witness is checked
-against the original rows with rounding bounds, every combination by the repair lemma. What remains are rows
-that only touch P, or nearly so: exact linear programs where d allows, else they are listed as undecided.
+against the original rows with rounding bounds, every combination by the repair lemma. Rows that touch P in a
+lower-dimensional face have no strict combination; the rows that Newton's method finds violated a little beyond
+them suggest one, and it is solved for in rationals. What remains is listed as undecided: exact linear programs
+are the caller's business.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
 from polygeom.errors import InputError
-from polygeom.exact import fraction, fractions_array
+from polygeom.exact import fractions_array
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.facet_search import first_order_witnesses, hat_witnesses, least_violation, whitened
 from polygeom.ranks import solve_near
@@ -45,8 +46,8 @@ __all__ = ["LargeFacets", "large_facets", "redundancy_holds", "witnesses_hold"]
 MARGINS = 2**43 * U, 2**33 * U, 2**23 * U, 2**13 * U
 """Margins at which Newton's method looks for a witness, in units of the slack at the interior point."""
 
-EXACT_DIMENSION = 250
-"""Largest d for which exact linear programs decide rows that only touch the polyhedron."""
+EXACT_SUPPORT = 250
+"""Most rows in a combination that is solved for exactly (0.5 s)."""
 
 BLOCK = 1024
 """Witnesses checked at once, to bound memory."""
@@ -60,9 +61,8 @@ class LargeFacets:
     ----------
     facets : (k,) array of int
         Rows that are facets, ascending.
-    witnesses : list of k arrays (d,)
-        For each, a point strictly beyond that row and strictly inside all others: floats, or Fractions where
-        there is hardly any room.
+    witnesses : (k, d) array
+        For each, a point strictly beyond that row and strictly inside all others.
     redundant : (l,) array of int
         Rows implied by others, ascending.
     supports, multipliers : lists of l arrays
@@ -72,7 +72,7 @@ class LargeFacets:
     """
 
     facets: np.ndarray
-    witnesses: list[np.ndarray]
+    witnesses: np.ndarray
     redundant: np.ndarray
     supports: list[np.ndarray]
     multipliers: list[np.ndarray]
@@ -93,7 +93,7 @@ def large_facets(P: Polyhedron, interior: np.ndarray) -> LargeFacets:
     -------
     LargeFacets
         For all matrices within the row errors of P. Undecided are only rows whose hyperplanes touch P in a
-        lower-dimensional face or pass it within rounding, where rationals are not available or d > 250.
+        lower-dimensional face, or miss or cut it by less than about 1e-12 of their slack at the interior point.
 
     Raises
     ------
@@ -134,7 +134,7 @@ class _Search:
         self.P, self.interior, self.slack = P, interior, slack
         self.whitening, self.Z = whitened(P.A, slack)
         self.is_facet = np.zeros(P.n_rows, dtype=bool)
-        self.witnesses: dict[int, np.ndarray] = {}
+        self.witnesses = np.empty((P.n_rows, P.dim))
         self.proofs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.touching: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
@@ -147,12 +147,10 @@ class _Search:
             self.newton(row)
         for row in self.left().tolist():
             self.exact_combination(row)
-        for row in self.left().tolist():
-            self.rational(row)
         redundant = sorted(self.proofs)
         return LargeFacets(
             np.flatnonzero(self.is_facet),
-            [self.witnesses[row] for row in np.flatnonzero(self.is_facet).tolist()],
+            self.witnesses[self.is_facet],
             np.array(redundant, dtype=np.intp),
             [self.proofs[row][0] for row in redundant],
             [self.proofs[row][1] for row in redundant],
@@ -170,7 +168,7 @@ class _Search:
         points = self.interior + found @ self.whitening.T
         holds = witnesses_hold(self.P, rows, points)
         self.is_facet[rows[holds]] = True
-        self.witnesses.update(zip(rows[holds].tolist(), points[holds], strict=True))
+        self.witnesses[rows[holds]] = points[holds]
 
     def others(self, row: int) -> np.ndarray:
         """Return the rows that may bound or combine this one: all others not proved redundant."""
@@ -212,7 +210,7 @@ class _Search:
     def exact_combination(self, row: int) -> None:
         """Decide a touching row in rationals: solve for its combination near the guess, and compare offsets."""
         support, guess = self.touching[row]
-        if not self.P.has_exact_rows or not 0 < len(support) <= EXACT_DIMENSION or not guess.any():
+        if not self.P.has_exact_rows or not 0 < len(support) <= EXACT_SUPPORT or not guess.any():
             return
         A, b = self.P.exact_rows(support)
         own, side = self.P.exact_rows(np.array([row]))
@@ -221,42 +219,6 @@ class _Search:
             return
         kept = np.flatnonzero([v != 0 for v in exact.entries()])
         self.proofs[row] = (support[kept], fractions_array(exact.entries())[kept])
-
-    def rational(self, row: int) -> None:
-        """Decide one row by an exact linear program over the rows not proved redundant."""
-        from polygeom.predicates.rational import maximize
-
-        if self.P.dim > EXACT_DIMENSION or not self.P.has_exact_rows:
-            return
-        others = self.others(row)
-        own, side = self.P.exact_rows(np.array([row]))
-        hint = np.searchsorted(others, np.intersect1d(self.touching[row][0], others))
-        found = maximize(own.transpose(), *self.P.exact_rows(others), hint.tolist())
-        if found.status == "optimal" and found.value <= fraction(side[0, 0]):
-            support = np.flatnonzero([v != 0 for v in found.multipliers])
-            self.proofs[row] = (others[support], found.multipliers[support])
-            return
-        far = found.point if found.ray is None else self.far_enough(row, found.point, found.ray)
-        # between its own hyperplane and the farthest point: as far as the one, seen from the interior point
-        inside = fractions_array(self.interior)
-        slack, excess = self.exact_slack(row, inside), -self.exact_slack(row, far)
-        witness = far + (inside - far) * (excess / (excess + slack) / 2)
-        for point in (witness.astype(np.float64), witness):
-            signs = self.P.slack_signs(point[None])[0]
-            if signs[row] == -1 and (np.delete(signs, row) == 1).all():
-                self.is_facet[row], self.witnesses[row] = True, point
-                return
-
-    def exact_slack(self, row: int, point: np.ndarray) -> Fraction:
-        """Return the slack of one true row at a rational point."""
-        return fraction(self.P.exact_slacks(point, np.array([row]))[0])
-
-    def far_enough(self, row: int, point: np.ndarray, ray: np.ndarray) -> np.ndarray:
-        """Return a point of the ray beyond the row, by as much as the interior point is inside it."""
-        slack = self.exact_slack(row, point)
-        rate = slack - self.exact_slack(row, point + ray)
-        target = self.exact_slack(row, fractions_array(self.interior))
-        return point + ray * (max(slack + target, Fraction(0)) / rate)
 
 
 # -- proofs --------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
+from polygeom.models import inception
 from polygeom.models.convert import from_torch
 from polygeom.models.convert.check import _compare_steps
 from polygeom.network import Network
@@ -379,6 +380,29 @@ def test_parameters_are_converted_exactly(dtype):
 def test_average_divisors_stay_integers():
     net = convert(nn.AvgPool2d(3, 2, 1, count_include_pad=False).eval(), (1, 5, 5))
     assert sorted(set(net.steps[0].divisors())) == [4, 6, 9]
+
+
+@given(seed=st.integers(0, 2**16), exponents=st.tuples(*[st.integers(-12, 12)] * 4))
+def test_any_statistics_fold_within_the_tolerance(seed, exponents):
+    """Huge means over tiny variances cancel in the folded constant: the check must neither fail nor be blind."""
+    module = randomized(nn.Sequential(nn.BatchNorm1d(3, eps=0.0), nn.ReLU()), seed).double()
+    parts = (module[0].weight, module[0].bias, module[0].running_mean, module[0].running_var)
+    for part, exponent in zip(parts, exponents, strict=True):
+        part.data *= 10.0**exponent
+    net = convert(module, (3,))
+    scale = (module[0].weight / module[0].running_var.sqrt()).detach().numpy()
+    assert np.allclose(net.steps[0].scale, scale, rtol=1e-15)
+
+
+@pytest.mark.slow
+def test_inception_converts_from_3a_on():
+    model = inception.architecture().eval()
+    net = from_torch(model, torch.zeros(1, 3, 224, 224), start="inception_3a")
+    assert net.input_shape == (192, 28, 28)
+    assert net.output_shape == (1000,)
+    pools = [gate for gate in net.gates if isinstance(gate, MaxGate)]
+    assert len(pools) == 11  # nine branches, pool3 and pool4
+    assert {gate.index.shape[1] for gate in pools} == {9}
 
 
 # -- the example -----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -33,9 +33,23 @@ from polygeom.steps import (
     elementwise_gate,
 )
 
-__all__ = ["GraphBuilder"]
+__all__ = ["Geometry", "GraphBuilder"]
 
 Moved = Traced | np.ndarray
+
+
+class Geometry(NamedTuple):
+    """How a convolution slides; one entry, or (before, after) pair, per spatial axis."""
+
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+    def outputs(self, spatial: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the number of positions along every spatial axis."""
+        axes = zip(spatial, kernel, self.stride, self.padding, self.dilation, strict=True)
+        return tuple((n + low + high - d * (k - 1) - 1) // s + 1 for n, k, s, (low, high), d in axes)
 
 
 class GraphBuilder:
@@ -243,8 +257,8 @@ class GraphBuilder:
         number = self.append(Dense, (value.number,), shape, weight=weight, constant=constant)
         return replace(value, number=number, shape=(*value.shape[:-1], len(weight)))
 
-    def convolve(self, value: Traced, weight: object, bias: object, **geometry: object) -> Traced:
-        """Return the convolution of (batch, channels, *spatial); `geometry` as in `Convolution`."""
+    def convolve(self, value: Traced, weight: object, bias: object, geometry: Geometry) -> Traced:
+        """Return the convolution of (batch, channels, *spatial)."""
         weight = as_array(weight, f"the weight in module '{self.path}'")
         dims = weight.ndim - 2
         if dims > 2:
@@ -254,19 +268,8 @@ class GraphBuilder:
         constant = None
         if bias is not None:
             constant = as_array(bias, f"the bias in module '{self.path}'").reshape(-1, *(1,) * dims)
-        spatial = tuple(
-            (n + low + high - d * (k - 1) - 1) // s + 1
-            for n, (low, high), d, k, s in zip(
-                value.sample_shape[1:],
-                geometry["padding"],
-                geometry["dilation"],
-                weight.shape[2:],
-                geometry["stride"],
-                strict=True,
-            )
-        )
-        shape = (len(weight), *spatial)
-        fields = {"weight": weight, "constant": constant, **geometry}
+        shape = (len(weight), *geometry.outputs(value.sample_shape[1:], weight.shape[2:]))
+        fields = {"weight": weight, "constant": constant, **geometry._asdict()}
         number = self.append(Convolution, (value.number,), shape, **fields)
         return replace(value, number=number, shape=shape if value.axis is None else (value.shape[0], *shape))
 

@@ -16,7 +16,7 @@ from polygeom.models.convert import arithmetic as verbs
 from polygeom.models.convert.arithmetic import NotAffineError, Operand
 from polygeom.models.convert.contraction import matmul
 from polygeom.models.convert.layout import Traced
-from polygeom.models.convert.lowering import GraphBuilder
+from polygeom.models.convert.lowering import Geometry, GraphBuilder
 from polygeom.models.convert.pooling import (
     Window,
     average_pool,
@@ -82,15 +82,13 @@ def convolution(b: GraphBuilder, a: Attributes, x: Traced, weight: Operand, bias
     if isinstance(weight, Traced) or isinstance(bias, Traced):
         raise NotAffineError("its weight or bias is a computed value")
     windows = _windows(a, x.shape[2:], weight.shape[2:])
-    return b.convolve(
-        x,
-        weight,
-        bias,
-        stride=tuple(w.stride for w in windows),
-        padding=tuple((w.low, w.high) for w in windows),
-        dilation=tuple(w.dilation for w in windows),
-        groups=a["group"],
+    geometry = Geometry(
+        tuple(w.stride for w in windows),
+        tuple((w.low, w.high) for w in windows),
+        tuple(w.dilation for w in windows),
+        a["group"],
     )
+    return b.convolve(x, weight, bias, geometry)
 
 
 def _tables(windows: list[Window]) -> Callable[[tuple[int, ...]], list[np.ndarray]]:

@@ -133,7 +133,7 @@ def _readings(shape: tuple[int, ...]) -> list[tuple[tuple[int, ...], int, int | 
     rows, single = ((2, *shape[1:]), 2, 0), ((2, *shape), 2, 0)
     if len(shape) < 2:
         return [single, (shape, 1, None)]
-    return [rows, single, (shape, shape[0], 0), (shape, 1, None)]
+    return list(dict.fromkeys([rows, single, (shape, shape[0], 0), (shape, 1, None)]))
 
 
 def _convert(

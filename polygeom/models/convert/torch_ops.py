@@ -30,7 +30,7 @@ from polygeom.models.convert.arithmetic import (
 )
 from polygeom.models.convert.contraction import contract
 from polygeom.models.convert.layout import Traced
-from polygeom.models.convert.lowering import GraphBuilder
+from polygeom.models.convert.lowering import Geometry, GraphBuilder
 from polygeom.models.convert.pooling import (
     Window,
     adaptive_table,
@@ -257,7 +257,7 @@ def convolution(
         pads = tuple((span // 2, span - span // 2) for span in spans)
     else:
         pads = tuple((p, p) for p in _each(padding, len(kernel)))
-    return b.convolve(x, weight, bias, stride=stride, padding=pads, dilation=dilation, groups=groups)
+    return b.convolve(x, weight, bias, Geometry(stride, pads, dilation, groups))
 
 
 def batch_norm(

@@ -175,15 +175,16 @@ FACTS = {
     "$x$ lies on": ("{range[touching]}", "{range[touching]}"),
     "met, $t < 1$": ("{median[crossed_down]}", ""),
     "met, $t > 1$": ("{median[crossed_up]}", ""),
-    "nearest": ("{nearest:.2g}", "{nearest_in_orthant:.2g}"),
+    "nearest": ("{nearest:#.2g}", "{nearest_in_orthant:#.2g}"),
     "exact": ("{exact}", "{exact}"),
 }
 """Columns of the summary: what each holds for a block in R^d, and within the orthant."""
 
 NOTE = (
-    "On: units with letter on; met: hyperplanes that tx meets, t in (0, 1) and t > 1; nearest: distance to the "
-    "nearest hyperplane of a unit (within x ≥ 0 in floats). These and the zeros are medians, the rest ranges.\n"
-    "Facets: of units + of x ≥ 0. Exact: vectors all of whose proofs were re-checked at level EXACT."
+    "on: units whose letter is on; met: hyperplanes that tx meets for t in (0, 1) and for t > 1; nearest: "
+    "distance to\nthe nearest hyperplane of a unit (within x ≥ 0 in floats). These and the zeros are medians, "
+    "the rest ranges.\nfacets: of units + of x ≥ 0; exact: vectors whose proofs were all re-checked, without a "
+    "solver, at level EXACT."
 )
 
 DEEP_FACTS = {
@@ -192,10 +193,10 @@ DEEP_FACTS = {
     "0 violates": "violated_at_origin",
     "through 0": "through_origin",
     "nearest": "nearest_0",
-    "towards 0": "exit_down",
+    "$t$ towards 0": "exit_down",
     "away from 0": "exit_up",
-    "next image": "exit_other",
-    "random": "exit_random",
+    "to next image": "exit_other",
+    "at random": "exit_random",
     "level": "level",
 }
 """Columns of the summary of the deep cells; the last numbers are t at which a ray leaves the cell."""
@@ -291,6 +292,16 @@ def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def _printed(value: object) -> str:
+    """Return a number as it is typeset: thin spaces between thousands, powers of ten."""
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u2009")
+    if isinstance(value, float) and 0 < value < 0.01:
+        digits, exponent = f"{value:.1e}".split("e")
+        return f"${digits} \\times 10^{{{int(exponent)}}}$"
+    return _short(value)
+
+
 def _label(image: object) -> str:
     """Return an image's words without the WordNet id."""
     return str(image).split("_", 1)[-1].replace("_", " ")
@@ -305,32 +316,29 @@ def draw(data: dict[str, np.ndarray]) -> object:
 
     lines = summary(data)
     deep = [
-        [
-            _label(data["deep_image"][i]),
-            *(_short(data[f"deep_{name}"][i].item()) for name in DEEP_FACTS.values()),
-        ]
-        for i in range(len(data["deep_image"]))
+        [_label(image), *(_printed(data[f"deep_{name}"][i].item()) for name in DEEP_FACTS.values())]
+        for i, image in enumerate(data["deep_image"])
     ]
-    heights = (13, len(lines) + 4, len(deep) + 2.5)
+    heights = (13, len(lines) + 5, len(deep) + 2.5)
     figure = plt.figure(figsize=(6.9, 0.162 * sum(heights)), layout="constrained")
     grid = figure.add_gridspec(3, 2, height_ratios=heights, width_ratios=(1.25, 1))
     draw_scaling(data, figure.add_subplot(grid[0, 0]))
     draw_distances(data, figure.add_subplot(grid[0, 1]))
     n_images = len(data["image"]) // len(data["blocks"])
     below = figure.add_subplot(grid[1, :])
-    draw_table(["block", *FACTS], lines, ax=below, group=2)
+    pg.plotting.draw_table([["block", *FACTS], *lines], ax=below, group=2)
     below.set_title(f"c  The closed cells of {n_images} vectors per block, in $R^d$ and within the orthant")
     below.text(0, len(lines) + 0.2, f"{data['text']}.\n{NOTE}", fontsize=5.5, va="top", color="0.3")
-    below.set_ylim(len(lines) + 2.2, -1)
+    below.set_ylim(len(lines) + 3, -1)
     last = figure.add_subplot(grid[2, :])
-    draw_table(["image", *DEEP_FACTS], deep, ax=last)
+    pg.plotting.draw_table([["image", *DEEP_FACTS], *deep], ax=last)
     last.set_title(f"d  {data['deep_text']}; $t$ where rays from $x$ leave it")
     return figure
 
 
 def draw_scaling(data: dict[str, np.ndarray], ax: object) -> None:
     """Draw the share of hyperplanes met between x and t x: median over images, and the middle half of them."""
-    t = np.geomspace(0.01, 100, 401)
+    t = np.geomspace(0.001, 100, 501)
     for block in data["blocks"]:
         crossings = data[f"crossings {block}"][:, :, None]
         met = (np.minimum(t, 1) < crossings) & (crossings < np.maximum(t, 1))
@@ -338,43 +346,33 @@ def draw_scaling(data: dict[str, np.ndarray], ax: object) -> None:
         (line,) = ax.plot(t, middle, label=str(block).removeprefix("inception_"))
         ax.fill_between(t, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     ax.axvline(1, color="0.6", linewidth=0.6, zorder=0)
-    ax.set(xscale="log", xlabel="$t$", ylabel="met between $x$ and $tx$ (%)", ylim=(0, None))
+    ax.set(xscale="log", xlim=(t[0], t[-1]), ylim=(0, None))
+    ax.set(xlabel="$t$", ylabel="met between $x$ and $tx$ (%)")
     ax.set_title("a  Hyperplanes met when $x$ is scaled")
     ax.legend(loc="upper right")
 
 
 def draw_distances(data: dict[str, np.ndarray], ax: object) -> None:
-    """Draw, per block, three distances: median, and the middle 90 %."""
+    """Draw, per block, four distances: median, and the middle 90 %."""
     kinds = {
-        "origin to $x$": lambda block, mine: data["norm"][mine],
-        "origin to a hyperplane": lambda block, mine: data[f"origin distances {block}"],
-        "$x$ to its nearest hyperplane": lambda block, mine: data["nearest"][mine],
-        "the same within $x \\geq 0$": lambda block, mine: data["nearest_in_orthant"][mine],
+        "origin to $x$": ("o", "black", lambda block, mine: data["norm"][mine]),
+        "origin to a hyperplane": ("s", "0.6", lambda block, mine: data[f"origin distances {block}"]),
+        "$x$ to its nearest hyperplane": ("D", "black", lambda block, mine: data["nearest"][mine]),
+        "the same within $x \\geq 0$": ("D", "white", lambda block, mine: data["nearest_in_orthant"][mine]),
     }
-    for j, (label, values) in enumerate(kinds.items()):
+    for j, (label, (marker, face, values)) in enumerate(kinds.items()):
         for k, block in enumerate(data["blocks"]):
             low, middle, high = np.percentile(values(block, data["block"] == block), (5, 50, 95))
-            at, color = k + (j - 1.5) * 0.16, f"C{j}"
-            ax.plot([at, at], [low, high], color=color, linewidth=1.2, solid_capstyle="butt")
-            ax.plot(at, middle, "o", color=color, markersize=3, label=label if k == 0 else None)
+            at, color = k + (j - 1.5) * 0.16, "0.6" if face == "0.6" else "black"
+            ax.plot([at, at], [low, high], color=color, linewidth=0.9, solid_capstyle="butt")
+            style = {
+                "marker": marker,
+                "markerfacecolor": face,
+                "markeredgecolor": color,
+                "markeredgewidth": 0.7,
+            }
+            ax.plot(at, middle, linestyle="none", markersize=3.2, label=None if k else label, **style)
     ax.set(yscale="log", ylabel="distance")
     ax.set_xticks(range(len(data["blocks"])), [str(b).removeprefix("inception_") for b in data["blocks"]])
     ax.set_title("b  Where $x$ lies among them")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, handletextpad=0.2, columnspacing=1)
-
-
-def draw_table(headings: list[str], lines: list[list[str]], *, ax: object, group: int = 1) -> None:
-    """Write a ruled table, the first column flush left; hairlines part groups of lines."""
-    columns = zip(headings, *lines, strict=True)
-    widths = np.array([max(len(text.replace("$", "")) for text in column) + 2.5 for column in columns])
-    right = np.cumsum(widths) / widths.sum()
-    ax.set(xlim=(0, 1), ylim=(len(lines), -1))
-    ax.axis("off")
-    for row, line in enumerate([headings, *lines]):
-        for k, text in enumerate(line):
-            x, side = (0.0, "left") if k == 0 else (right[k], "right")
-            ax.text(x, row - 0.5, text, ha=side, va="center", fontsize=6)
-    for y, width in ((-1, 0.8), (0, 0.4), (len(lines), 0.8)):
-        ax.plot([0, 1], [y, y], color="black", linewidth=width, clip_on=False)
-    for y in range(group, len(lines), group) if group > 1 else ():
-        ax.plot([0, 1], [y, y], color="0.8", linewidth=0.3)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import LineCollection, PolyCollection
     from matplotlib.lines import AxLine
+    from matplotlib.text import Text
 
-__all__ = ["draw_cells", "draw_facets", "draw_halfspaces"]
+__all__ = ["draw_cells", "draw_facets", "draw_halfspaces", "draw_table"]
 
 
 def draw_cells(polygons: Sequence[object], *, ax: Axes, colors: object = "#dde3ea") -> PolyCollection:
@@ -96,6 +97,51 @@ def draw_halfspaces(P: Polyhedron, *, ax: Axes, color: object = "black", width: 
         ax.axline(tuple(foot), tuple(end), color=color, linewidth=width)
         for foot, end in zip(feet, along, strict=True)
     ]
+
+
+def draw_table(
+    lines: Sequence[Sequence[str]], *, ax: Axes, group: int | None = None, size: float = 6
+) -> list[Text]:
+    """Write a ruled table: the headings first, the first column flush left, the others flush right.
+
+    Parameters
+    ----------
+    lines : sequence of sequences of str
+        Equally long; formulas between dollars.
+    ax : matplotlib axes
+        Filled by the table; its own frame and ticks are hidden. Line k stands between y = k - 1 and k.
+    group : int, optional
+        Hairlines part so many lines from the next.
+    size : float
+        Of the type, in points.
+
+    Raises
+    ------
+    InputError
+        If there are no lines or they differ in length.
+    """
+    if not lines or len({len(line) for line in lines}) != 1:
+        raise InputError(f"A table needs equally long lines, got lengths {[len(line) for line in lines]}.")
+    widths = np.array([max(map(_width, column)) + 3 for column in zip(*lines, strict=True)])
+    right, last = np.cumsum(widths) / widths.sum(), len(lines) - 1
+    ax.set(xlim=(0, 1), ylim=(last, -1))
+    ax.axis("off")
+    rules = [(-1, "black", 0.8), (0, "black", 0.4), (last, "black", 0.8)]
+    rules += [(y, "0.8", 0.3) for y in range(group or last, last, group or last)]
+    for y, color, width in rules:
+        ax.plot([0, 1], [y, y], color=color, linewidth=width, clip_on=False)
+    return [
+        ax.text(
+            right[k] if k else 0.0, row - 0.5, text, ha="right" if k else "left", va="center", fontsize=size
+        )
+        for row, line in enumerate(lines)
+        for k, text in enumerate(line)
+    ]
+
+
+def _width(text: str) -> int:
+    """Return about how many letters wide a text is set."""
+    return len(text.replace("\\times", "x").translate(dict.fromkeys(map(ord, "${}^_"))))
 
 
 def _in_plane(points: object, name: str) -> np.ndarray:

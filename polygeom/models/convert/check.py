@@ -22,11 +22,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from polygeom.errors import ConversionError
+from polygeom.gates import Elementwise, Gate
 from polygeom.models.convert.layout import Traced
 from polygeom.models.convert.lowering import GraphBuilder
 from polygeom.network import Network
 from polygeom.rounding import dot_error, dot_error32
-from polygeom.steps import Elementwise, Gate, LinearStep
+from polygeom.steps import LinearStep
 
 __all__ = ["checked_network"]
 

@@ -18,20 +18,10 @@ import numpy as np
 
 from polygeom.arrays import as_array, freeze
 from polygeom.errors import ConversionError
+from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.models.convert.layout import BatchMixedError, Traced, find_batch
 from polygeom.network import Network
-from polygeom.steps import (
-    Concatenate,
-    Convolution,
-    Dense,
-    Elementwise,
-    Gather,
-    MaxGate,
-    Scale,
-    Step,
-    Sum,
-    elementwise_gate,
-)
+from polygeom.steps import Concatenate, Convolution, Dense, Gather, Scale, Step, Sum
 
 __all__ = ["Geometry", "GraphBuilder"]
 
@@ -165,7 +155,9 @@ class GraphBuilder:
             raise BatchMixedError("moves entries between the inputs of a batch")
         axis, fold, local = found
         result = Traced(0, index.shape, values[0].batch, axis, fold)
-        owners = np.unique(np.searchsorted(starts, local[local >= 0], side="right") - 1)
+        owners = [0]
+        if len(values) > 1:
+            owners = np.unique(np.searchsorted(starts, local[local >= 0], side="right") - 1)
         if len(owners) == 1:
             number, local = values[owners[0]].number, np.where(local >= 0, local - starts[owners[0]], -1)
         else:
@@ -178,6 +170,7 @@ class GraphBuilder:
         size = _size(self.shapes[number])
         if constant is None and index.size == size and (index.ravel() == np.arange(size)).all():
             return self.reshaped(number, index.shape)
+        index = np.ascontiguousarray(index)
         fields = {"index": freeze(index), "constant": None if constant is None else freeze(constant)}
         return self.append(Gather, (number,), index.shape, **fields)
 

@@ -10,10 +10,10 @@ import resource
 import time
 from collections.abc import Callable
 
-import minilm
 import numpy as np
 import pytest
 
+from benchmarks import minilm
 from polygeom.certificates.check import Level
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.boundedness import boundedness

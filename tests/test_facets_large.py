@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, target
 from hypothesis import strategies as st
 
+from benchmarks import minilm
 from polygeom.errors import InputError
 from polygeom.exact import is_exact_array, rational_matrix
 from polygeom.polyhedron import Polyhedron
+from polygeom.predicates.boundedness import boundedness
 from polygeom.predicates.facet_search import least_violation
 from polygeom.predicates.facets_large import (
     LargeFacets,
@@ -180,6 +182,17 @@ def test_dead_inputs_and_wide_layers():
     assert found.redundant.tolist() == redundant_oracle(P)
     wide = Polyhedron(rng.standard_normal((100, 256)), np.abs(rng.standard_normal(100)))
     assert len(assert_decided(wide, np.zeros(256)).facets) == 100
+
+
+def test_every_row_of_trained_weights_is_decided():
+    """The first feed-forward layer of MiniLM at a token of a sentence: 1536 half-spaces in R^384."""
+    if minilm.folder() is None:
+        pytest.skip(f"the package {minilm.PACKAGE}, which brings the weights, is not installed")
+    P, x = minilm.cells()[0]
+    found = large_facets(P, x)
+    assert found.undecided.size == 0
+    assert witnesses_hold(P, found.facets, found.witnesses).all()
+    assert boundedness(P).holds(P)
 
 
 def test_rounded_rows_are_proved_for_every_matrix_within_their_errors():

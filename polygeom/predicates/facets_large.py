@@ -141,10 +141,12 @@ class _Search:
     def decide(self) -> LargeFacets:
         """Run the searches of the module docstring, each on what is left."""
         self.accept(*hat_witnesses(self.Z))
+        start: dict[int, np.ndarray] = {}
         for rows, found in first_order_witnesses(self.Z, self.left()):
             self.accept(rows, found)
+            start.update(zip(rows.tolist(), found, strict=True))
         for row in self.left().tolist():
-            self.newton(row)
+            self.newton(row, start.get(row))
         for row in self.left().tolist():
             self.exact_combination(row)
         redundant = sorted(self.proofs)
@@ -176,11 +178,10 @@ class _Search:
         mask[[row, *self.proofs]] = False
         return np.flatnonzero(mask)
 
-    def newton(self, row: int) -> None:
-        """Decide one row by Newton's method: a witness at some margin, or a combination without margin."""
+    def newton(self, row: int, v: np.ndarray | None) -> None:
+        """Decide one row by Newton's method from v: a witness at some margin, or a combination without margin."""
         others = self.others(row)
         Z, own = self.Z[others], self.Z[row]
-        v = None
         for margin in MARGINS:
             v, violation = least_violation(Z, 1.0 - margin, own, 1.0 + margin, v)
             if not violation.any():

@@ -3,7 +3,7 @@ r"""Running error bounds: a network's float values together with rigorous bounds
 A state is a batch of float values, bounds on their distance from the exact values, and (on request) which
 entries can depend on the input at all. Through a linear step :math:`y = Lx + c` with at most n products per sum
 
-.. math:: |\hat y - y| \le |L| (e + \gamma |\hat x|) + \gamma |c| + \mathrm{underflow}, \qquad \gamma = \gamma_{2n+8},
+.. math:: |\hat y - y| \le |L| (e + \gamma |\hat x|) + \gamma |c| + \mathrm{underflow}, \quad \gamma = \gamma_{2n+8}
 
 (`polygeom.steps`, `polygeom.rounding`): one extra product with :math:`|L|` per step. A gate with its letter
 known is affine; with its letter unknown it is Lipschitz with its largest slope, which bounds the error across
@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.network import Network
 from polygeom.rounding import U, gamma, round_up, smallest_nonzero, underflow
-from polygeom.steps import Elementwise, Gate, LinearStep, MaxGate
+from polygeom.steps import LinearStep
 
 __all__ = [
     "Enclosed",
@@ -164,7 +165,7 @@ def _moved_sources(step: LinearStep, states: tuple[Enclosed, ...]) -> np.ndarray
 
     Numbers stay below 2**53, so the step itself can move them as floats; padding moves in zeros, hence the 1.
     """
-    if step.constant is not None or all(s.source is None for s in states) and step.adjoint_terms == 1:
+    if step.constant is not None or (all(s.source is None for s in states) and step.adjoint_terms == 1):
         return None
     numbers, first = [], 1
     for state in states:

@@ -16,12 +16,13 @@ from polygeom.arrays import as_vector
 from polygeom.certificates.check import Level
 from polygeom.errors import InputError
 from polygeom.exact import fraction, rational_matrix
+from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.intervals import stopping_bounds
 from polygeom.network import Network
 from polygeom.pieces import AffinePiece, piece_at
 from polygeom.rounding import dot_error, gamma, round_up
 from polygeom.rows import RowLabels
-from polygeom.steps import Convolution, Dense, Elementwise, Gate, LinearStep, MaxGate
+from polygeom.steps import Convolution, Dense, LinearStep
 
 __all__ = ["NearestBoundaries", "RayExit", "nearest_boundaries", "ray_exit"]
 

@@ -28,11 +28,11 @@ from polygeom.enclosures import (
 )
 from polygeom.errors import InputError, TooLargeError
 from polygeom.exact import ScaledMatrix, rational_matrix
+from polygeom.gates import MaxGate
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import dot_error
 from polygeom.rows import Arrival, RowLabels, drawn_rows, row_seeds, row_slacks
-from polygeom.steps import MaxGate
 
 if TYPE_CHECKING:
     import flint
@@ -213,8 +213,8 @@ class AffinePiece:
         """
         if self.is_large:
             raise TooLargeError(
-                f"The polyhedron has {len(self._candidates)} rows in R^{self.dim_in}: {self._bytes / 2**30:.1f} GiB "
-                f"with error bounds, above the budget of {BYTE_BUDGET / 2**30:.1f} GiB. Ask for single rows with "
+                f"The polyhedron has {len(self._candidates)} rows in R^{self.dim_in}: "
+                f"{self._bytes / 2**30:.1f} GiB with error bounds, above the budget of {BYTE_BUDGET / 2**30:.1f} GiB. Ask for single rows with "
                 "piece.rows(units), or for slacks and rates of all rows with piece.slacks / piece.rates."
             )
         return self._materialized[1]
@@ -260,7 +260,7 @@ class AffinePiece:
         return Polyhedron(A, b, A_error, b_error, exact if A_error.any() or b_error.any() else None)
 
     def exact_rows(self, labels: RowLabels) -> tuple[flint.fmpq_mat, flint.fmpq_mat]:
-        """Return the exact rows (m, k) and right-hand sides (m, 1) with these labels, in the piece's coordinates."""
+        """Return exact rows (m, k) and right-hand sides (m, 1) in the piece's coordinates."""
         import flint
 
         rational = self.network.exact()

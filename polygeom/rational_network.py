@@ -15,12 +15,13 @@ import numpy as np
 
 from polygeom.errors import TooLargeError
 from polygeom.exact import ScaledMatrix, rational
-from polygeom.steps import Elementwise, Gate, LinearStep, MaxGate
+from polygeom.gates import Elementwise, Gate, MaxGate
+from polygeom.graph import Graph
+from polygeom.steps import LinearStep
 
 if TYPE_CHECKING:
     import flint
 
-    from polygeom.network import Network
 
 __all__ = ["BUDGET", "RationalNetwork"]
 
@@ -41,7 +42,7 @@ class RationalNetwork:
     True
     """
 
-    network: Network
+    network: Graph
 
     @property
     def n_entries(self) -> int:
@@ -231,7 +232,7 @@ def _read(gate: Gate, value: ScaledMatrix) -> np.ndarray:
     if isinstance(gate, MaxGate):
         letters = np.zeros(gate.size, dtype=gate.letter_dtype)
         for unit, window in enumerate(gate.index):
-            best = max((rows[i] for i in window if i >= 0))
+            best = max(rows[i] for i in window if i >= 0)
             letters[unit] = next(p for p, i in enumerate(window) if i >= 0 and rows[i] == best)
         return letters
     tables = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)

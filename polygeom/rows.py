@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from polygeom.enclosures import Enclosed
+from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
 from polygeom.rounding import round_up
-from polygeom.steps import Gate, MaxGate
 
 __all__ = ["Arrival", "RowLabels", "drawn_rows", "row_seeds", "row_slacks"]
 

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.network import Network
-from polygeom.steps import Elementwise, Gate, MaxGate
 
 
 def exact_product(A: np.ndarray, x: list[Fraction]) -> list[Fraction]:

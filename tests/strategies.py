@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
-from polygeom.steps import Concatenate, Dense, Elementwise, MaxGate, Sum, elementwise_gate
+from polygeom.steps import Concatenate, Dense, Sum
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "relu6", "hardtanh")
 

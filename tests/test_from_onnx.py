@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
+from polygeom.gates import Elementwise
 from polygeom.models.convert import from_onnx
 from polygeom.network import Network
 from polygeom.rounding import dot_error32
-from polygeom.steps import Convolution, Dense, Elementwise
+from polygeom.steps import Convolution, Dense
 
 onnx = pytest.importorskip("onnx", reason="from_onnx needs the package onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402

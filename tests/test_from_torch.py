@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
+from polygeom.gates import Elementwise, MaxGate
 from polygeom.models import inception
 from polygeom.models.convert import from_torch
 from polygeom.models.convert.check import _compare_steps
 from polygeom.network import Network
-from polygeom.steps import Average, Convolution, Dense, Elementwise, MaxGate, Scale
+from polygeom.steps import Average, Convolution, Dense, Scale
 
 
 class Call(nn.Module):

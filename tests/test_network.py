@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from polygeom.affine import AffineMap
 from polygeom.enclosures import enclose, enclose_adjoint, enclose_directions, enclose_pass
 from polygeom.errors import InputError, TooLargeError
+from polygeom.gates import elementwise_gate
 from polygeom.network import Network
 from polygeom.pieces import spline_codes
-from polygeom.steps import elementwise_gate
 from tests.oracles import exact_walk
 from tests.strategies import any_networks, points
 

@@ -13,9 +13,10 @@ from polygeom import pieces
 from polygeom.affine import AffineMap
 from polygeom.enclosures import enclose_pass
 from polygeom.errors import InputError, TooLargeError
+from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.network import Network
 from polygeom.pieces import piece_at, spline_codes
-from polygeom.steps import Convolution, Dense, Elementwise, Gather, MaxGate, elementwise_gate
+from polygeom.steps import Convolution, Dense, Gather
 from tests.oracles import exact_walk
 from tests.strategies import any_networks, matrices, points
 

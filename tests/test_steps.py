@@ -12,20 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygeom.errors import InputError
+from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.rounding import dot_error
-from polygeom.steps import (
-    Average,
-    Concatenate,
-    Convolution,
-    Dense,
-    Elementwise,
-    Gather,
-    LinearStep,
-    MaxGate,
-    Scale,
-    Sum,
-    elementwise_gate,
-)
+from polygeom.steps import Average, Concatenate, Convolution, Dense, Gather, LinearStep, Scale, Sum
 
 
 def shape(draw: st.DrawFn, axes: int) -> tuple[int, ...]:

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.errors import InputError
+from polygeom.gates import Elementwise, elementwise_gate
 from polygeom.network import Network
-from polygeom.steps import Concatenate, Dense, Elementwise, Step, elementwise_gate
+from polygeom.steps import Concatenate, Dense, Step
 
 if TYPE_CHECKING:
     import PIL.Image

@@ -170,7 +170,7 @@ class GraphBuilder:
         size = _size(self.shapes[number])
         if constant is None and index.size == size and (index.ravel() == np.arange(size)).all():
             return self.reshaped(number, index.shape)
-        index = np.ascontiguousarray(index)
+        index = np.asarray(index, order="C")
         fields = {"index": freeze(index), "constant": None if constant is None else freeze(constant)}
         return self.append(Gather, (number,), index.shape, **fields)
 

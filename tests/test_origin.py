@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from polygeom.certificates import Level
 from polygeom.certificates.origin import Escape
-from polygeom.errors import UndecidedError
+from polygeom.errors import InputError, UndecidedError
 from polygeom.network import Network
 from polygeom.pieces import piece_at
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates import apex, is_cone, is_empty, is_equal, origin_test
+from polygeom.predicates.origin import _matrix_free
 from tests.strategies import networks, points, polyhedra
 
 
@@ -104,3 +105,17 @@ def test_cells_that_are_no_cones_have_no_apex() -> None:
     found = apex(tall)
     assert found.exists is False
     assert found.level is Level.EXACT
+
+
+@given(networks(), st.data())
+def test_large_pieces_agree_with_small_ones(net: Network, data: st.DataObject) -> None:
+    piece = piece_at(net, data.draw(points(net.dim_in)))
+    small, free = origin_test(piece), _matrix_free(piece)
+    for name in ("contains_origin", "is_cone"):
+        assert getattr(free, name) in (None, getattr(small, name))
+    assert set(free.through_origin) <= set(small.through_origin)
+
+
+def test_bare_arrays_are_refused() -> None:
+    with pytest.raises(InputError, match="write Polyhedron"):
+        origin_test(np.eye(2))

@@ -72,9 +72,10 @@ class OriginTest:
         Whether it is a cone with apex 0.
     through_origin : array of int
         Rows whose hyperplane passes exactly through 0 (b = 0; zero rows draw no hyperplane).
-    distances : (m,) array
+    distances : (m,) array or None
         Signed distance b / |a| of 0 to every hyperplane, positive when 0 is inside that half-space; inf for a
-        zero row. Floats; the signs are exact where `undecided` is empty.
+        zero row. Floats; the signs are exact where `undecided` is empty. None for a piece too large for its
+        rows to be written down (`polygeom.nearest_boundaries` measures the nearest).
     undecided : array of int
         Rows whose sign of b is unknown (rounded rows without exact source).
     violated : int or None
@@ -86,7 +87,7 @@ class OriginTest:
     contains_origin: bool | None
     is_cone: bool | None
     through_origin: np.ndarray
-    distances: np.ndarray
+    distances: np.ndarray | None
     undecided: np.ndarray
     violated: int | None = None
     cone: Inclusion | Escape | None = field(default=None, repr=False)

@@ -11,8 +11,11 @@ from polygeom.certificates.feasibility import Inclusion
 from polygeom.certificates.origin import Apex, Escape, OriginTest, level_cone, offset_signs
 from polygeom.errors import UndecidedError
 from polygeom.exact import fractions_array
+from polygeom.pieces import AffinePiece
 from polygeom.polyhedron import UNKNOWN, Polyhedron
+from polygeom.predicates.facets import facets
 from polygeom.predicates.inclusion import inclusion
+from polygeom.predicates.subject import polyhedron_of
 from polygeom.ranks import has_full_rank
 from polygeom.verified import sigma_min
 
@@ -22,14 +25,15 @@ RATIONAL_ENTRIES = 20_000
 """Most entries of a facet system that is solved in rationals (a second or so)."""
 
 
-def origin_test(P: Polyhedron, point: object = None) -> OriginTest:
+def origin_test(P: Polyhedron | AffinePiece, point: object = None) -> OriginTest:
     """Decide whether 0 is in the closed cell, which hyperplanes pass through 0, and whether it is a cone.
 
     Parameters
     ----------
-    P : Polyhedron
+    P : Polyhedron or AffinePiece
+        A piece too large to be materialized is asked through two passes of its network.
     point : (d,) array, optional
-        A point of P, tried first as the direction that refutes a cone (a piece's witness).
+        A point of P, tried first as the direction that refutes a cone; a piece brings its witness.
 
     Returns
     -------
@@ -49,6 +53,11 @@ def origin_test(P: Polyhedron, point: object = None) -> OriginTest:
     >>> origin_test(Polyhedron([[-1, 0], [0, -1], [-1, -1]], [0, 0, 1])).is_cone
     True
     """
+    if isinstance(P, AffinePiece):
+        if P.is_large:
+            return _matrix_free(P)
+        point = P.witness if point is None else point
+    P = polyhedron_of(P)
     signs = offset_signs(P)
     moving = P.A.any(axis=1)
     undecided = np.flatnonzero(signs == UNKNOWN)
@@ -62,6 +71,31 @@ def origin_test(P: Polyhedron, point: object = None) -> OriginTest:
         return OriginTest(None, None, *common)
     verdict, proof = _cone_proof(P, signs, point)
     return OriginTest(True, verdict, *common, cone=proof)
+
+
+def _matrix_free(piece: AffinePiece) -> OriginTest:
+    """Return the origin test of a piece whose rows cannot all be written down, without distances.
+
+    The slacks of all rows at 0 are b, one enclosed pass; the rates along the witness are A x, another. They
+    prove that the origin is inside or outside, and refute a cone; they prove one only where every b is 0.
+    """
+    b, b_error = (a[0] for a in piece.slacks(np.zeros((1, piece.dim_in))))
+    signs = np.where(np.abs(b) > b_error, np.sign(b), np.where(b_error == 0, 0, UNKNOWN)).astype(np.int8)
+    undecided = np.flatnonzero(signs == UNKNOWN)
+    common = (np.flatnonzero(signs == 0), None, undecided)
+    outside = np.flatnonzero(signs == -1)
+    if outside.size:
+        return OriginTest(False, False, *common, violated=int(outside[0]))
+    if undecided.size:
+        return OriginTest(None, None, *common)
+    if not signs.any():
+        return OriginTest(True, True, *common)
+    rate, rate_error = (a[0] for a in piece.rates(piece.witness))
+    left = np.flatnonzero((signs == 1) & (rate > rate_error))
+    stays = (rate[signs == 0] <= -rate_error[signs == 0]).all()
+    if left.size and stays:
+        return OriginTest(True, False, *common, cone=Escape(piece.witness, int(left[0])))
+    return OriginTest(True, None, *common)
 
 
 def _cone_proof(
@@ -85,7 +119,7 @@ def _cone_proof(
     return proof.included, proof
 
 
-def is_cone(P: Polyhedron) -> bool:
+def is_cone(P: Polyhedron | AffinePiece) -> bool:
     """Tell whether P is a cone with apex 0.
 
     Raises
@@ -99,7 +133,7 @@ def is_cone(P: Polyhedron) -> bool:
     return verdict
 
 
-def apex(P: Polyhedron, report: FacetReport | None = None) -> Apex:
+def apex(P: Polyhedron | AffinePiece, report: FacetReport | None = None) -> Apex:
     """Decide whether a full-dimensional P is a cone with some apex, from its facets.
 
     Parameters
@@ -120,10 +154,8 @@ def apex(P: Polyhedron, report: FacetReport | None = None) -> Apex:
     >>> apex(Polyhedron.box(0, 1, dim=2)).exists
     False
     """
-    if report is None:
-        from polygeom.predicates.facets import facets
-
-        report = facets(P)
+    P = polyhedron_of(P)
+    report = facets(P) if report is None else report
     F = np.asarray(report.facets, dtype=np.intp)
     facet_cell = P.select(F)
     if P.has_exact_rows and facet_cell.A.size <= RATIONAL_ENTRIES:

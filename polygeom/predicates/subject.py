@@ -1,0 +1,34 @@
+"""What a predicate is asked about: a polyhedron, or the closed cell of an affine piece."""
+
+from __future__ import annotations
+
+from polygeom.errors import InputError
+from polygeom.pieces import AffinePiece
+from polygeom.polyhedron import Polyhedron
+
+__all__ = ["polyhedron_of"]
+
+
+def polyhedron_of(subject: object, name: str = "P") -> Polyhedron:
+    """Return the polyhedron itself, or the closed cell of a piece (its rows stand for the network's true rows).
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    TooLargeError
+        If the piece is too large to be materialized.
+
+    Examples
+    --------
+    >>> polyhedron_of(Polyhedron.orthant(2))
+    Polyhedron(2 half-spaces in R^2)
+    """
+    if isinstance(subject, Polyhedron):
+        return subject
+    if isinstance(subject, AffinePiece):
+        return subject.polyhedron
+    raise InputError(
+        f"{name} is a {type(subject).__name__}, wanted a Polyhedron or an AffinePiece. "
+        "Likely cause: bare arrays; write Polyhedron(A, b)."
+    )

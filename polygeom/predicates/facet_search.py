@@ -179,9 +179,11 @@ def least_violation(
         length = _line_minimum(excess, rate)
         if length == 0.0:
             break
+        gain = -length * float(excess[violated] @ rate[violated])
+        negligible = gain <= 2**10 * U * float(excess[violated] @ excess[violated])
         v, excess = v + length * step, excess + length * rate
         done, settled = settled, length == 1.0 and bool(((excess > 0.0) == violated).all())
-        if settled and (done or len(active) >= len(own)):
+        if negligible or (settled and (done or len(active) >= len(own))):
             break
     return v, np.maximum(Z @ v - limit, 0.0)
 

@@ -17,10 +17,12 @@ from polygeom.lp import maximize
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.feasibility import decided, feasibility
 from polygeom.predicates.proposals import exact_multipliers, proves
+from polygeom.predicates.subject import about_polyhedra
 
 __all__ = ["chebyshev_ball"]
 
 
+@about_polyhedra
 def chebyshev_ball(P: Polyhedron) -> ChebyshevBall:
     """Return the largest ball in P: a ball proved to be inside, and a bound that no ball exceeds.
 

@@ -25,6 +25,7 @@ from polygeom.predicates.boundedness import is_bounded
 from polygeom.predicates.chebyshev import chebyshev_ball
 from polygeom.predicates.feasibility import decided, feasibility
 from polygeom.predicates.proposals import EXACT_DIM, proves
+from polygeom.predicates.subject import about_polyhedra
 from polygeom.rounding import TINY, U
 
 __all__ = ["inscribed_ellipsoid", "project"]
@@ -36,6 +37,7 @@ FINER = 2**12
 """How many times finer the units of each further proposal are."""
 
 
+@about_polyhedra
 def project(P: Polyhedron, point: object) -> Projection:
     """Return the point of P nearest to a point (d,) in the Euclidean norm.
 
@@ -201,6 +203,7 @@ def _polished(
     return target - weights @ A, polished
 
 
+@about_polyhedra
 def inscribed_ellipsoid(P: Polyhedron) -> InscribedEllipsoid:
     """Return the ellipsoid of largest volume in P (unique, John 1948), proved to be inside.
 

@@ -41,6 +41,7 @@ from polygeom.predicates.proposals import (
     proves,
     widest_margin,
 )
+from polygeom.predicates.subject import about_polyhedra
 from polygeom.ranks import rank
 from polygeom.threads import one_blas_thread
 
@@ -57,6 +58,7 @@ __all__ = [
 ]
 
 
+@about_polyhedra
 def feasibility(P: Polyhedron, method: str = "auto") -> Feasibility:
     """Decide whether P is empty, lower-dimensional or full-dimensional, with a certificate.
 
@@ -111,6 +113,7 @@ def _by_margins(P: Polyhedron) -> Feasibility:
     return _decide_exactly(P, proposal.basis) if exact else from_a_point(P, proposal)
 
 
+@about_polyhedra
 def is_empty(P: Polyhedron) -> bool:
     """Tell whether P has no point; see `feasibility`.
 
@@ -127,6 +130,7 @@ def is_empty(P: Polyhedron) -> bool:
     return not decided(feasibility(P)).feasible
 
 
+@about_polyhedra
 def interior_point(P: Polyhedron) -> np.ndarray | None:
     """Return a point strictly inside every non-zero row, or None if P is proved to have none.
 
@@ -146,6 +150,7 @@ def interior_point(P: Polyhedron) -> np.ndarray | None:
     return _measured(feasibility(P)).interior
 
 
+@about_polyhedra
 def dimension(P: Polyhedron) -> int:
     """Return the dimension of the affine hull of P; -1 if P is empty.
 
@@ -162,6 +167,7 @@ def dimension(P: Polyhedron) -> int:
     return _measured(feasibility(P)).dim
 
 
+@about_polyhedra
 def implicit_equalities(P: Polyhedron) -> tuple[ImplicitEquality, ...]:
     """Return all non-zero rows that hold with equality on all of P, each with its multipliers.
 

@@ -20,6 +20,7 @@ from polygeom.polyhedron import Polyhedron
 from polygeom.predicates import rational
 from polygeom.predicates.feasibility import feasibility
 from polygeom.predicates.proposals import EXACT_DIM, exact_multipliers, proves
+from polygeom.predicates.subject import polyhedron_of
 from polygeom.rounding import dot_error
 
 __all__ = ["inclusion", "is_equal", "is_subset"]
@@ -45,6 +46,7 @@ def inclusion(P: Polyhedron, Q: Polyhedron, method: str = "auto") -> Inclusion:
     >>> inclusion(small, large).included, inclusion(large, small).included
     (True, False)
     """
+    P, Q = polyhedron_of(P), polyhedron_of(Q, "Q")
     if P.dim != Q.dim:
         raise InputError(f"P lives in R^{P.dim} and Q in R^{Q.dim}; inclusion needs one space.")
     found = feasibility(P, method)

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+
 from polygeom.errors import InputError
 from polygeom.pieces import AffinePiece
 from polygeom.polyhedron import Polyhedron
 
-__all__ = ["polyhedron_of"]
+__all__ = ["about_polyhedra", "polyhedron_of"]
+
+Predicate = TypeVar("Predicate", bound=Callable)
+
+
+def about_polyhedra(predicate: Predicate) -> Predicate:
+    """Let a predicate whose first argument is a polyhedron take an affine piece as well (`polyhedron_of`)."""
+
+    @wraps(predicate)
+    def ask(P: Polyhedron | AffinePiece, *arguments: object, **options: object) -> object:
+        return predicate(polyhedron_of(P), *arguments, **options)
+
+    return ask
 
 
 def polyhedron_of(subject: object, name: str = "P") -> Polyhedron:

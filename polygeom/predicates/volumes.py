@@ -38,6 +38,7 @@ from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.feasibility import feasibility
 from polygeom.predicates.proposals import EXACT_DIM
 from polygeom.predicates.rational import independent_columns, integer_rows
+from polygeom.predicates.subject import about_polyhedra
 
 if TYPE_CHECKING:
     import flint
@@ -51,6 +52,7 @@ MOST_SIMPLICES = 200_000
 """Simplices of a triangulation: about ten seconds of determinants."""
 
 
+@about_polyhedra
 def vertices(P: Polyhedron) -> Vertices:
     """Return all vertices with their tight rows, extreme rays and lines, in rationals.
 
@@ -99,6 +101,7 @@ def vertices(P: Polyhedron) -> Vertices:
     )
 
 
+@about_polyhedra
 def volume(P: Polyhedron) -> Fraction | float:
     """Return the d-dimensional volume, exactly: 0 if flat or empty, inf if full-dimensional and unbounded.
 

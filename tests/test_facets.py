@@ -318,7 +318,9 @@ def test_bulk_proofs_are_sound_in_rationals(d, m, seed):
     noise = 2.0 ** rng.integers(-52, 1, report.proofs.multipliers.shape)
     claims = replace(
         report.proofs,
-        status=np.where(rng.random((1, m)) < 0.3, 3 - report.proofs.status, report.proofs.status).astype(np.int8),
+        status=np.where(rng.random((1, m)) < 0.3, 3 - report.proofs.status, report.proofs.status).astype(
+            np.int8
+        ),
         multipliers=report.proofs.multipliers * (1 - noise),
         witness=report.proofs.witness * (1 + noise),
     )
@@ -425,6 +427,8 @@ def test_exact_certificates_are_rational():
     report = facets(Polyhedron(A, b))
     proof = report.certificates[4]
     assert isinstance(proof, RedundantRow)
-    weights = flint.fmpq_mat(1, len(proof.support), [flint.fmpq(v.numerator, v.denominator) for v in proof.multipliers])
+    weights = flint.fmpq_mat(
+        1, len(proof.support), [flint.fmpq(v.numerator, v.denominator) for v in proof.multipliers]
+    )
     rows = flint.fmpq_mat(len(proof.support), 3, [int(v) for v in A[proof.support].ravel()])
     assert weights * rows == flint.fmpq_mat(1, 3, [0, 0, 1])

@@ -13,8 +13,8 @@ all of them: :math:`|fl(a_j \cdot x) - a_j \cdot x| \le \gamma\,w \cdot |a_j|`.
 Redundant rows
 --------------
 Let J be d rows, the *reference*, with weights :math:`\nu_j > 0`, in practice :math:`1 / s_j`, and B any matrix,
-in practice the approximate inverse of :math:`diag(\nu) A_J`. On P the numbers :math:`t_j = \nu_j (s_j - a_j \cdot y)` are
-non-negative; call their sum :math:`\tau`. With :math:`E = I - B\,diag(\nu) A_J`,
+in practice the approximate inverse of :math:`diag(\nu) A_J`. On P the numbers
+:math:`t_j = \nu_j (s_j - a_j \cdot y)` are non-negative; call their sum :math:`\tau`. With :math:`E = I - B\,diag(\nu) A_J`,
 
 .. math:: |y| = |B (\nu s - t) + E y| \le |B| (\nu s) + \max_j |B_{\cdot j}|\,\tau + |E|\,|y| \le
           (1 + \tau) w + |E|\,|y|, \qquad w_k = \sum_j |B_{kj}| \max(1, \nu_j s_j^+).
@@ -247,7 +247,7 @@ def _reference_frame(
 
     All of w, h and the bound are non-negative sums, rounded up; g is a float sum whose error the bound holds.
     """
-    N, m, d = stack.A.shape
+    N, _, d = stack.A.shape
     each = np.arange(N)[:, None]
     J, closing = np.maximum(proofs.reference, 0), np.maximum(proofs.closing, 0)
     mu = np.where(proofs.closing >= 0, proofs.closing_multipliers, 0.0)

@@ -292,7 +292,9 @@ class FacetReport:
         lead = self._representative
         if not leads[lead].all() or (self._status != self._status[lead]).any():
             return False
-        return all(bool(CoincidentRow(row, int(lead[row])).holds(P)) for row in np.flatnonzero(~leads).tolist())
+        return all(
+            bool(CoincidentRow(row, int(lead[row])).holds(P)) for row in np.flatnonzero(~leads).tolist()
+        )
 
 
 class _Certificates(Mapping):
@@ -391,4 +393,3 @@ class FacetBatch:
             if not check:
                 return check
         return PROVED
-

@@ -543,7 +543,7 @@ def _decide(cell, objective, row, limit, products):
 @_inner
 def _next_row(cell, tried, products):
     """Return the open row nearest to the present vertex (module docstring), or -1."""
-    m, d = cell.normals.shape
+    m = cell.normals.shape[0]
     _products(cell.rows, cell.vertex, m, products)
     row, nearest = -1, -np.inf
     for i in range(m):

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from polygeom.arrays import as_array, as_matrix, as_vector
+from polygeom.arrays import as_array, as_vector
 from polygeom.certificates.check import Level
 from polygeom.certificates.facet_stack import FACET, REDUNDANT, UNDECIDED, CellStack, FacetProofs, prove_stack
 from polygeom.certificates.facets import (
@@ -152,7 +152,9 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
 def _interior(P: Polyhedron, given: object) -> tuple[np.ndarray, np.ndarray]:
     """Return an interior point as floats and as it is proved (floats, or Fractions where floats fail)."""
     if given is not None:
-        point = np.asarray(given) if is_exact_array(np.asarray(given)) else as_vector(given, "interior", P.dim)
+        point = (
+            np.asarray(given) if is_exact_array(np.asarray(given)) else as_vector(given, "interior", P.dim)
+        )
         check = InteriorPoint(point).holds(P)
         if not check or check.level is not Level.EXACT:
             raise InputError(
@@ -171,7 +173,9 @@ def _interior(P: Polyhedron, given: object) -> tuple[np.ndarray, np.ndarray]:
             "thinner than the rounding errors of its rows. Remedy: pass interior=, or give it exact rows."
         )
     if not found.feasible:
-        raise InputError("The polyhedron is empty: it has no facets. Ask feasibility(P) for the contradiction.")
+        raise InputError(
+            "The polyhedron is empty: it has no facets. Ask feasibility(P) for the contradiction."
+        )
     raise InputError(
         f"The polyhedron has dimension {found.dim} in R^{P.dim}: facets are defined here for polyhedra with an "
         "interior point. Remedy: pull it back to its affine hull (implicit_equalities(P) lists the equations)."
@@ -288,7 +292,9 @@ def _search(stack: CellStack, start: FacetProofs, active: np.ndarray) -> FacetPr
     return proposal
 
 
-def _search_large(P: Polyhedron, proofs: FacetProofs, active: np.ndarray, exact: dict[int, Certificate]) -> None:
+def _search_large(
+    P: Polyhedron, proofs: FacetProofs, active: np.ndarray, exact: dict[int, Certificate]
+) -> None:
     """Fill in what `large_facets` proves about the active rows."""
     from polygeom.predicates.facets_large import large_facets
 
@@ -424,5 +430,7 @@ class _RowByRow:
         end = fractions_array(self.P.exact_slacks(point, rows))
         leaves = [s / (s - e) if e < s else None for s, e in zip(start, end, strict=True)]
         own = leaves[int(np.searchsorted(rows, row))]
-        after = min((t for t, i in zip(leaves, rows, strict=True) if i != row and t is not None), default=own + 1)
+        after = min(
+            (t for t, i in zip(leaves, rows, strict=True) if i != row and t is not None), default=own + 1
+        )
         return center + (own + min(after, own + 1)) / 2 * (point - center)

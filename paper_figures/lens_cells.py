@@ -114,8 +114,8 @@ def verdicts(P: pg.Polyhedron, x: np.ndarray, n_units: int) -> dict[str, object]
     bounded, origin = pg.boundedness(P), pg.origin_test(P, point=x)
     report = pg.facets(P, interior=x if (signs == 1).all() else None)
     tip = pg.apex(P, report=report)
-    checks = [proof.holds(P) for proof in (bounded, report, origin)]
-    levels = [check.level for check in checks] + [tip.level]
+    checks = [proof.holds(P) for proof in (bounded, report, origin, tip)]
+    levels = [check.level for check in checks]
     wrong = [check for check in checks if not check.holds and check.level is pg.Level.EXACT]
     if wrong:
         raise pg.PolygeomError(f"A proof about {P} does not hold: {wrong[0]}.")

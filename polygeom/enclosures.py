@@ -3,7 +3,7 @@ r"""Running error bounds: a network's float values together with rigorous bounds
 A state is a batch of float values, bounds on their distance from the exact values, and (on request) which
 entries can depend on the input at all. Through a linear step :math:`y = Lx + c` with at most n products per sum
 
-.. math:: |\hat y - y| \le |L| (e + \gamma |\hat x|) + \gamma |c| + \mathrm{underflow}, \quad \gamma = \gamma_{2n+8}
+.. math:: |\hat y - y| \le |L| (e + \gamma |\hat x|) + \gamma |c| + \mathrm{underflow},\; \gamma = \gamma_{2n+8}
 
 (`polygeom.steps`, `polygeom.rounding`): one extra product with :math:`|L|` per step. A gate with its letter
 known is affine; with its letter unknown it is Lipschitz with its largest slope, which bounds the error across
@@ -275,17 +275,17 @@ def _pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarr
     n = len(state.value)
     if isinstance(gate, MaxGate):
         winners = gate.winners(letters)
-        pick = [
-            None
-            if a is None
-            else np.take_along_axis(a.reshape(n, -1), winners, axis=1).reshape(n, *gate.shape)
-            for a in (state.value, state.error, state.live)
-        ]
+
+        def won(entries: np.ndarray) -> np.ndarray:
+            return np.take_along_axis(entries.reshape(n, -1), winners, axis=1).reshape(n, *gate.shape)
+
+        error = won(state.error)
         if open_ is not None and open_.any():
             widest = gate.window(state.error, 0.0).max(axis=2).reshape(n, *gate.shape)
-            pick[1] = np.where(open_, widest, pick[1])
+            error = np.where(open_, widest, error)
         source = winners if state.source is None else np.take_along_axis(state.source, winners, axis=1)
-        return Enclosed(*pick, source)
+        live = None if state.live is None else won(state.live)
+        return Enclosed(won(state.value), error, live, source)
     slope, offset = gate.chosen(gate.slopes, letters), gate.chosen(gate.offsets, letters)
     product = slope * state.value
     value = product + offset

@@ -214,8 +214,9 @@ class AffinePiece:
         if self.is_large:
             raise TooLargeError(
                 f"The polyhedron has {len(self._candidates)} rows in R^{self.dim_in}: "
-                f"{self._bytes / 2**30:.1f} GiB with error bounds, above the budget of {BYTE_BUDGET / 2**30:.1f} GiB. Ask for single rows with "
-                "piece.rows(units), or for slacks and rates of all rows with piece.slacks / piece.rates."
+                f"{self._bytes / 2**30:.1f} GiB with error bounds, above the budget of "
+                f"{BYTE_BUDGET / 2**30:.1f} GiB. Ask for single rows with piece.rows(units), or "
+                "for slacks and rates of all rows with piece.slacks / piece.rates."
             )
         return self._materialized[1]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -47,11 +49,10 @@ def _degenerate(draw: st.DrawFn, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarr
 def networks(draw: st.DrawFn, max_dim: int = 3, max_width: int = 5, max_depth: int = 3) -> Network:
     """Dense networks, degenerate as often as not."""
     widths = [draw(st.integers(1, max_dim))]
-    widths += draw(st.lists(st.integers(1, max_width), min_size=1, max_size=max_depth)) + [
-        draw(st.integers(1, 2))
-    ]
+    widths += draw(st.lists(st.integers(1, max_width), min_size=1, max_size=max_depth))
+    widths.append(draw(st.integers(1, 2)))
     layers = []
-    for n_in, n_out in zip(widths, widths[1:], strict=False):
+    for n_in, n_out in pairwise(widths):
         W, b = draw(matrices(n_out, n_in)), draw(matrices(n_out, 1)).ravel()
         layers.append(_degenerate(draw, W, b))
     return Network.from_layers(layers, draw(st.sampled_from(ACTIVATIONS)))

@@ -92,6 +92,8 @@ def test_apex_is_a_point_on_every_facet(data: st.DataObject) -> None:
     if np.array_equal(np.round(P.A), P.A):  # integers and halves: the shift is exact
         found = apex(x)
         assert found.exists
+        assert found.holds(x)
+        assert not replace(found, point=found.point + 1).holds(x) or not x.select(found.facets).A.any()
         assert (x.select(found.facets).slack_signs(found.point[None]) == 0).all()
 
 
@@ -101,10 +103,11 @@ def test_cells_that_are_no_cones_have_no_apex() -> None:
     rng = np.random.default_rng(0)
     wide = Polyhedron(rng.standard_normal((60, 400)), rng.random(60))
     assert apex(wide).exists
+    assert apex(wide).holds(wide)
     tall = Polyhedron(rng.standard_normal((160, 150)), 1 + rng.random(160))
     found = apex(tall)
     assert found.exists is False
-    assert found.level is Level.EXACT
+    assert found.holds(tall).level is Level.EXACT
 
 
 @given(networks(), st.data())

@@ -72,7 +72,7 @@ def test_pullback_is_the_preimage(data: st.DataObject) -> None:
     ]
     inside = all(a <= Fraction(float(b)) for a, b in zip(exact_product(P.A, image), P.b, strict=True))
     assert pulled.contains(w) == inside
-    exact_A, exact_b = pulled.exact_rows(np.arange(pulled.n_rows))
+    exact_A, _ = pulled.exact_rows(np.arange(pulled.n_rows))
     slop = np.zeros_like(pulled.A) if pulled.A_error is None else pulled.A_error
     for i in range(pulled.n_rows):
         for j in range(k):

@@ -10,15 +10,35 @@ recession cone. With L the rows with :math:`b_i = 0`, near the origin P looks li
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polygeom.certificates.boundedness import recession_signs
 from polygeom.certificates.check import PROVED, Check, Level
 from polygeom.certificates.feasibility import Inclusion
+from polygeom.exact import is_exact_array
 from polygeom.polyhedron import UNKNOWN, Polyhedron
+from polygeom.ranks import has_full_rank, rank
+from polygeom.verified import sigma_min
 
-__all__ = ["Apex", "Escape", "OriginTest", "level_cone", "offset_signs"]
+if TYPE_CHECKING:
+    import flint
+
+__all__ = [
+    "RATIONAL_ENTRIES",
+    "Apex",
+    "Escape",
+    "OriginTest",
+    "are_independent",
+    "beside",
+    "level_cone",
+    "offset_signs",
+    "share_no_point",
+]
+
+RATIONAL_ENTRIES = 20_000
+"""Most entries of a facet system that is taken to the rationals (a second or so)."""
 
 OPEN = Check(False, Level.CERTIFIED, float("inf"))
 REFUTED = Check(False, Level.EXACT, float("inf"))
@@ -112,7 +132,7 @@ class OriginTest:
 
 @dataclass(frozen=True, eq=False)
 class Apex:
-    """Whether a full-dimensional polyhedron is a cone with some apex: do all facet hyperplanes share a point?
+    """Whether a full-dimensional polyhedron is a cone with some apex: do all facet hyperplanes share a point.
 
     Attributes
     ----------
@@ -120,12 +140,56 @@ class Apex:
     point : (d,) array or None
         An apex: Fractions where rationals gave it, floats otherwise (then near a true apex).
     facets : array of int
-        The facet rows whose hyperplanes were tested.
-    level : Level
-        EXACT if existence is proved by ranks or rationals.
+        The facet rows whose hyperplanes were tested; that these are the facets is the facet report's proof.
     """
 
     exists: bool | None
     point: np.ndarray | None
     facets: np.ndarray
-    level: Level
+
+    def holds(self, P: Polyhedron) -> Check:
+        """Check that the point is on every facet hyperplane, or else the ranks that say one exists or none."""
+        walls = P.select(self.facets)
+        if self.exists is None:
+            return OPEN
+        if self.exists is False:
+            return PROVED if share_no_point(walls) else OPEN
+        if is_exact_array(self.point):
+            return PROVED if (walls.slack_signs(self.point[None]) == 0).all() else REFUTED
+        return PROVED if are_independent(walls) else OPEN
+
+
+def are_independent(P: Polyhedron) -> bool:
+    """Tell whether the rows are proved linearly independent: then their hyperplanes share a point."""
+    if P.n_rows > P.dim:
+        return False
+    return has_full_rank(P.A) if P.A_error is None else sigma_min(P.A.T, P.A_error.T) > 0
+
+
+def share_no_point(P: Polyhedron) -> bool:
+    """Tell whether the hyperplanes a . x = b are proved to share no point: rank [A | b] exceeds rank A.
+
+    Rank d + 1 is enough, proved modulo a prime or, for rounded rows, by a singular value; where it is less,
+    both ranks are taken in rationals, up to `RATIONAL_ENTRIES` entries.
+    """
+    augmented = np.column_stack([P.A, P.b])
+    if P.n_rows > P.dim:
+        if not P.is_rounded and has_full_rank(augmented):
+            return True
+        if P.is_rounded:
+            A_error = np.zeros_like(P.A) if P.A_error is None else P.A_error
+            b_error = np.zeros_like(P.b) if P.b_error is None else P.b_error
+            if sigma_min(augmented, np.column_stack([A_error, b_error])) > 0:
+                return True
+    if not P.has_exact_rows or P.A.size > RATIONAL_ENTRIES:
+        return False
+    A, b = P.exact_rows(np.arange(P.n_rows))
+    return rank(beside(A, b)) > rank(A)
+
+
+def beside(A: flint.fmpq_mat, b: flint.fmpq_mat) -> flint.fmpq_mat:
+    """Return [A | b]."""
+    import flint
+
+    rows = zip(A.table(), b.table(), strict=True)
+    return flint.fmpq_mat(A.nrows(), A.ncols() + 1, [v for a, s in rows for v in (*a, *s)])

@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from polygeom.certificates.boundedness import recession_signs
-from polygeom.certificates.check import Level
 from polygeom.certificates.facets import FacetReport
 from polygeom.certificates.feasibility import Inclusion
-from polygeom.certificates.origin import Apex, Escape, OriginTest, level_cone, offset_signs
+from polygeom.certificates.origin import (
+    RATIONAL_ENTRIES,
+    Apex,
+    Escape,
+    OriginTest,
+    are_independent,
+    beside,
+    level_cone,
+    offset_signs,
+    share_no_point,
+)
 from polygeom.errors import UndecidedError
 from polygeom.exact import fractions_array
 from polygeom.pieces import AffinePiece
@@ -16,13 +25,8 @@ from polygeom.polyhedron import UNKNOWN, Polyhedron
 from polygeom.predicates.facets import facets
 from polygeom.predicates.inclusion import inclusion
 from polygeom.predicates.subject import polyhedron_of
-from polygeom.ranks import has_full_rank
-from polygeom.verified import sigma_min
 
 __all__ = ["apex", "is_cone", "origin_test"]
-
-RATIONAL_ENTRIES = 20_000
-"""Most entries of a facet system that is solved in rationals (a second or so)."""
 
 
 def origin_test(P: Polyhedron | AffinePiece, point: object = None) -> OriginTest:
@@ -157,52 +161,25 @@ def apex(P: Polyhedron | AffinePiece, report: FacetReport | None = None) -> Apex
     P = polyhedron_of(P)
     report = facets(P) if report is None else report
     F = np.asarray(report.facets, dtype=np.intp)
-    facet_cell = P.select(F)
-    if P.has_exact_rows and facet_cell.A.size <= RATIONAL_ENTRIES:
-        exists, point = _solve(facet_cell)
-        level = Level.EXACT if len(report.undecided) == 0 or exists is False else Level.CERTIFIED
-        return Apex(exists, point, F, level)
-    if _has_row_rank(facet_cell):
-        point = np.linalg.lstsq(facet_cell.A, facet_cell.b, rcond=None)[0]
-        level = Level.EXACT if len(report.undecided) == 0 else Level.CERTIFIED
-        return Apex(True, point, F, level)
-    return (
-        Apex(False, None, F, Level.EXACT)
-        if _share_no_point(facet_cell)
-        else Apex(None, None, F, Level.CERTIFIED)
-    )
+    walls = P.select(F)
+    if share_no_point(walls):
+        return Apex(False, None, F)
+    if len(report.undecided):
+        return Apex(None, None, F)
+    if P.has_exact_rows and walls.A.size <= RATIONAL_ENTRIES:
+        return Apex(True, _shared_point(walls), F)
+    if are_independent(walls):
+        return Apex(True, np.linalg.lstsq(walls.A, walls.b, rcond=None)[0], F)
+    return Apex(None, None, F)
 
 
-def _solve(P: Polyhedron) -> tuple[bool, np.ndarray | None]:
-    """Solve A x = b in rationals: whether it can be, and one solution with free coordinates 0."""
+def _shared_point(P: Polyhedron) -> np.ndarray:
+    """Return the exact solution of A x = b, known to exist, with free coordinates 0."""
     import flint
 
-    A, b = P.exact_rows(np.arange(P.n_rows))
-    rows = [[*a, s] for a, (s,) in zip(A.table(), b.table(), strict=True)]
-    reduced, n = flint.fmpq_mat(P.n_rows, P.dim + 1, [v for r in rows for v in r]).rref()
+    reduced, n = beside(*P.exact_rows(np.arange(P.n_rows))).rref()
     point = [flint.fmpq(0)] * P.dim
     for i in range(n):
-        pivot = next(j for j in range(P.dim + 1) if reduced[i, j] != 0)
-        if pivot == P.dim:
-            return False, None
+        pivot = next(j for j in range(P.dim) if reduced[i, j] != 0)
         point[pivot] = reduced[i, P.dim]
-    return True, fractions_array(point)
-
-
-def _has_row_rank(P: Polyhedron) -> bool:
-    """Tell whether the rows are proved linearly independent."""
-    if P.n_rows > P.dim:
-        return False
-    return has_full_rank(P.A) if P.A_error is None else sigma_min(P.A.T, P.A_error.T) > 0
-
-
-def _share_no_point(P: Polyhedron) -> bool:
-    """Tell whether the hyperplanes are proved to share no point: [A | b] has rank d + 1."""
-    if P.n_rows <= P.dim:
-        return False
-    augmented = np.column_stack([P.A, P.b])
-    if not P.is_rounded:
-        return has_full_rank(augmented)
-    A_error = np.zeros_like(P.A) if P.A_error is None else P.A_error
-    b_error = np.zeros_like(P.b) if P.b_error is None else P.b_error
-    return sigma_min(augmented, np.column_stack([A_error, b_error])) > 0
+    return fractions_array(point)

@@ -30,6 +30,9 @@ __all__ = ["ConeSearch", "Proposal", "lp_proposals"]
 STEPS = 60
 """Newton steps before the search ends: a guard, it needs about ten."""
 
+WELL_CONDITIONED = 2.0**7
+"""Mean condition of rows |L| |L^-1| / d (Frobenius) up to which the iteration needs no other coordinates."""
+
 LEVEL_GAP = 0.75
 """Products of a Newton step beyond -0.75 are on their way to -1, those within 0.25 of 0 to 0: a guess."""
 
@@ -74,8 +77,8 @@ class ConeSearch:
 
     def proposals(self) -> Iterator[Proposal]:
         """Yield proposals until the method has nothing more to say."""
-        coordinates, kernel = _row_space(self.rows)
-        yield from self._newton(self.rows @ coordinates, coordinates)
+        coordinates, moved, kernel = _row_space(self.rows)
+        yield from self._newton(moved, coordinates)
         if kernel is not None:
             yield self.ray(kernel, np.arange(len(self.rows)))
 
@@ -117,31 +120,31 @@ class ConeSearch:
         return Proposal(np.ldexp(rounded, exponents) + 0.0, level, multipliers)
 
 
-def _row_space(B: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return coordinates T (d, r) of the row space, B T nearly orthonormal, and one kernel vector if r < d.
+def _row_space(B: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return coordinates T (d, r) of the row space, B T well conditioned, and one kernel vector if r < d.
 
-    Cholesky QR, twice where once is not enough; eigenvectors of B'B where that has no factor. A guess of the
-    rank, to be proved or dropped later.
+    T = I where B is well conditioned, else Cholesky QR, repeated until it is; eigenvectors of B'B where that
+    has no factor. A guess of the rank, to be proved or dropped later.
     """
     from scipy.linalg import solve_triangular
 
     d = B.shape[1]
     coordinates, moved = np.eye(d), B
-    for _ in range(3):
+    for _ in range(4):
         try:
             factor = np.linalg.cholesky(moved.T @ moved)
         except np.linalg.LinAlgError:
             break
         inverse = solve_triangular(factor, np.eye(d), lower=True, check_finite=False).T
+        if np.linalg.norm(factor) * np.linalg.norm(inverse) < WELL_CONDITIONED * d:
+            return coordinates, moved, None
         coordinates, moved = coordinates @ inverse, moved @ inverse
-        pivots = np.diag(factor)
-        if pivots.min() > 2**43 * U * pivots.max():
-            return coordinates, None
     _, vectors = np.linalg.eigh(B.T @ B)
     lengths = np.linalg.norm(B @ vectors, axis=0)  # the eigenvalues have lost half of their digits
     small = lengths <= 64 * d * U * lengths.max(initial=0.0)
     kernel = vectors[:, int(np.argmax(small))] if small.any() else None
-    return vectors[:, ~small] / lengths[~small], kernel
+    coordinates = vectors[:, ~small] / lengths[~small]
+    return coordinates, B @ coordinates, kernel
 
 
 def _newton_step(B: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
@@ -186,7 +189,7 @@ def lp_proposals(A: np.ndarray) -> Iterator[Proposal]:
     from polygeom.lp import maximize
 
     search = ConeSearch(A)
-    _, kernel = _row_space(search.rows)
+    _, _, kernel = _row_space(search.rows)
     if kernel is not None:
         yield search.ray(kernel, np.arange(len(A)))
     if len(A) == 0:

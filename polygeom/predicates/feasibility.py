@@ -179,6 +179,12 @@ def implicit_equalities(P: Polyhedron) -> tuple[ImplicitEquality, ...]:
         If P is empty.
     UndecidedError
         If the dimension was not proved.
+
+    Examples
+    --------
+    >>> segment = Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1]], [1, -1, 5, 5])
+    >>> [equality.row for equality in implicit_equalities(segment)]
+    [0, 1]
     """
     found = _measured(feasibility(P))
     if not found.feasible:

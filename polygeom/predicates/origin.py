@@ -130,6 +130,11 @@ def is_cone(P: Polyhedron | AffinePiece) -> bool:
     ------
     UndecidedError
         If that is neither proved nor refuted.
+
+    Examples
+    --------
+    >>> is_cone(Polyhedron.orthant(3)), is_cone(Polyhedron.box(0, 1, dim=3))
+    (True, False)
     """
     verdict = origin_test(P).is_cone
     if verdict is None:

@@ -51,6 +51,17 @@ def from_onnx(path: str | os.PathLike[str]) -> Network:
         If the file is missing, is no ONNX model, or its input is not one float tensor of fixed shape.
     ConversionError
         If the network disagrees with the reference evaluator.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import onnx.parser
+    >>> text = '<ir_version: 8, opset_import: ["" : 17]> g (float[1, 2] x) => (float[1, 2] y) { y = Relu(x) }'
+    >>> with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+    ...     onnx.save(onnx.parser.parse_model(text), file.name)
+    ...     net = from_onnx(file.name)
+    >>> net([1, -1])
+    array([1., 0.])
     """
     model = _Model(_load(path))
     size, shape = model.input_shape

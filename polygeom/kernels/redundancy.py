@@ -37,7 +37,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from polygeom.rounding import U
+from polygeom.rounding import TINY, U
 
 __all__ = ["FACET", "OPEN", "REDUNDANT", "WEIGHT", "Candidates", "search_stack"]
 
@@ -57,7 +57,7 @@ REFRESH = 50
 WALLS, PIVOTS, FREE = 0, 1, 2  # places in `_Cell.count`
 
 _inner = njit(cache=True, error_model="numpy", _nrt=False)
-_outer = njit(cache=True, error_model="numpy")
+_inlined = njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
 
 
 class Candidates(NamedTuple):
@@ -115,6 +115,8 @@ class _Cell(NamedTuple):
     status : (m,) int8, target : (m, d), gap : (m,)
         For each facet the end of the arrow that leaves through it alone, and how clearly: its own product over
         the next one.
+    likeness : (m,)
+        See `_next_row`.
     walls : (d, m), owner : (m,), slack : (m,)
         The first count[WALLS] columns are the known facets with their row indices and their slacks
         1 - wall . vertex, never much below 0.
@@ -127,9 +129,9 @@ class _Cell(NamedTuple):
         The point where the walls of the basis meet (the origin while all slots are free).
     price : (d,)
         Multipliers of the present objective.
-    share : (d,), rate : (m,), ratio : (m,), step : (d,)
+    share : (d,), rate : (m,), ratio : (m,), step : (d,), residual : (d, d)
         Scratch: products of the entering wall with the edges; rates of the walls along the present step and
-        the distances they allow.
+        the distances they allow; see `_refresh`.
     pull : (d,)
         WEIGHT times the sum of the reference's rows, in unbounded cells; 0 otherwise.
     aim : (d,)
@@ -143,10 +145,12 @@ class _Cell(NamedTuple):
     status: np.ndarray
     target: np.ndarray
     gap: np.ndarray
+    likeness: np.ndarray
     walls: np.ndarray
     owner: np.ndarray
     slack: np.ndarray
     edges: np.ndarray
+    residual: np.ndarray
     square: np.ndarray
     basis: np.ndarray
     vertex: np.ndarray
@@ -193,60 +197,95 @@ def _dot(x, y):
     return total
 
 
-@_outer
-def _normalize(A, slack, rows):
-    """Write the transposed normalized rows (d, m); return the inverse of their Cholesky factor.
-
-    Dependent columns would make the Gram matrix singular: a ridge of some units of roundoff keeps it positive
-    definite and only weakens the shooting.
-    """
-    m, d = A.shape
-    for i in range(m):
-        for k in range(d):
-            rows[k, i] = A[i, k] / slack[i]
-    gram = np.dot(rows, rows.T)
-    inverse, factor = np.zeros((d, d)), np.zeros((d, d))
-    ridge = 4.0 * (m + d) * U
-    for k in range(d):
-        for j in range(k):
-            factor[k, j] = (gram[k, j] - _dot(factor[k, :j], factor[j, :j])) / factor[j, j]
-        pivot = gram[k, k] - _dot(factor[k, :k], factor[k, :k])
-        factor[k, k] = np.sqrt(max(pivot, ridge * gram[k, k]))
-        if not factor[k, k] > 0.0:
-            factor[k, k] = 1.0
-    for k in range(d):
-        for j in range(k):
-            share = factor[k, j]
-            for i in range(m):
-                rows[k, i] -= share * rows[j, i]
-            for i in range(j + 1):
-                inverse[k, i] -= share * inverse[j, i]
-        unit = 1.0 / factor[k, k]
-        for i in range(m):
-            rows[k, i] *= unit
-        inverse[k, k] = 1.0
-        for i in range(k + 1):
-            inverse[k, i] *= unit
-    return inverse
-
-
-# -- shooting ------------------------------------------------------------------------------------------------
+@_inner
+def _smallest(value, n):
+    """Return the smallest of n entries; four running minima instead of one hide the latency."""
+    a, b, c, e = np.inf, np.inf, np.inf, np.inf
+    i = 0
+    while i + 4 <= n:
+        a = value[i] if value[i] < a else a
+        b = value[i + 1] if value[i + 1] < b else b
+        c = value[i + 2] if value[i + 2] < c else c
+        e = value[i + 3] if value[i + 3] < e else e
+        i += 4
+    while i < n:
+        a = value[i] if value[i] < a else a
+        i += 1
+    return min(min(a, b), min(c, e))
 
 
 @_inner
 def _first_two(value, n):
-    """Return the index and size of the largest entry and the size of the second largest."""
-    first, largest, second = 0, -np.inf, -np.inf
-    for i in range(n):
-        v = value[i]
-        if v > second:
-            if v > largest:
-                second = largest
-                largest = v
-                first = i
-            else:
-                second = v
+    """Return the index and size of the largest entry and the size of the second largest, without branches."""
+    a, b, a2, b2 = -np.inf, -np.inf, -np.inf, -np.inf
+    for i in range(0, n - 1, 2):
+        v, w = value[i], value[i + 1]
+        low, low_w = (v if v < a else a), (w if w < b else b)
+        a2, b2 = (low if low > a2 else a2), (low_w if low_w > b2 else b2)
+        a, b = (v if v > a else a), (w if w > b else b)
+    if n % 2:
+        a2 = max(a2, min(a, value[n - 1]))
+        a = max(a, value[n - 1])
+    largest, second = max(a, b), max(min(a, b), max(a2, b2))
+    first = 0
+    while first < n - 1 and value[first] != largest:
+        first += 1
     return first, largest, second
+
+
+@_inner
+def _normalize(A, slack, active, cell, factor, inverse):
+    """Write the normalized rows of one cell; `factor` becomes their Cholesky factor, `inverse` its inverse.
+
+    Dependent columns would make the Gram matrix singular: a ridge of some units of roundoff keeps it positive
+    definite and only weakens the shooting. Rows that are not active become 0.
+    """
+    m, d = A.shape
+    for i in range(m):
+        unit = 1.0 / slack[i] if active[i] else 0.0
+        for k in range(d):
+            cell.normals[i, k] = A[i, k] * unit
+            cell.rows[k, i] = A[i, k] * unit
+    ridge = 4.0 * (m + d) * U
+    for k in range(d):
+        _products(cell.normals, cell.rows[k], d, factor[k])
+    for k in range(d):
+        for j in range(k + 1):
+            diagonal = factor[k, j]
+            entry = diagonal - _dot(factor[k, :j], factor[j, :j])
+            if j < k:
+                factor[k, j] = entry / factor[j, j]
+            else:
+                factor[k, k] = np.sqrt(max(entry, ridge * diagonal, TINY))
+    for k in range(d):
+        for i in range(d):
+            inverse[k, i] = 0.0
+        inverse[k, k] = 1.0
+        for j in range(k):
+            _subtract(inverse[k], factor[k, j], inverse[j])
+            _subtract(cell.rows[k], factor[k, j], cell.rows[j])
+        _divide(inverse[k], factor[k, k])
+        _divide(cell.rows[k], factor[k, k])
+    for i in range(m):
+        for k in range(d):
+            cell.normals[i, k] = cell.rows[k, i]
+
+
+@_inner
+def _subtract(x, factor, y):
+    """Subtract a multiple of y from x."""
+    for i in range(x.shape[0]):
+        x[i] -= factor * y[i]
+
+
+@_inner
+def _divide(x, divisor):
+    """Divide x by a number."""
+    for i in range(x.shape[0]):
+        x[i] /= divisor
+
+
+# -- shooting ------------------------------------------------------------------------------------------------
 
 
 @_inner
@@ -270,16 +309,14 @@ def _record(cell, direction, products):
     return wall
 
 
-@_outer
-def _shoot_along_rows(cell):
+@_inner
+def _shoot_along_rows(cell, products):
     """Shoot along every row of the cell. Cost: m^2 d."""
     m = cell.normals.shape[0]
-    block = min(m, 8192 // m + 1)
-    for start in range(0, m, block):
-        stop = min(m, start + block)
-        products = np.dot(cell.normals[start:stop], cell.rows)
-        for i in range(start, stop):
-            _record(cell, cell.normals[i], products[i - start])
+    for i in range(m):
+        if cell.status[i] != REDUNDANT:
+            _products(cell.rows, cell.normals[i], m, products)
+            _record(cell, cell.normals[i], products)
 
 
 @_inner
@@ -326,36 +363,39 @@ def _restart(cell):
     cell.count[FREE] = d
 
 
-@_outer
+@_inner
 def _refresh(cell):
     """Sharpen the edges by one Newton step for the inverse, and recompute vertex and slacks from them.
 
-    Newton squares the residual W B - I of the basis W and its inverse B, so the rounding errors of the pivots
-    are forgotten; a residual above 1/2 means that nothing is left to sharpen, and the search restarts.
+    Newton squares the residual R = W B - I of the basis W and its inverse B (B becomes B - B R), so the
+    rounding errors of the pivots are forgotten; where R is not small, the search restarts.
     """
-    d = cell.vertex.shape[0]
-    basis = np.empty((d, d))
+    d, n = cell.vertex.shape[0], cell.count[WALLS]
+    largest = 0.0
     for k in range(d):
-        basis[k] = cell.normals[cell.owner[cell.basis[k]]]
-    residual = np.dot(basis, cell.edges)
-    for k in range(d):
-        residual[k, k] -= 1.0
-    if not np.max(np.abs(residual)) < 0.5 / d:
+        _products(cell.edges, cell.normals[cell.owner[cell.basis[k]]], d, cell.residual[k])
+        cell.residual[k, k] -= 1.0
+        for j in range(d):
+            largest = max(largest, abs(cell.residual[k, j]))
+    if not largest < 0.5 / d:
         _restart(cell)
         return
-    cell.edges[:, :] -= np.dot(cell.edges, residual)
-    cell.square[:] = 0.0
+    for k in range(d):
+        cell.square[k] = 0.0
     for j in range(d):
-        cell.vertex[j] = np.sum(cell.edges[j])
-        cell.square[:] += cell.edges[j] ** 2
-    n = cell.count[WALLS]
+        _products(cell.residual, cell.edges[j], d, cell.share)
+        cell.vertex[j] = 0.0
+        for k in range(d):
+            cell.edges[j, k] -= cell.share[k]
+            cell.vertex[j] += cell.edges[j, k]
+            cell.square[k] += cell.edges[j, k] * cell.edges[j, k]
     _products(cell.walls, cell.vertex, n, cell.slack)
     for i in range(n):
         cell.slack[i] = 1.0 - cell.slack[i]
     cell.count[PIVOTS] = 0
 
 
-@_inner
+@_inlined
 def _pivot(cell, k, wall, distance):
     """Walk `distance` along `step` to a wall and let it replace slot k of the basis.
 
@@ -386,7 +426,7 @@ def _pivot(cell, k, wall, distance):
     cell.count[PIVOTS] += 1
 
 
-@_inner
+@_inlined
 def _add_wall(cell, row):
     """Append a row to the walls; return whether the present vertex satisfies it."""
     n = cell.count[WALLS]
@@ -434,28 +474,34 @@ def _recover(cell):
     _restart(cell)
 
 
-@_inner
+@_inlined
 def _entering(cell):
     """Return the slot whose edge improves the objective fastest per length, or -1 at an optimum."""
-    slot, steepest = -1, PIVOT * PIVOT
-    for k in range(cell.vertex.shape[0]):
-        gain = abs(cell.price[k]) if cell.basis[k] < 0 else -min(cell.price[k], 0.0)
-        if gain * gain > steepest * cell.square[k]:
-            steepest = gain * gain / cell.square[k]
-            slot = k
+    d = cell.vertex.shape[0]
+    for k in range(d):
+        gain = cell.price[k] if cell.price[k] < 0.0 else 0.0
+        cell.share[k] = -gain * gain / cell.square[k]
+    if cell.count[FREE] > 0:
+        for k in range(d):
+            if cell.basis[k] < 0:
+                cell.share[k] = -cell.price[k] * cell.price[k] / cell.square[k]
+    steepest = _smallest(cell.share, d)
+    if steepest >= -PIVOT * PIVOT:
+        return -1
+    slot = 0
+    while cell.share[slot] != steepest:
+        slot += 1
     return slot
 
 
-@_inner
+@_inlined
 def _first_wall(cell, length):
     """Return the wall that stops the present step, and the distance; among near ties the steepest wall."""
     n = cell.count[WALLS]
     threshold = PIVOT * length
-    best = np.inf
     for i in range(n):
         cell.ratio[i] = cell.slack[i] / cell.rate[i] if cell.rate[i] > threshold else np.inf
-    for i in range(n):
-        best = cell.ratio[i] if cell.ratio[i] < best else best
+    best = _smallest(cell.ratio, n)
     if best == np.inf:
         return -1, best
     best = max(best, 0.0) * (1.0 + PIVOT) + PIVOT / length
@@ -499,7 +545,7 @@ def _maximize(cell, objective, limit, pivots):
     return STALE
 
 
-@_outer
+@_inner
 def _run(cell, objective, limit):
     """Maximize with fresh inverses in between; STALE means that the search cycled."""
     pivots = REFRESH + cell.vertex.shape[0]
@@ -515,7 +561,7 @@ def _run(cell, objective, limit):
 # -- deciding the rows of one cell ---------------------------------------------------------------------------
 
 
-@_outer
+@_inner
 def _decide(cell, objective, row, limit, products):
     """Maximize a row up to its limit by Clarkson's method; every facet met on the way is recorded.
 
@@ -529,7 +575,8 @@ def _decide(cell, objective, row, limit, products):
         if outcome == OPTIMAL:
             if _dot(objective, cell.vertex) <= limit:
                 return OPTIMAL
-            cell.aim[:] = cell.vertex
+            for k in range(cell.aim.shape[0]):
+                cell.aim[k] = cell.vertex[k]
         wall = _shoot(cell, row, products)
         if wall < 0:
             return outcome
@@ -540,22 +587,31 @@ def _decide(cell, objective, row, limit, products):
     return STALE
 
 
-@_inner
-def _next_row(cell, tried, products):
-    """Return the open row nearest to the present vertex (module docstring), or -1."""
+@_inlined
+def _next_row(cell, products):
+    """Return the open row nearest to the present vertex (module docstring), or -1.
+
+    `likeness` is 1 / |q|^2 for rows that may still be asked, 0 for the others. The row returned is not asked
+    again.
+    """
     m = cell.normals.shape[0]
     _products(cell.rows, cell.vertex, m, products)
-    row, nearest = -1, -np.inf
     for i in range(m):
-        if cell.status[i] == OPEN and not tried[i]:
-            nearness = products[i] / _dot(cell.normals[i], cell.normals[i])
-            if nearness > nearest:
-                nearest = nearness
-                row = i
-    return row
+        products[i] = -products[i] * cell.likeness[i] if cell.likeness[i] > 0.0 else np.inf
+    while True:
+        nearest = _smallest(products, m)
+        if nearest == np.inf:
+            return -1
+        row = 0
+        while products[row] != nearest:
+            row += 1
+        cell.likeness[row] = 0.0
+        if cell.status[row] == OPEN:
+            return row
+        products[row] = np.inf
 
 
-@_inner
+@_inlined
 def _explain(cell, objective, support, multipliers):
     """Write the basis and the prices of an objective, with one step of iterative refinement."""
     d = cell.vertex.shape[0]
@@ -576,88 +632,94 @@ def _explain(cell, objective, support, multipliers):
             multipliers[k] = max(cell.price[k] + cell.share[k], 0.0)
 
 
-@_outer
-def _settle(cell, reference, inverse, closing, multipliers, products):
+@_inner
+def _settle(cell, objective, found, n, products):
     """Choose the reference vertex, and close the cell around it if it is bounded; tell if there is a vertex.
 
     The sum of all walls is bounded on the cell. If minus the sum of the walls of its vertex has an optimum
     too, the multipliers of that optimum complete a positive combination that vanishes: the cell is bounded.
     """
     d = cell.vertex.shape[0]
-    objective = np.zeros(d)
+    for k in range(d):
+        objective[k] = 0.0
     for i in range(cell.count[WALLS]):
-        objective += cell.normals[cell.owner[i]]
+        _subtract(objective, -1.0, cell.normals[cell.owner[i]])
     if _decide(cell, objective, -1, np.inf, products) != OPTIMAL or cell.count[FREE] > 0:
         return False
-    inverse[:, :] = cell.edges
-    objective[:] = 0.0
     for k in range(d):
-        reference[k] = cell.owner[cell.basis[k]]
-        objective -= cell.normals[reference[k]]
+        objective[k] = 0.0
+        for j in range(d):
+            found.inverse[n, j, k] = cell.edges[j, k]
+    for k in range(d):
+        found.reference[n, k] = cell.owner[cell.basis[k]]
+        _subtract(objective, 1.0, cell.normals[found.reference[n, k]])
+    weight = WEIGHT
     if _decide(cell, objective, -1, np.inf, products) == OPTIMAL:
-        _explain(cell, objective, closing, multipliers)
-        cell.pull[:] = 0.0
-    else:
-        cell.pull[:] = -WEIGHT * objective
+        _explain(cell, objective, found.closing[n], found.closing_multipliers[n])
+        weight = 0.0
+    for k in range(d):
+        cell.pull[k] = -weight * objective[k]
     return True
 
 
-@_outer
-def _search(cell, tried, found, n):
+@_inner
+def _search(cell, objective, products, found, n):
     """Search one prepared cell; multipliers are those of the normalized rows."""
     m, d = cell.normals.shape
-    _shoot_along_rows(cell)
+    _shoot_along_rows(cell, products)
     cell.count[WALLS] = 0
-    cell.pull[:] = 0.0
     _restart(cell)
+    for k in range(d):
+        cell.pull[k] = 0.0
     for i in range(m):
-        tried[i] = False
+        cell.likeness[i] = 0.0
         if cell.status[i] == FACET:
             _add_wall(cell, i)
-    products, objective = np.empty(m), np.empty(d)
+        elif cell.status[i] == OPEN:
+            cell.likeness[i] = 1.0 / max(_dot(cell.normals[i], cell.normals[i]), TINY)
     settled = False
     while True:
-        i = _next_row(cell, tried, products)
+        i = _next_row(cell, products)
         if i < 0:
             return
         if not settled:
-            settled = _settle(
-                cell,
-                found.reference[n],
-                found.inverse[n],
-                found.closing[n],
-                found.closing_multipliers[n],
-                products,
-            )
+            settled = _settle(cell, objective, found, n, products)
         if cell.status[i] == FACET:
             continue
-        tried[i] = True
         outcome = _decide(cell, cell.normals[i], i, 1.0, products)
         if cell.status[i] == FACET:
             continue
-        objective[:] = cell.normals[i] - cell.pull
+        for k in range(d):
+            objective[k] = cell.normals[i, k] - cell.pull[k]
         _explain(cell, objective, found.support[n, i], found.multipliers[n, i])
         if outcome == OPTIMAL:
             cell.status[i] = REDUNDANT
 
 
-@_outer
-def _restore_units(found, n, factor, slack):
-    """Bring witnesses, multipliers and the inverse of one cell back to the original rows and coordinates.
+@_inner
+def _restore_units(cell, inverse, slack, found, n):
+    """Write status, witnesses, multipliers and the reference's inverse in the original rows and coordinates.
 
-    The normalized rows are a_i L^-T / slack_i, so points are multiplied by L^-T (`factor` is L^-1).
+    The normalized rows are a_i L^-T / slack_i, so points are multiplied by L^-T (`inverse` is L^-1).
     """
-    m, d = found.witness[n].shape
-    found.witness[n] = np.dot(found.witness[n], factor)
-    if found.reference[n, 0] >= 0:
-        found.inverse[n] = np.dot(factor.T, found.inverse[n])
-    for k in range(d):
-        if found.closing[n, k] >= 0:
-            found.closing_multipliers[n, k] /= slack[found.closing[n, k]]
+    m, d = cell.normals.shape
     for i in range(m):
+        found.status[n, i] = cell.status[i]
+        if cell.status[i] == FACET:
+            _products(inverse, cell.target[i], d, found.witness[n, i])
         for k in range(d):
             if found.support[n, i, k] >= 0:
                 found.multipliers[n, i, k] *= slack[i] / slack[found.support[n, i, k]]
+    for k in range(d):
+        if found.closing[n, k] >= 0:
+            found.closing_multipliers[n, k] /= slack[found.closing[n, k]]
+    if found.reference[n, 0] >= 0:
+        for k in range(d):
+            for j in range(d):
+                cell.step[j] = found.inverse[n, j, k]
+            _products(inverse, cell.step, d, cell.share)
+            for j in range(d):
+                found.inverse[n, j, k] = cell.share[j]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -676,17 +738,18 @@ def search_stack(A, slack, active, found):
         Made by `Candidates.empty`, to be filled.
     """
     N, m, d = A.shape
-    square, wide = np.empty((d, d)), np.empty((d, m))
     cell = _Cell(
         np.empty((d, m)),
         np.empty((m, d)),
         np.empty(m, np.int8),
         np.empty((m, d)),
         np.empty(m),
-        wide,
+        np.empty(m),
+        np.empty((d, m)),
         np.empty(m, np.int64),
         np.empty(m),
-        square,
+        np.empty((d, d)),
+        np.empty((d, d)),
         np.empty(d),
         np.empty(d, np.int64),
         np.empty(d),
@@ -699,18 +762,10 @@ def search_stack(A, slack, active, found):
         np.empty(d),
         np.zeros(3, np.int64),
     )
-    tried = np.empty(m, np.bool_)
+    factor, inverse, objective, products = np.empty((d, d)), np.empty((d, d)), np.empty(d), np.empty(m)
     for n in range(N):
-        factor = _normalize(A[n], slack[n], cell.rows)
+        _normalize(A[n], slack[n], active[n], cell, factor, inverse)
         for i in range(m):
-            cell.status[i] = OPEN
-            for k in range(d):
-                cell.target[i, k] = 0.0
-                if not active[n, i]:
-                    cell.rows[k, i] = 0.0
-                    cell.status[i] = REDUNDANT
-                cell.normals[i, k] = cell.rows[k, i]
-        _search(cell, tried, found, n)
-        found.status[n] = cell.status
-        found.witness[n] = cell.target
-        _restore_units(found, n, factor, slack[n])
+            cell.status[i] = OPEN if active[n, i] else REDUNDANT
+        _search(cell, objective, products, found, n)
+        _restore_units(cell, inverse, slack[n], found, n)

@@ -236,7 +236,7 @@ def facts(data: dict[str, np.ndarray], k: int, where: str) -> dict[str, object]:
         "facets": facets,
         "nearest": np.median(column("nearest")),
         "nearest_in_orthant": np.median(column("nearest_in_orthant")),
-        "exact": _share(column("level"), "exact"),
+        "exact": _share(np.where(column("nearest_level") == "exact", column("level"), "no"), "exact"),
     }
 
 
@@ -277,13 +277,13 @@ def report(data: dict[str, np.ndarray]) -> object:
             if any(line[k] for line in lines[where::2]):
                 cells.add_row(heading.replace("$", ""), *(line[k] for line in lines[where::2]))
         parts.append(cells)
-    parts.append(NOTE)
+    parts.append(NOTE.replace("\n", " "))
     deep = Table(title=str(data["deep_text"]).replace("$", "").replace("\\times", "x"), title_justify="left")
     deep.add_column("")
     for image in data["deep_image"]:
         deep.add_column(_label(image), justify="right")
     for name in DEEP_COLUMNS:
-        if not name.endswith("_unit"):
+        if not name.endswith(("_unit", "_sha256")):
             deep.add_row(name.replace("_", " "), *(_short(value) for value in data[f"deep_{name}"].tolist()))
     return Group(*parts, deep)
 

@@ -172,9 +172,8 @@ def report(data: dict[str, np.ndarray]) -> str:
     lines = []
     for panel, complete in enumerate(data["complete"]):
         bounded = int(data["bounded"][data["panel"] == panel].sum())
-        ground = "their areas add up to the box exactly" if complete else "not proved complete"
+        ground = "the areas add up to that of the box exactly" if complete else "not proved complete"
         lines.append(
-            f"hidden layers {panel + 1}: {counted(data, panel)} in the box, {bounded} of them bounded in the "
-            f"plane; {ground}"
+            f"hidden layers {panel + 1}, in the box: {counted(data, panel)} ({ground}); {bounded} bounded in R^2"
         )
     return "\n".join(lines)

@@ -24,6 +24,7 @@ BISECTIONS = 200
 """Halvings in `reach_in_orthant`: more than a float has room for."""
 
 COLUMNS = {
+    "code": "letters of the units in hexadecimal digits, four a digit, the first unit first",
     "units_on": "units whose letter is on",
     "zeros": "coordinates of x that are exactly 0",
     "norm": "Euclidean norm of x",
@@ -35,6 +36,7 @@ COLUMNS = {
     "nearest_low": "proved lower bound on it",
     "nearest_high": "proved upper bound on it",
     "nearest_unit": "the unit that draws it",
+    "nearest_level": "whether code and distance are proved (exact)",
     "nearest_in_orthant": "distance from x to the nearest of these hyperplanes within y >= 0 (certified)",
     "nearest_in_orthant_gap": "duality gap of that distance, in floats",
 }
@@ -87,6 +89,7 @@ def measure(net: pg.Network, x: np.ndarray) -> Vector:
     reach, gap = reach_in_orthant(P, x)
     down, up, crossings = scaling(P, x)
     found = {
+        "code": np.packbits(piece.code.astype(bool)).tobytes().hex(),
         "units_on": int(piece.code.sum()),
         "zeros": int((x == 0).sum()),
         "norm": float(np.linalg.norm(x)),
@@ -98,6 +101,7 @@ def measure(net: pg.Network, x: np.ndarray) -> Vector:
         "nearest_low": float(near.bounds[0, 0]),
         "nearest_high": float(near.bounds[0, 1]),
         "nearest_unit": int(near.units[0]),
+        "nearest_level": near.level.value,
         "nearest_in_orthant": reach,
         "nearest_in_orthant_gap": gap,
     }

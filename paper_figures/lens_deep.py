@@ -7,6 +7,8 @@ listed.
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
 import polygeom as pg
@@ -26,6 +28,7 @@ DIRECTIONS = {
 DEEP_COLUMNS = {
     "dim": "dimension of the input space",
     "units": "letters of the code",
+    "code_sha256": "hash of the letters, one byte each",
     "undecided_letters": "letters that floats could not decide",
     "half_spaces": "half-spaces the units draw",
     "relus_on": "ReLUs whose letter is on",
@@ -56,7 +59,7 @@ def measure_deep(
     outside = bool((slack < -error).any())
     contains = False if outside else None if open_.any() else True
     near = pg.nearest_boundaries(net, x, k=NEAREST, piece=piece)
-    relus = [gate.columns for gate in net.gates if gate.n_letters == 2]
+    relus = [gate.columns for gate in net.gates if getattr(gate, "name", "") == "relu"]
     random = rng.normal(size=net.dim_in)
     random *= np.linalg.norm(x) / np.linalg.norm(random)
     directions = {"down": -x, "up": x, "other": other - x, "random": random}
@@ -65,6 +68,7 @@ def measure_deep(
     found = {
         "dim": net.dim_in,
         "units": net.n_units,
+        "code_sha256": hashlib.sha256(piece.code.tobytes()).hexdigest(),
         "undecided_letters": len(piece.undecided),
         "half_spaces": len(piece.labels),
         "relus_on": sum(int(piece.code[columns].sum()) for columns in relus),

@@ -67,6 +67,8 @@ def test_fewer_units_than_channels_make_every_half_space_a_facet(seed):
     rng = np.random.default_rng(seed)
     net, x = toy.he([9, 6, 1], rng), after_relu(rng, 9)
     found = lens_cells.measure(net, x).cells
+    code = np.unpackbits(np.frombuffer(bytes.fromhex(found["code"]), dtype=np.uint8), count=6)
+    assert np.array_equal(code, pg.spline_codes(net, x).letters[0])
     assert (found["free_facets"], found["free_redundant"], found["free_undecided"]) == (6, 0, 0)
     assert (found["free_bounded"], found["free_has_apex"]) == ("False", "True")
 

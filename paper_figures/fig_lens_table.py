@@ -36,12 +36,8 @@ N_IMAGES, N_DEEP = (64, 256), (4, 16)
 MOST_WORKERS = 8
 """Processes at most: each holds a network and two m x m arrays."""
 
-TOYS = {
-    "he 12 in R^8": (8, 12),
-    "he 24 in R^24": (24, 24),
-    "he 24 in R^32": (32, 24),
-    "bias-free 24 in R^16": (16, 24),
-}
+TOYS = {"8-12": (8, 12), "24-24": (24, 24), "32-24": (32, 24), "bias-free": (16, 24)}
+"""Dimension and units of the toy stacks."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,7 +66,9 @@ class Script:
     def key(self, quick: bool) -> str:
         """Return a hash of all that `compute` depends on."""
         digest = hashlib.sha256(b"quick" if quick else b"full")
-        for path in [Path(self.module.__file__), *sorted(LIBRARY.rglob("*.py"))]:
+        own = Path(self.module.__file__)
+        shared = sorted(p for p in own.parent.glob("*.py") if not p.name.startswith("fig_"))
+        for path in [own, *shared, *sorted(LIBRARY.rglob("*.py"))]:
             digest.update(path.name.encode() + path.read_bytes())
         for path in self.files():
             digest.update(f"{path.name} {path.stat().st_size}\n".encode())

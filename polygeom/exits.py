@@ -21,7 +21,7 @@ from polygeom.intervals import stopping_bounds
 from polygeom.network import Network
 from polygeom.pieces import AffinePiece, piece_at
 from polygeom.rounding import dot_error, gamma, round_up
-from polygeom.rows import RowLabels
+from polygeom.rows import RowLabels, row_functions
 from polygeom.steps import Convolution, Dense, LinearStep
 
 __all__ = ["NearestBoundaries", "RayExit", "nearest_boundaries", "ray_exit"]
@@ -105,7 +105,8 @@ def _exit(piece: AffinePiece, vector: np.ndarray) -> RayExit:
         return _exact_exit(piece, vector, labels[candidates], level)
     units = np.unique(labels.units[candidates])
     low = float(earliest[candidates].min())
-    if len(candidates) > 1 or not np.isfinite(first):
+    functions = row_functions(piece.network, piece.code, labels[candidates], piece.arrivals)
+    if len(np.unique(functions, axis=0)) > 1 or not np.isfinite(first):
         level = Level.CERTIFIED
     rising = candidates[rate[candidates] > 0]
     t = float(np.clip((slack[rising] / rate[rising]).min(initial=np.inf), low, first))

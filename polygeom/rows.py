@@ -11,7 +11,7 @@ from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
 from polygeom.rounding import round_up
 
-__all__ = ["Arrival", "RowLabels", "drawn_rows", "row_seeds", "row_slacks"]
+__all__ = ["Arrival", "RowLabels", "drawn_rows", "row_functions", "row_seeds", "row_slacks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +87,30 @@ def _gate_rows(gate: Gate, letters: np.ndarray, arrival: Arrival) -> tuple[np.nd
     letter = letters[:, None].astype(np.intp)
     adjacent = (sides[None] == letter) | (sides[None] == letter - 1)
     return np.nonzero(adjacent & alive[:, None])
+
+
+def row_functions(
+    net: Network, code: np.ndarray, labels: RowLabels, arrivals: tuple[Arrival, ...]
+) -> np.ndarray:
+    """Return (m, 4) integers that name the function behind each row: equal names are the same half-space.
+
+    The value read, the source of the entry (of the winner), and the breakpoint and side, or the source of the
+    rival. Different names say nothing.
+    """
+    names = np.zeros((len(labels), 4), dtype=np.int64)
+    owners = net.units.gate_of(labels.units)
+    for g in np.unique(owners):
+        gate, rows = net.gates[g], np.flatnonzero(owners == g)
+        local, side = labels.units[rows] - gate.first_column, labels.sides[rows]
+        letter = code[labels.units[rows]].astype(np.intp)
+        source = arrivals[g].source
+        source = np.arange(arrivals[g].live.size) if source is None else source
+        if isinstance(gate, MaxGate):
+            first, second = source[gate.index[local, letter]], source[gate.index[local, side]]
+            names[rows] = np.column_stack([np.full(len(rows), gate.inputs[0]), first, second, 0 * first])
+        else:  # breakpoints may differ from unit to unit: the unit itself is the name
+            names[rows] = np.column_stack([np.full(len(rows), -1 - g), local, side, side < letter])
+    return names
 
 
 def row_slacks(

@@ -13,8 +13,10 @@ from polygeom import pieces
 from polygeom.certificates import Level
 from polygeom.errors import InputError
 from polygeom.exits import nearest_boundaries, ray_exit
+from polygeom.gates import MaxGate
 from polygeom.network import Network
 from polygeom.pieces import piece_at
+from polygeom.steps import Dense
 from tests.oracles import exact_walk
 from tests.strategies import any_networks, points
 
@@ -104,3 +106,13 @@ def test_bad_input_is_refused() -> None:
         ray_exit(net, [0, 0], [0, 0])
     with pytest.raises(InputError, match="at least one"):
         nearest_boundaries(net, [0, 0], k=0)
+
+
+def test_windows_that_compare_the_same_two_entries_coincide_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polygeom.rational_network.BUDGET", 0)
+    rng = np.random.default_rng(2)
+    mix = Dense(inputs=(0,), shapes=((3,),), shape=(3,), weight=rng.standard_normal((3, 3)))
+    pool = MaxGate(inputs=(1,), shapes=((3,),), shape=(2,), index=np.array([[0, 1, 2], [2, 1, 0]]))
+    hit = ray_exit(Network((mix, pool), (3,)), rng.standard_normal(3), rng.standard_normal(3))
+    assert list(hit.units) == [0, 1]
+    assert hit.level is Level.EXACT

@@ -19,7 +19,14 @@ import numpy as np
 
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.network import Network
-from polygeom.rounding import U, gamma, round_up, smallest_nonzero, underflow
+from polygeom.rounding import (
+    U,
+    gamma,
+    round_up,
+    smallest_nonzero,
+    underflow,
+    unbounded_where_overflown,
+)
 from polygeom.steps import LinearStep
 
 __all__ = [
@@ -31,6 +38,9 @@ __all__ = [
     "enclose_pass",
     "enclose_toward",
 ]
+
+OVERFLOW_IS_UNKNOWN = np.errstate(over="ignore", invalid="ignore")
+"""Overflows are expected and become values of 0 with an infinite bound."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +100,7 @@ def enclose(net: Network, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return output.value.reshape(len(X), -1), output.error.reshape(len(X), -1)
 
 
+@OVERFLOW_IS_UNKNOWN
 def enclose_pass(
     net: Network,
     X: np.ndarray,
@@ -156,8 +167,9 @@ def _enclose_linear(step: LinearStep, *states: Enclosed) -> Enclosed:
         constant = step.constant
         if constant is not None:
             error = np.where(error > 0, round_up(error, 1), 0.0) + U * np.abs(value)
-        return Enclosed(value, error, live, _moved_sources(step, states))
-    return Enclosed(value, _linear_error(step, states, constant=True), live)
+        return Enclosed(*unbounded_where_overflown(value, error), live, _moved_sources(step, states))
+    error = _linear_error(step, states, constant=True)
+    return Enclosed(*unbounded_where_overflown(value, error), live)
 
 
 def _moved_sources(step: LinearStep, states: tuple[Enclosed, ...]) -> np.ndarray | None:
@@ -179,15 +191,20 @@ def _moved_sources(step: LinearStep, states: tuple[Enclosed, ...]) -> np.ndarray
 def _linear_error(step: LinearStep, states: tuple[Enclosed, ...], *, constant: bool) -> np.ndarray:
     """Return the error bound of a linear step's float result (module docstring).
 
-    Where every product is zero the constant is added to an exact zero, without rounding.
+    Where every product is zero, and none can have underflowed, the constant is added to an exact zero.
     """
     g = gamma(2 * step.terms + 8)
-    spreads = [s.error + g * np.abs(s.value) for s in states]
-    sums = step.magnitude.linear(*spreads)
-    smallest = step.smallest * min(smallest_nonzero(s) for s in spreads)
+    lost = underflow(step.terms, step.smallest * min(_smallest_spread(s, g) for s in states))
+    sums = step.magnitude.linear(*(s.error + g * np.abs(s.value) for s in states))
+    rounded = ~(sums == 0) | (lost > 0)
     if constant and step.constant is not None:
-        sums = np.where(sums > 0, sums + g * np.abs(step.constant), 0.0)
-    return np.where(sums > 0, round_up(sums, step.terms + 4), 0.0) + underflow(step.terms, smallest)
+        sums = sums + g * np.abs(step.constant)
+    return np.where(rounded, round_up(sums, step.terms + 4) + lost, 0.0)
+
+
+def _smallest_spread(state: Enclosed, g: float) -> float:
+    """Return a lower bound on the non-zero factors that an error bound multiplies: g |value| and error."""
+    return min(g * smallest_nonzero(state.value), smallest_nonzero(state.error))
 
 
 def _read(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +212,7 @@ def _read(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
     letters = gate.read(state.value)
     if isinstance(gate, Elementwise):
         gaps = np.abs(state.value[:, None] - gate.table(gate.breakpoints)[None])
-        open_ = (gaps <= round_up(state.error, 1)[:, None]).any(axis=1) & (state.error > 0)
+        open_ = ~(gaps > round_up(state.error, 1)[:, None]).all(axis=1) & (state.error > 0)
         return letters, open_
     n = len(state.value)
     low = gate.window(state.value - state.error, -np.inf)
@@ -217,6 +234,7 @@ def _read(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
     return letters, ~certain.all(axis=2).reshape(n, *gate.shape)
 
 
+@OVERFLOW_IS_UNKNOWN
 def enclose_toward(
     net: Network, point: tuple[np.ndarray, np.ndarray], direction: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -254,9 +272,11 @@ def _break_ties(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return letters and open letters after exact ties are broken by derivatives."""
     if isinstance(gate, Elementwise):
-        tied = (value.value[:, None] == gate.table(gate.breakpoints)[None]).any(axis=1) & (value.error == 0)
-        rises, unsure = slope.value > slope.error, np.abs(slope.value) <= slope.error
-        return letters + (tied & rises).astype(letters.dtype), open_ | (tied & unsure & (slope.error > 0))
+        met = (value.value[:, None] == gate.table(gate.breakpoints)[None]).sum(axis=1)  # equal bounds: both
+        tied = (met > 0) & (value.error == 0)
+        rises, unsure = slope.value > slope.error, ~(np.abs(slope.value) > slope.error)
+        passed = np.where(tied & rises, met, 0)
+        return letters + passed.astype(letters.dtype), open_ | (tied & unsure & (slope.error > 0))
     best = gate.window(value.value, -np.inf).max(axis=2, keepdims=True)
     tied = (gate.window(value.value, -np.inf) == best) & (gate.window(value.error, np.inf) == 0)
     several = (tied.sum(axis=2) > 1).reshape(letters.shape) & ~open_
@@ -292,16 +312,17 @@ def _pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarr
     steepness = np.abs(slope)
     if open_ is not None and open_.any():
         steepness = np.where(open_, np.abs(gate.table(gate.slopes)).max(axis=0), steepness)
-    error = steepness * state.error
+    error = np.where(steepness == 0, 0.0, steepness * state.error)
     exact = (steepness == 0) | ((steepness == 1) & (offset == 0))
     rounding = gamma(4) * (np.abs(product) + np.abs(offset)) + underflow(1)
     error = np.where(exact, error, round_up(error + rounding, 3))
     live = None if state.live is None else state.live & (slope != 0)
     # one scalar function of equal entries gives equal entries
     scalar = gate.breakpoints[0].size == gate.slopes[0].size == gate.offsets[0].size == 1
-    return Enclosed(value, error, live, state.source if scalar else None)
+    return Enclosed(*unbounded_where_overflown(value, error), live, state.source if scalar else None)
 
 
+@OVERFLOW_IS_UNKNOWN
 def enclose_directions(
     net: Network, letters: np.ndarray, directions: np.ndarray, error: np.ndarray | None = None
 ) -> tuple[Enclosed, tuple[Enclosed, ...]]:
@@ -335,7 +356,7 @@ def _enclose_derivative(step: LinearStep, *states: Enclosed) -> Enclosed:
         return Enclosed(value, step.linear(*(s.error for s in states)))
     if len(states) == 1 and step.divisors() is None and _is_signed_unit(states[0]):
         return Enclosed(value, np.zeros_like(value))
-    return Enclosed(value, _linear_error(step, states, constant=False))
+    return Enclosed(*unbounded_where_overflown(value, _linear_error(step, states, constant=False)))
 
 
 def _is_signed_unit(state: Enclosed) -> bool:
@@ -364,13 +385,11 @@ def _scaled_error(slope: np.ndarray, state: Enclosed) -> np.ndarray:
     """Return the error bound of slope * value: nothing is rounded where the slope is 0, 1 or -1."""
     steepness = np.abs(slope)
     rounding = gamma(4) * steepness * np.abs(state.value) + underflow(1)
-    return np.where(
-        (steepness == 0) | (steepness == 1),
-        steepness * state.error,
-        round_up(steepness * state.error + rounding, 3),
-    )
+    error = np.where(steepness == 1, state.error, round_up(steepness * state.error + rounding, 3))
+    return np.where(steepness == 0, 0.0, error)
 
 
+@OVERFLOW_IS_UNKNOWN
 def enclose_adjoint(
     net: Network, letters: np.ndarray, value: int, seed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -385,11 +404,11 @@ def enclose_adjoint(
             return tuple(Enclosed(v, np.zeros_like(v)) for v in values)
         if step.moves_only and step.adjoint_terms == 1:
             return tuple(Enclosed(v, e) for v, e in zip(values, step.adjoint(state.error), strict=True))
-        spread = state.error + gamma(2 * step.adjoint_terms + 8) * np.abs(state.value)
-        lost = underflow(step.adjoint_terms, step.smallest * smallest_nonzero(spread))
-        errors = step.magnitude.adjoint(spread)
+        g = gamma(2 * step.adjoint_terms + 8)
+        lost = underflow(step.adjoint_terms, step.smallest * _smallest_spread(state, g))
+        errors = step.magnitude.adjoint(state.error + g * np.abs(state.value))
         return tuple(
-            Enclosed(v, round_up(e, step.adjoint_terms + 4) + lost)
+            Enclosed(*unbounded_where_overflown(v, round_up(e, step.adjoint_terms + 4) + lost))
             for v, e in zip(values, errors, strict=True)
         )
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polygeom.errors import InputError
+
 if TYPE_CHECKING:
     import flint
 
@@ -82,9 +84,17 @@ class ScaledMatrix:
 
     @classmethod
     def from_floats(cls, array: np.ndarray) -> ScaledMatrix:
-        """Return a finite float64 matrix (m, n), exactly. Cost: one integer per entry."""
+        """Return a finite float64 matrix (m, n), exactly. Cost: one integer per entry.
+
+        Raises
+        ------
+        InputError
+            On NaN or infinities, which are no rationals.
+        """
         import flint
 
+        if not np.isfinite(array).all():
+            raise InputError("NaN and infinities have no exact value; every entry must be finite.")
         mantissa, exponent = np.frexp(array)
         integers = (mantissa * 2.0**53).astype(np.int64).ravel()
         exponents = exponent.astype(np.int64).ravel() - 53

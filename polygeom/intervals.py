@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from polygeom.rounding import U
+from polygeom.rounding import TINY, U
 
 __all__ = ["RayInterval", "stopping_bounds"]
 
@@ -50,6 +50,7 @@ def stopping_bounds(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         latest = high / np.where(high >= 0, slowest, fastest)
         earliest = low / np.where(low >= 0, fastest, np.maximum(slowest, 0.0))
-        latest = np.where(slowest > 0, latest + 4 * U * np.abs(latest), np.inf)
-        earliest = np.where(fastest > 0, earliest - 4 * U * np.abs(earliest), np.inf)
-    return np.where(np.isnan(earliest), -np.inf, earliest), latest
+        latest = np.where(slowest > 0, latest + 4 * U * np.abs(latest) + TINY, np.inf)
+        earliest = np.where(fastest <= 0, np.inf, earliest - 4 * U * np.abs(earliest) - TINY)
+    # nothing is known of a quotient of infinities
+    return np.where(np.isnan(earliest), -np.inf, earliest), np.where(np.isnan(latest), np.inf, latest)

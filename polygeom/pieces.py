@@ -100,7 +100,8 @@ def piece_at(net: Network, x: object, along: AffineMap | None = None, toward: ob
     -------
     AffinePiece
         Its closed cell contains x. On a boundary the convention decides (z <= 0 is off, the first maximum
-        wins); the cell may then have lower dimension: pass `toward` for a full-dimensional one.
+        wins); the cell may then have lower dimension: pass `toward` for a full-dimensional one (it is
+        flat only if the direction runs within a boundary).
 
     Raises
     ------
@@ -131,6 +132,8 @@ def piece_at(net: Network, x: object, along: AffineMap | None = None, toward: ob
         _check_slice(net, along)
         witness = as_vector(x, "x", along.dim_in)
     direction = None if toward is None else as_vector(np.ravel(toward), "toward", len(witness))
+    if direction is not None and not direction.any():
+        raise InputError("toward is the zero vector: it enters no cell. Give a non-zero direction.")
     code, undecided, seen = _letters(net, witness, along, direction)
     arrivals = _arrivals(net, code, along, seen)
     return AffinePiece(net, freeze(code), along, witness, undecided, arrivals)

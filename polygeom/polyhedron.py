@@ -26,7 +26,7 @@ from polygeom.arrays import as_array, as_matrix, as_points, as_vector
 from polygeom.errors import InputError, UndecidedError
 from polygeom.exact import fraction, is_exact_array, rational_matrix
 from polygeom.intervals import RayInterval, stopping_bounds
-from polygeom.rounding import dot_error, round_up, smallest_nonzero
+from polygeom.rounding import dot_error, round_up, smallest_nonzero, unbounded_where_overflown
 
 if TYPE_CHECKING:
     import flint
@@ -186,15 +186,17 @@ class Polyhedron:
         A sum of d products and one subtraction: `dot_error` with n = d + 1 on :math:`|x| \cdot |a| + |b|`,
         plus :math:`|x| \cdot A_{error} + b_{error}` rounded up for rounded rows. Cost: 2 or 3 products.
         """
-        slack = self.b - points @ self.A.T
         spread = np.abs(points)
         products = smallest_nonzero(spread) * self._smallest_entry
-        error = dot_error(spread @ np.abs(self.A).T + np.abs(self.b), self.dim + 1, products)
-        if self.A_error is not None:
-            error += round_up(spread @ self.A_error.T, 2 * self.dim + 2)
-        if self.b_error is not None:
-            error += self.b_error
-        return slack, round_up(error, 2) if self.is_rounded else error
+        with np.errstate(over="ignore", invalid="ignore"):
+            slack = self.b - points @ self.A.T
+            error = dot_error(spread @ np.abs(self.A).T + np.abs(self.b), self.dim + 1, products)
+            if self.A_error is not None:
+                error += round_up(spread @ self.A_error.T, 2 * self.dim + 2)
+            if self.b_error is not None:
+                error += self.b_error
+            error = round_up(error, 2) if self.is_rounded else error
+        return unbounded_where_overflown(slack, error)
 
     def combination_enclosure(self, multipliers: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
         r"""Return :math:`A'\lambda`, its error bound, :math:`b \cdot \lambda` and its error bound.
@@ -236,7 +238,7 @@ class Polyhedron:
             slack, error = self.slack_enclosure(points)
             signs = (slack > error).astype(np.int8) - (slack < -error).astype(np.int8)
             # an error of 0 (every product is zero, nothing can underflow) leaves an exact zero
-            undecided = (signs == 0) & (error > 0)
+            undecided = (signs == 0) & (error != 0)
         for k in np.flatnonzero(undecided.any(axis=1)):
             rows = np.flatnonzero(undecided[k])
             if not self.has_exact_rows:
@@ -326,7 +328,7 @@ class Polyhedron:
         """
         b_error = np.zeros_like(self.b) if self.b_error is None else self.b_error
         earliest, latest = stopping_bounds(self.b, b_error, rate, error)
-        candidates = np.flatnonzero((rate + error > 0) & (earliest <= latest.min(initial=np.inf)))
+        candidates = np.flatnonzero((rate > -error) & (earliest <= latest.min(initial=np.inf)))
         if not candidates.size:
             return side * float("inf"), ()
         A, b = self.exact_rows(candidates)

@@ -38,6 +38,7 @@ __all__ = [
     "gamma",
     "round_up",
     "smallest_nonzero",
+    "unbounded_where_overflown",
     "underflow",
 ]
 
@@ -132,3 +133,11 @@ def round_up(value: np.ndarray | float, operations: int = 1) -> np.ndarray | flo
     underflow is paid by `TINY` per operation.
     """
     return value * (1.0 + gamma(2 * operations + 2)) + 2.0 * operations * TINY
+
+
+def unbounded_where_overflown(value: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and error bounds with 0 and infinity wherever one of them overflowed: nothing is known."""
+    known = np.isfinite(value) & np.isfinite(error)
+    if known.all():
+        return value, error
+    return np.where(known, value, 0.0), np.where(known, error, np.inf)

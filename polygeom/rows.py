@@ -9,7 +9,7 @@ import numpy as np
 from polygeom.enclosures import Enclosed
 from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
-from polygeom.rounding import round_up
+from polygeom.rounding import round_up, unbounded_where_overflown
 
 __all__ = ["Arrival", "RowLabels", "drawn_rows", "row_functions", "row_seeds", "row_slacks"]
 
@@ -138,15 +138,17 @@ def row_slacks(
             gap, lost = _difference(z[:, local], 0.0 * level if homogeneous else level)
             gap, spread = np.where(side < letter, gap, -gap), e[:, local]
         spread = spread + lost
-        value[:, rows], error[:, rows] = gap, np.where(spread > 0, round_up(spread, 3), 0.0)
+        spread = np.where(spread > 0, round_up(spread, 3), spread)
+        value[:, rows], error[:, rows] = unbounded_where_overflown(gap, spread)
     return value, error
 
 
 def _difference(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return left - right in floats and the absolute value of its rounding error, exactly (Knuth's two-sum)."""
-    total = left - right
-    part = total - left
-    return total, np.abs((left - (total - part)) - (right + part))
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = left - right
+        part = total - left
+        return total, np.abs((left - (total - part)) - (right + part))
 
 
 def row_seeds(gate: Gate, code: np.ndarray, labels: RowLabels) -> np.ndarray:

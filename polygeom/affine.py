@@ -54,7 +54,15 @@ class AffineMap:
 
     @classmethod
     def identity(cls, dim: int) -> AffineMap:
-        """Return the identity of R^dim."""
+        """Return the identity of R^dim.
+
+        Raises
+        ------
+        InputError
+            If dim is not a non-negative integer.
+        """
+        if not isinstance(dim, int | np.integer) or dim < 0:
+            raise InputError(f"identity got the dimension {dim!r}, wanted a non-negative integer.")
         return cls(np.eye(dim), np.zeros(dim))
 
     @classmethod
@@ -66,7 +74,8 @@ class AffineMap:
         a, b = as_array(start, "start").ravel(), as_array(stop, "stop").ravel()
         if a.shape != b.shape:
             raise InputError(f"start and stop have {a.size} and {b.size} entries; they must agree.")
-        return cls((b - a)[:, None], a)
+        with np.errstate(over="ignore"):  # an infinite difference is refused as an entry of the matrix
+            return cls((b - a)[:, None], a)
 
     @classmethod
     def through(cls, *points: object) -> AffineMap:
@@ -75,27 +84,46 @@ class AffineMap:
         Raises
         ------
         InputError
-            If fewer than two points are given or their sizes differ.
+            If fewer than two points are given, their sizes differ, or a difference overflows.
         """
         flat = [as_array(p, "points").ravel() for p in points]
         if len(flat) < 2 or len({p.size for p in flat}) != 1:
             raise InputError(
                 f"through needs at least two points of one size, got sizes {[p.size for p in flat]}."
             )
-        return cls(np.stack([p - flat[0] for p in flat[1:]], axis=1), flat[0])
+        with np.errstate(over="ignore"):
+            return cls(np.stack([p - flat[0] for p in flat[1:]], axis=1), flat[0])
 
     def __call__(self, w: object) -> np.ndarray:
-        """Return the ambient points of slice coordinates: (k,) -> (n,), (N, k) -> (N, n); a scalar if k = 1."""
+        """Return the ambient points of slice coordinates: (k,) -> (n,), (N, k) -> (N, n); a scalar if k = 1.
+
+        Raises
+        ------
+        InputError
+            If the coordinates have another shape, or a point overflows.
+        """
         array = as_array(w, "w")
         if array.ndim == 0 and self.dim_in == 1:
             array = array.reshape(1)
-        points = as_points(array, "w", self.dim_in) @ self.matrix.T + self.offset
+        with np.errstate(over="ignore", invalid="ignore"):
+            points = as_points(array, "w", self.dim_in) @ self.matrix.T + self.offset
+        if not np.isfinite(points).all():
+            raise InputError("The point of these coordinates overflows float64; give smaller coordinates.")
         return points[0] if array.ndim == 1 else points
 
     def compose(self, inner: AffineMap) -> AffineMap:
-        """Return self after inner, w -> self(inner(w)), with one rounding per product sum."""
+        """Return self after inner, w -> self(inner(w)), with one rounding per product sum.
+
+        Raises
+        ------
+        InputError
+            If inner is not an AffineMap into the space this one starts from, or the result overflows.
+        """
+        if not isinstance(inner, AffineMap):
+            raise InputError(f"compose got a {type(inner).__name__}, wanted the AffineMap to apply first.")
         if inner.dim_out != self.dim_in:
             raise InputError(
                 f"Cannot compose: inner ends in R^{inner.dim_out}, outer starts in R^{self.dim_in}."
             )
-        return AffineMap(self.matrix @ inner.matrix, self.matrix @ inner.offset + self.offset)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return AffineMap(self.matrix @ inner.matrix, self.matrix @ inner.offset + self.offset)

@@ -1,7 +1,7 @@
 """The gate for data: everything that enters polygeom passes here once.
 
 Arrays come out as float64, C-contiguous, finite and read-only. Integers and float16/32 are converted exactly;
-complex, object and string arrays, NaN and infinities are refused by name.
+complex, object, string and masked arrays, NaN and infinities are refused by name.
 """
 
 from __future__ import annotations
@@ -27,14 +27,17 @@ def as_array(value: object, name: str) -> np.ndarray:
     Raises
     ------
     InputError
-        If the value is not a rectangular array of real numbers, or holds NaN or infinities.
+        If the value is not a rectangular array of real numbers, has a mask, or holds NaN or infinities.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(
+            f"{name} is a masked array, wanted a plain one: its mask would be dropped in silence. "
+            "Fill the masked entries (value.filled(...)) or leave them out (value.compressed()) first."
+        )
     detach = getattr(value, "detach", None)  # a torch tensor, without importing torch
-    if callable(detach):
-        value = detach().cpu().numpy()
     try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
+        array = np.asarray(detach().cpu().numpy() if callable(detach) else value)
+    except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{name} is not a rectangular array of numbers: {error}") from None
     if array.dtype.kind not in "biuf":
         raise InputError(

@@ -41,7 +41,9 @@ class SplineCodes:
             raise InputError(
                 f"letters must be (N, n_units) unsigned integers, got {letters.dtype} {letters.shape}."
             )
-        undecided = np.zeros(letters.shape, bool) if self.undecided is None else np.asarray(self.undecided).view()
+        undecided = (
+            np.zeros(letters.shape, bool) if self.undecided is None else np.asarray(self.undecided).view()
+        )
         object.__setattr__(self, "letters", freeze(letters))
         object.__setattr__(self, "undecided", freeze(undecided))
 
@@ -67,10 +69,22 @@ class SplineCodes:
         """Return the numbers of differing letters (N, M) between two sets of codes, or within one.
 
         Cost: N M n_units comparisons, a row at a time.
+
+        Raises
+        ------
+        InputError
+            If other is no SplineCodes, or has another number of units.
         """
+        if not isinstance(other, SplineCodes | None):
+            raise InputError(
+                f"hamming got a {type(other).__name__}, wanted the SplineCodes to compare with (or nothing)."
+            )
         right = self.letters if other is None else other.letters
         if right.shape[1] != self.letters.shape[1]:
             raise InputError(
                 f"Codes have {self.letters.shape[1]} and {right.shape[1]} units; they must agree."
             )
-        return np.stack([(row != right).sum(axis=1) for row in self.letters])
+        distances = np.empty((len(self), len(right)), dtype=np.intp)
+        for i, row in enumerate(self.letters):
+            distances[i] = (row != right).sum(axis=1)
+        return distances

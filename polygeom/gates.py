@@ -10,10 +10,28 @@ from typing import ClassVar
 
 import numpy as np
 
+from polygeom.arrays import as_array
 from polygeom.errors import InputError
 from polygeom.steps import Step
 
 __all__ = ["Elementwise", "Gate", "MaxGate", "elementwise_gate"]
+
+_PARAMETERS = {
+    "relu": (0,),
+    "leaky_relu": (0, 1),
+    "prelu": (0, 1),
+    "abs": (0,),
+    "relu6": (0,),
+    "hardtanh": (0, 2),
+    "clamp": (2,),
+}
+"""Named units, and how many parameters each takes."""
+
+_SLOPES = {"relu": 0.0, "leaky_relu": 0.01, "prelu": 0.01, "abs": -1.0}
+"""Slopes below 0 where none is given."""
+
+_BOUNDS = {"relu6": (0.0, 6.0), "hardtanh": (-1.0, 1.0)}
+"""Bounds where none are given."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,12 +64,30 @@ class Elementwise(Gate):
     ``breakpoints`` (k, ...) ascending, ``slopes`` and ``offsets`` (k + 1, ...), broadcastable to `shape` after
     the first axis. The letter is the number of breakpoints strictly below the pre-activation; on letter j the
     output is ``slopes[j] * z + offsets[j]``.
+
+    Raises
+    ------
+    InputError
+        If the parameters do not broadcast to `shape`.
     """
 
     breakpoints: np.ndarray
     slopes: np.ndarray
     offsets: np.ndarray
     name: str = "relu"
+
+    def __post_init__(self) -> None:
+        for array in (self.breakpoints, self.slopes, self.offsets):
+            own = array.shape[1:]
+            fits = len(own) <= len(self.shape) and all(
+                n in (1, m) for n, m in zip(own[::-1], self.shape[::-1], strict=False)
+            )
+            if not fits:
+                where = f" in module '{self.path}'" if self.path else ""
+                raise InputError(
+                    f"The parameters of {self.name}{where} have shape {own}, wanted numbers or an array that "
+                    f"broadcasts to the shape {self.shape} of the values that arrive."
+                )
 
     @property
     def n_letters(self) -> int:
@@ -104,7 +140,7 @@ class MaxGate(Gate):
 
     def window(self, x: np.ndarray, fill: float) -> np.ndarray:
         """Return the windows (N, size, k) of (N, *input shape), with `fill` in the padding."""
-        flat = x.reshape(len(x), -1)
+        flat = x.reshape(len(x), int(np.prod(x.shape[1:], dtype=np.int64)))
         return np.where(self.valid, flat[:, np.maximum(self.index, 0)], fill)
 
     def read(self, x: np.ndarray) -> np.ndarray:
@@ -113,7 +149,7 @@ class MaxGate(Gate):
 
     def winners(self, letters: np.ndarray) -> np.ndarray:
         """Return the flat input positions (N, size) that letters (N, *shape) choose."""
-        chosen = letters.reshape(len(letters), -1).astype(np.intp)
+        chosen = letters.reshape(len(letters), self.size).astype(np.intp)
         return self.index[np.arange(self.size)[None], chosen]
 
 
@@ -122,30 +158,27 @@ def elementwise_gate(name: str, *parameters: object) -> dict[str, object]:
 
     Parameters
     ----------
-    name : {"relu", "leaky_relu", "prelu", "abs", "clamp", "relu6", "hardtanh", "identity"}
+    name : {"relu", "leaky_relu", "prelu", "abs", "clamp", "relu6", "hardtanh"}
     *parameters
-        The slope of a leaky or parametric unit (number or array over channels, shaped to broadcast);
-        the bounds (low, high) of clamp, each a number, an array or None for no bound.
+        The slope of a leaky or parametric unit (number or array over channels, shaped to broadcast), 0.01 by
+        default; the bounds (low, high) of clamp and, if not (-1, 1), of hardtanh, each a number, an array, or
+        None or an infinity for no bound. The others take none.
 
     Raises
     ------
     InputError
-        On an unknown name or bounds in the wrong order.
+        On an unknown name, a wrong number of parameters, parameters that are no finite numbers, or bounds in the
+        wrong order.
     """
-    if name == "relu6":
-        name, parameters = "clamp", (0.0, 6.0)
-    elif name == "hardtanh":
-        name, parameters = "clamp", parameters or (-1.0, 1.0)
-    if name == "clamp":
-        return _clamp(*parameters)
-    negative = {"relu": 0.0, "abs": -1.0}.get(name)
-    if name in ("leaky_relu", "prelu"):
-        negative = parameters[0] if parameters else 0.01
-    if negative is None:
-        raise InputError(
-            f"Unknown activation {name!r}; wanted relu, leaky_relu, prelu, abs, relu6, hardtanh or clamp."
-        )
-    low = np.asarray(negative, dtype=np.float64)
+    if not isinstance(name, str) or name not in _PARAMETERS:
+        raise InputError(f"Unknown activation {name!r}; wanted {', '.join(_PARAMETERS)}.")
+    if len(parameters) not in _PARAMETERS[name]:
+        wanted = " or ".join(map(str, _PARAMETERS[name]))
+        raise InputError(f"{name} got {len(parameters)} parameters, wanted {wanted}.")
+    if name in ("clamp", "relu6", "hardtanh"):
+        return _clamp(*(parameters or _BOUNDS[name]))
+    negative = _SLOPES[name] if not parameters else parameters[0]
+    low = as_array(negative, f"the slope of {name}")
     return {
         "name": name,
         "breakpoints": np.zeros((1, *(1,) * low.ndim)),
@@ -155,13 +188,18 @@ def elementwise_gate(name: str, *parameters: object) -> dict[str, object]:
 
 
 def _clamp(low: object, high: object) -> dict[str, object]:
-    """Return the gate min(max(z, low), high); a bound of None is absent."""
-    bounds = [np.asarray(v, dtype=np.float64) for v in (low, high) if v is not None]
+    """Return the gate min(max(z, low), high); a bound of None or infinity is absent."""
+    low, high = _bound(low, "low", -np.inf), _bound(high, "high", np.inf)
+    bounds = [bound for bound in (low, high) if bound is not None]
     if not bounds:
-        raise InputError("clamp needs at least one bound.")
+        raise InputError("clamp needs at least one bound that is finite.")
+    try:
+        bounds = list(np.broadcast_arrays(*bounds))
+    except ValueError:
+        shapes = " and ".join(str(bound.shape) for bound in bounds)
+        raise InputError(f"clamp bounds have shapes {shapes}, wanted shapes that broadcast.") from None
     if len(bounds) == 2 and not (bounds[0] <= bounds[1]).all():
         raise InputError(f"clamp bounds are in the wrong order: low {low}, high {high}.")
-    bounds = list(np.broadcast_arrays(*bounds))
     zero, one = np.zeros_like(bounds[0]), np.ones_like(bounds[0])
     slopes = [one] if low is None else [zero, one]
     offsets = [zero] if low is None else [bounds[0], zero]
@@ -173,3 +211,11 @@ def _clamp(low: object, high: object) -> dict[str, object]:
         "slopes": np.stack(slopes),
         "offsets": np.stack(offsets),
     }
+
+
+def _bound(value: object, name: str, absent: float) -> np.ndarray | None:
+    """Return a bound of clamp, None where it bounds nothing."""
+    if value is None:
+        return None
+    everywhere = isinstance(value, float | np.floating | np.ndarray) and np.all(np.equal(value, absent))
+    return None if everywhere else as_array(value, f"the bound {name} of clamp")

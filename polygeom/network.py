@@ -66,11 +66,10 @@ class Network(Graph):
         Raises
         ------
         InputError
-            On shapes that do not chain, NaN or infinities, or an unknown activation.
+            If the layers are no pairs or their shapes do not chain, on NaN or infinities, an unknown activation
+            or parameters that do not fit it.
         """
-        pairs = [(as_matrix(W, f"W{i + 1}"), b) for i, (W, b) in enumerate(layers)]
-        if not pairs:
-            raise InputError("from_layers got no layers; give at least one (weight, bias) pair.")
+        pairs = _pairs(layers)
         steps: list[Step] = []
         width = pairs[0][0].shape[1]
         gate = elementwise_gate(activation, *parameters)
@@ -102,16 +101,23 @@ class Network(Graph):
         own, flat = self.input_shape, (self.dim_in,)
         for shape, single in ((own, True), (flat, True), (own, False), (flat, False)):
             if array.shape[0 if single else 1 :] == shape and array.ndim == len(shape) + (not single):
-                return array.reshape(-1, *own), single
+                return array.reshape(1 if single else len(array), *own), single
         raise InputError(
             f"{name} has shape {array.shape}, wanted ({self.dim_in},), (N, {self.dim_in}), "
             f"{own} or (N, {', '.join(map(str, own))})."
         )
 
     def __call__(self, x: object) -> np.ndarray:
-        """Return the outputs, (dim_out,) for one input or (N, dim_out), in float64."""
+        """Return the outputs, (dim_out,) for one input or (N, dim_out), in float64.
+
+        Raises
+        ------
+        InputError
+            If x has another shape, holds NaN or infinities, or a value on the way overflows float64.
+        """
         inputs, single = self.shaped(x)
-        outputs = self.fold(inputs, _forward, _open).reshape(len(inputs), -1)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused by name in `_finite`
+            outputs = self.fold(inputs, _forward, _open).reshape(len(inputs), self.dim_out)
         return outputs[0] if single else outputs
 
     @cached_property
@@ -123,14 +129,44 @@ class Network(Graph):
         return self._rational
 
 
+def _pairs(layers: object) -> list[tuple[np.ndarray, object]]:
+    """Return (weight, bias) pairs, the weights as matrices."""
+    wanted = "wanted a sequence of (weight, bias) pairs"
+    if not isinstance(layers, Iterable):
+        raise InputError(f"from_layers got {layers!r}, {wanted}.")
+    pairs = []
+    for i, pair in enumerate(layers, start=1):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            kind = type(pair).__name__
+            got = f"a {kind} of {len(pair)}" if isinstance(pair, tuple | list) else f"of type {kind}"
+            raise InputError(f"Layer {i} is {got}, {wanted}; the bias may be None.")
+        pairs.append((as_matrix(pair[0], f"W{i}"), pair[1]))
+    if not pairs:
+        raise InputError("from_layers got no layers; give at least one (weight, bias) pair.")
+    return pairs
+
+
 def _forward(step: LinearStep, *values: np.ndarray) -> np.ndarray:
-    return step.forward(*values)
+    return _finite(step, step.forward(*values))
 
 
 def _open(gate: Gate, value: np.ndarray) -> np.ndarray:
     """Return the gate's float output."""
     letters = gate.read(value)
     if isinstance(gate, Elementwise):
-        return gate.chosen(gate.slopes, letters) * value + gate.chosen(gate.offsets, letters)
-    flat = value.reshape(len(value), -1)
+        opened = gate.chosen(gate.slopes, letters) * value + gate.chosen(gate.offsets, letters)
+        return _finite(gate, opened)
+    flat = value.reshape(len(value), int(np.prod(value.shape[1:], dtype=np.int64)))
     return np.take_along_axis(flat, gate.winners(letters), axis=1).reshape(len(value), *gate.shape)
+
+
+def _finite(step: Step, value: np.ndarray) -> np.ndarray:
+    """Return the value a step makes, refused where it overflows: a later unit could hide the overflow."""
+    if not np.isfinite(value).all():
+        row = int(np.argwhere(~np.isfinite(value))[0][0])
+        where = f" of module '{step.path}'" if step.path else ""
+        raise InputError(
+            f"At input {row} a value{where} overflows float64: the true value is beyond 1.8e308, or sums on the "
+            "way to it are. Give a smaller input, or ask net.exact() for the rational value."
+        )
+    return value

@@ -272,14 +272,14 @@ class Gather(LinearStep):
         return int(np.bincount(used).max(initial=1)) if used.size else 1
 
     def linear(self, *values: np.ndarray) -> np.ndarray:
-        flat = values[0].reshape(len(values[0]), -1)
+        flat = _rows(values[0])
         taken = flat[:, np.maximum(self.index, 0).ravel()]
         if (self.index < 0).any():
             taken = np.where(self.index.ravel() >= 0, taken, 0.0)
         return taken.reshape(len(flat), *self.shape)
 
     def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
-        flat, index = gradient.reshape(len(gradient), -1), self.index.ravel()
+        flat, index = _rows(gradient), self.index.ravel()
         result = np.zeros((len(gradient), int(np.prod(self.shapes[0], dtype=np.int64))))
         kept = index >= 0
         if self.adjoint_terms == 1:
@@ -387,6 +387,11 @@ class Concatenate(LinearStep):
 
     def absolute(self) -> Concatenate:
         return self if self.constant is None else replace(self, constant=np.abs(self.constant))
+
+
+def _rows(array: np.ndarray) -> np.ndarray:
+    """Return (N, *shape) as (N, size), for no rows and for no entries too."""
+    return array.reshape(len(array), int(np.prod(array.shape[1:], dtype=np.int64)))
 
 
 def _absolute(array: np.ndarray | None) -> np.ndarray | None:

@@ -58,3 +58,21 @@ def test_torch_tensors_are_taken() -> None:
     import torch
 
     assert np.array_equal(as_array(torch.ones(2, requires_grad=True), "x"), [1.0, 1.0])
+
+
+@pytest.mark.parametrize("mask", [[False, True], False])
+def test_masked_arrays_are_refused(mask: object) -> None:
+    with pytest.raises(InputError, match=r"x is a masked array.*filled"):
+        as_array(np.ma.array([1.0, 2.0], mask=mask), "x")
+
+
+def test_tensors_that_are_no_arrays_are_refused() -> None:
+    import torch
+
+    for tensor in (
+        torch.ones(2, dtype=torch.bfloat16),
+        torch.ones(2).to_sparse(),
+        torch.ones(2, device="meta"),
+    ):
+        with pytest.raises(InputError, match="x is not a rectangular array of numbers"):
+            as_array(tensor, "x")

@@ -257,6 +257,15 @@ def test_the_letter_of_a_maximum_is_the_first(data):
     )
 
 
+def test_steps_and_gates_take_no_rows():
+    window = MaxGate(index=np.array([[0, 1], [2, -1]]), inputs=(0,), shapes=((3,),), shape=(2,))
+    assert window.winners(window.read(np.zeros((0, 3)))).shape == (0, 2)
+    at = {"inputs": (0,), "shapes": ((2, 3),), "shape": (2, 2)}
+    step = Gather(index=np.array([[0, 5], [-1, 5]]), **at)
+    assert step.forward(np.zeros((0, 2, 3))).shape == (0, 2, 2)
+    assert step.adjoint(np.zeros((0, 2, 2)))[0].shape == (0, 2, 3)
+
+
 def test_unknown_units_and_crossed_bounds_are_refused():
     with pytest.raises(InputError, match="swish"):
         elementwise_gate("swish")

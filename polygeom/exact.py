@@ -19,7 +19,7 @@ from polygeom.errors import InputError
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["ScaledMatrix", "fraction", "fractions_array", "is_exact_array", "rational_matrix", "rational"]
+__all__ = ["ScaledMatrix", "fraction", "fractions_array", "is_exact_array", "nearest_float", "rational_matrix", "rational"]
 
 
 def rational(value: object) -> flint.fmpq:
@@ -42,6 +42,15 @@ def fraction(value: object) -> Fraction:
         return Fraction(value)
     exact = rational(value)
     return Fraction(int(exact.p), int(exact.q))
+
+
+def nearest_float(value: object) -> float:
+    """Return the float64 nearest to an exact number; infinity beyond the largest float."""
+    exact = fraction(value)
+    try:
+        return float(exact)
+    except OverflowError:
+        return float("inf") if exact > 0 else float("-inf")
 
 
 def fractions_array(values: object) -> np.ndarray:

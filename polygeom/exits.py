@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polygeom.affine import AffineMap
 from polygeom.arrays import as_vector
+from polygeom.certificates.chebyshev import norm_interval
 from polygeom.certificates.check import Level
 from polygeom.errors import InputError
-from polygeom.exact import fraction, rational_matrix
+from polygeom.exact import fraction, nearest_float, rational_matrix
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.intervals import stopping_bounds
 from polygeom.network import Network
 from polygeom.pieces import AffinePiece, piece_at
-from polygeom.rounding import dot_error, gamma, round_up
+from polygeom.rounding import TINY, gamma, round_up
 from polygeom.rows import RowLabels, row_functions
 from polygeom.steps import Convolution, Dense, LinearStep
+
+if TYPE_CHECKING:
+    import flint
 
 __all__ = ["NearestBoundaries", "RayExit", "nearest_boundaries", "ray_exit"]
 
@@ -123,10 +128,10 @@ def _exact_exit(piece: AffinePiece, vector: np.ndarray, labels: RowLabels, level
         return RayExit(np.inf, (np.inf, np.inf), None, np.zeros(0, dtype=np.intp), level, piece)
     first = min(stops.values())
     units = np.unique(labels.units[[i for i, t in stops.items() if t == first]])
-    t = fraction(first)
-    nearest = float(t)
+    t, nearest = fraction(first), nearest_float(first)
     bounds = (float(np.nextafter(nearest, -np.inf)), float(np.nextafter(nearest, np.inf)))
-    return RayExit(nearest, (nearest, nearest) if Fraction(nearest) == t else bounds, t, units, level, piece)
+    is_float = np.isfinite(nearest) and Fraction(nearest) == t
+    return RayExit(nearest, (nearest, nearest) if is_float else bounds, t, units, level, piece)
 
 
 # -- nearest boundaries ------------------------------------------------------------------------------------------
@@ -194,32 +199,44 @@ def nearest_boundaries(
     >>> near.distances, near.units
     (array([1. , 1.4]), array([1, 0]))
     """
-    if int(k) < 1:
-        raise InputError(f"k is {k}; ask for at least one boundary.")
-    piece = piece_at(net, x, along=along) if piece is None else piece
+    if not isinstance(k, (int, np.integer)) or k < 1:
+        raise InputError(f"k is {k!r}; ask for at least one boundary.")
+    if piece is None:
+        piece = piece_at(net, x, along=along)
+    elif not (piece.network is net and np.array_equal(piece.witness, np.ravel(x))):
+        raise InputError(
+            "piece is not the piece of this network at x; leave it out or pass piece.witness as x."
+        )
     labels = piece.labels
     slack, error = (a[0] for a in piece.slacks(piece.witness))
     level = Level.CERTIFIED if len(piece.undecided) else Level.EXACT
     undecided = np.flatnonzero((slack <= error) & (error > 0))
     if len(undecided) and net.exact().is_feasible:
         A, b = piece.exact_rows(labels[undecided])
-        exact = [float(fraction(s)) for s in (b - A * rational_matrix(piece.witness)).entries()]
-        slack[undecided], error[undecided] = exact, gamma(1) * np.abs(exact)
-    elif len(undecided):
-        level = Level.CERTIFIED
-    touching, apart = np.flatnonzero(slack <= error), np.flatnonzero(slack > error)
+        exact = (b - A * rational_matrix(piece.witness)).entries()
+        slack[undecided] = [nearest_float(s) for s in exact]
+        error[undecided] = gamma(1) * np.abs(slack[undecided]) + TINY
+        touches = ~(slack > error)
+        touches[undecided] = [s == 0 for s in exact]
+    else:
+        touches = ~(slack > error)
+        level = Level.CERTIFIED if len(undecided) else level
+    touching, apart = np.flatnonzero(touches), np.flatnonzero(~touches)
     ceiling = _norm_bounds(piece, labels[apart])
-    with np.errstate(divide="ignore"):
-        floor = (slack[apart] - error[apart]) / ceiling * (1 - gamma(8))
-    distances, bounds, rows, measured = _best_first(piece, apart, floor, (slack, error), int(k))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        floor = np.nan_to_num(np.maximum(slack[apart] - error[apart], 0.0) / ceiling) * (1 - gamma(8))
+    distances, bounds, rows, measured, proved = _best_first(piece, apart, floor, (slack, error), int(k))
+    level = level if proved else Level.CERTIFIED
     return NearestBoundaries(distances, bounds, labels[rows], labels[touching], level, measured)
 
 
 def _best_first(
     piece: AffinePiece, apart: np.ndarray, floor: np.ndarray, slacks: tuple[np.ndarray, np.ndarray], k: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Measure rows in order of their least possible distance until the k nearest are proved."""
-    slack, error = slacks
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, bool]:
+    """Measure rows in order of their least possible distance until the k nearest are known.
+
+    Returns distances, bounds, rows, how many rows were measured, and whether no other row can be nearer.
+    """
     order = np.argsort(floor, kind="stable")
     found: list[tuple[float, float, float, int]] = []  # upper bound, lower bound, distance, row
     batch, measured = max(32, k), 0
@@ -227,44 +244,64 @@ def _best_first(
         if len(found) >= k and floor[order[measured]] > found[k - 1][0]:
             break
         rows = apart[order[measured : measured + batch]]
-        low, high = _row_norms(piece, rows)
-        with np.errstate(divide="ignore"):
-            upper = (slack[rows] + error[rows]) / low * (1 + gamma(8))
-            lower = (slack[rows] - error[rows]) / high * (1 - gamma(8))
-            middle = slack[rows] / (0.5 * (low + high))
-        found += [
-            (u, v, m, r)
-            for u, v, m, r in zip(upper, lower, middle, rows.tolist(), strict=True)
-            if np.isfinite(m)
-        ]
-        found.sort()
+        found = sorted(found + _measured(piece, rows, slacks))
         measured += len(rows)
     best = found[:k]
-    bounds = np.array([(v, u) for u, v, _, _ in best]).reshape(-1, 2)
     rows = np.array([r for *_, r in best], dtype=np.intp)
-    return np.array([m for _, _, m, _ in best]), bounds, rows, measured
+    last = best[-1][0] if best else np.inf
+    rivals = np.array([r for _, low, _, r in found[k:] if low < last], dtype=np.intp)
+    proved = not best or (np.isfinite(last) and _none_is_nearer(piece, rows, rivals))
+    bounds = np.array([(low, high) for high, low, _, _ in best]).reshape(-1, 2)
+    return np.array([m for _, _, m, _ in best]), bounds, rows, measured, proved
 
 
-def _row_norms(piece: AffinePiece, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return lower and upper bounds on the Euclidean norms of some rows."""
+def _measured(
+    piece: AffinePiece, rows: np.ndarray, slacks: tuple[np.ndarray, np.ndarray]
+) -> list[tuple[float, float, float, int]]:
+    """Return upper bound, lower bound, distance and row; rows proved to vanish are left out."""
+    slack, error = slacks[0][rows], slacks[1][rows]
     P = piece.labeled_rows(piece.labels[rows]) if piece.is_large else piece.polyhedron.select(rows)
-    squares = np.einsum("ij,ij->i", P.A, P.A)
-    slop = dot_error(squares, P.dim)
-    spread = (
-        np.zeros(len(rows))
-        if P.A_error is None
-        else np.linalg.norm(P.A_error, axis=1) * (1 + gamma(2 * P.dim))
-    )
-    low = np.sqrt(np.maximum(squares - slop, 0.0)) * (1 - gamma(4)) - spread
-    high = np.sqrt(squares + slop) * (1 + gamma(4)) + spread
-    return np.maximum(low, 0.0), round_up(high, 2)
+    low, high = norm_interval(P)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        upper = np.where(low > 0, (slack + error) / low * (1 + gamma(8)) + TINY, np.inf)
+        lower = np.nan_to_num(np.maximum(slack - error, 0.0) / high) * (1 - gamma(8))
+        middle = np.where(low > 0, slack / (0.5 * low + 0.5 * high), lower)
+    kept = high > 0
+    return [
+        (u, v, m, r)
+        for u, v, m, r in zip(
+            upper[kept].tolist(),
+            lower[kept].tolist(),
+            middle[kept].tolist(),
+            rows[kept].tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _none_is_nearer(piece: AffinePiece, rows: np.ndarray, rivals: np.ndarray) -> bool:
+    """Tell whether rivals within the bounds of the last row listed are proved to be no nearer than it."""
+    if not len(rivals):
+        return True
+    names = row_functions(piece.network, piece.code, piece.labels, piece.arrivals)
+    if set(map(tuple, names[rivals])) <= set(map(tuple, names[rows])):
+        return True
+    if not piece.network.exact().is_feasible:
+        return False
+    return max(_exact_squares(piece, rows)) <= min(_exact_squares(piece, rivals))
+
+
+def _exact_squares(piece: AffinePiece, rows: np.ndarray) -> list[flint.fmpq]:
+    """Return the exact squared distances of some rows."""
+    A, b = piece.exact_rows(piece.labels[rows])
+    slacks = (b - A * rational_matrix(piece.witness)).entries()
+    return [s * s / sum(a * a for a in row) for s, row in zip(slacks, A.table(), strict=True)]
 
 
 def _norm_bounds(piece: AffinePiece, labels: RowLabels) -> np.ndarray:
     """Return upper bounds on the norms of rows without computing them (small pieces: from the rows)."""
     if not piece.is_large:
-        index = np.flatnonzero(_mask(piece.labels, labels))
-        return _row_norms(piece, index)[1]
+        return norm_interval(piece.polyhedron.select(_mask(piece.labels, labels)))[1]
     arrivals = _arrival_norms(piece)
     net, bounds = piece.network, np.zeros(len(labels))
     owners = net.units.gate_of(labels.units)

@@ -31,7 +31,7 @@ from polygeom.exact import ScaledMatrix, rational_matrix
 from polygeom.gates import MaxGate
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
-from polygeom.rounding import dot_error
+from polygeom.rounding import dot_error, unbounded_where_overflown
 from polygeom.rows import Arrival, RowLabels, drawn_rows, row_seeds, row_slacks
 
 if TYPE_CHECKING:
@@ -377,9 +377,11 @@ def _ambient(along: AffineMap | None, points: np.ndarray) -> tuple[np.ndarray, n
     """Return ambient points and bounds on their rounding errors (0 without a slice)."""
     if along is None:
         return points, np.zeros_like(points)
-    ambient = points @ along.matrix.T + along.offset
-    magnitude = np.abs(points) @ np.abs(along.matrix.T) + np.abs(along.offset)
-    error = dot_error(magnitude, along.dim_in + 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ambient = points @ along.matrix.T + along.offset
+        magnitude = np.abs(points) @ np.abs(along.matrix.T) + np.abs(along.offset)
+        error = dot_error(magnitude, along.dim_in + 1)
+    ambient, error = unbounded_where_overflown(ambient, error)
     at_offset = ~points.any(axis=-1)  # the offset itself is not rounded
     return ambient, np.where(at_offset[..., None], 0.0, error)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_array, as_matrix, as_points, as_vector
+from polygeom.arrays import as_array, as_matrix, as_points, as_vector, freeze
 from polygeom.errors import InputError, UndecidedError
 from polygeom.exact import fraction, is_exact_array, rational_matrix
 from polygeom.intervals import RayInterval, stopping_bounds
@@ -87,10 +87,10 @@ class Polyhedron:
             bound = getattr(self, name)
             if bound is None:
                 continue
-            bound = as_array(bound, name)
-            if bound.shape != like.shape or (bound < 0).any():
+            bound = np.asarray(bound, dtype=np.float64)
+            if bound.shape != like.shape or not (bound >= 0).all():  # an infinite bound: nothing is known
                 raise InputError(f"{name} must be non-negative with shape {like.shape}, got {bound.shape}.")
-            object.__setattr__(self, name, bound if bound.any() else None)
+            object.__setattr__(self, name, freeze(bound.copy()) if bound.any() else None)
 
     def __repr__(self) -> str:
         rounded = ", rounded rows" if self.is_rounded else ""
@@ -204,14 +204,17 @@ class Polyhedron:
         `multipliers` is an (m,) float64 vector. Same derivation as `slack_enclosure`, with n = m + 1.
         """
         spread = np.abs(multipliers)
-        normal, offset = multipliers @ self.A, float(multipliers @ self.b)
-        normal_error = dot_error(spread @ np.abs(self.A), self.n_rows + 1)
-        offset_error = float(dot_error(spread @ np.abs(self.b), self.n_rows + 1))
-        if self.A_error is not None:
-            normal_error = round_up(normal_error + spread @ self.A_error, 2 * self.n_rows + 3)
-        if self.b_error is not None:
-            offset_error = float(round_up(offset_error + spread @ self.b_error, 2 * self.n_rows + 3))
-        return normal, normal_error, offset, offset_error
+        with np.errstate(over="ignore", invalid="ignore"):
+            normal, offset = multipliers @ self.A, np.array(multipliers @ self.b)
+            normal_error = dot_error(spread @ np.abs(self.A), self.n_rows + 1)
+            offset_error = dot_error(np.array(spread @ np.abs(self.b)), self.n_rows + 1)
+            if self.A_error is not None:
+                normal_error = round_up(normal_error + spread @ self.A_error, 2 * self.n_rows + 3)
+            if self.b_error is not None:
+                offset_error = round_up(offset_error + spread @ self.b_error, 2 * self.n_rows + 3)
+        normal, normal_error = unbounded_where_overflown(normal, normal_error)
+        offset, offset_error = unbounded_where_overflown(offset, offset_error)
+        return normal, normal_error, float(offset), float(offset_error)
 
     def exact_slacks(self, point: np.ndarray, rows: np.ndarray) -> list[flint.fmpq]:
         """Return the true slacks of some rows at one point (d,) of floats or Fractions, as rationals."""
@@ -364,15 +367,18 @@ class Polyhedron:
         """
         if along.dim_out != self.dim:
             raise InputError(f"The map ends in R^{along.dim_out}, the polyhedron lives in R^{self.dim}.")
-        A, b = self.A @ along.matrix, self.b - self.A @ along.offset
         spread = np.abs(self.A)
-        A_error = dot_error(spread @ np.abs(along.matrix), self.dim)
-        b_error = dot_error(spread @ np.abs(along.offset) + np.abs(self.b), self.dim + 1)
-        if self.A_error is not None:
-            A_error += round_up(self.A_error @ np.abs(along.matrix), 2 * self.dim + 2)
-            b_error += round_up(self.A_error @ np.abs(along.offset), 2 * self.dim + 2)
-        if self.b_error is not None:
-            b_error += self.b_error
+        with np.errstate(over="ignore", invalid="ignore"):
+            A, b = self.A @ along.matrix, self.b - self.A @ along.offset
+            A_error = dot_error(spread @ np.abs(along.matrix), self.dim)
+            b_error = dot_error(spread @ np.abs(along.offset) + np.abs(self.b), self.dim + 1)
+            if self.A_error is not None:
+                A_error += round_up(self.A_error @ np.abs(along.matrix), 2 * self.dim + 2)
+                b_error += round_up(self.A_error @ np.abs(along.offset), 2 * self.dim + 2)
+            if self.b_error is not None:
+                b_error += self.b_error
+            A, A_error = unbounded_where_overflown(A, round_up(A_error, 3))
+            b, b_error = unbounded_where_overflown(b, round_up(b_error, 3))
         source = None
         if self.has_exact_rows:
             matrix, offset = rational_matrix(along.matrix), rational_matrix(along.offset)
@@ -381,7 +387,7 @@ class Polyhedron:
                 exact_A, exact_b = self.exact_rows(rows)
                 return exact_A * matrix, exact_b - exact_A * offset
 
-        return Polyhedron(A, b, round_up(A_error, 3), round_up(b_error, 3), source)
+        return Polyhedron(A, b, A_error, b_error, source)
 
     def intersect(self, other: Polyhedron) -> Polyhedron:
         """Return the intersection: the rows of self, then the rows of other."""

@@ -15,6 +15,11 @@ def exact_product(A: np.ndarray, x: list[Fraction]) -> list[Fraction]:
     return [sum((Fraction(float(a)) * v for a, v in zip(row, x, strict=True)), Fraction(0)) for row in A]
 
 
+def within(value: float, error: float, exact: Fraction) -> bool:
+    """Tell whether a float value is as near to the exact one as its bound says; an infinite bound says nothing."""
+    return bool(np.isinf(error)) or abs(Fraction(float(value)) - exact) <= Fraction(float(error))
+
+
 def exact_walk(net: Network, x: object) -> tuple[list[Fraction], np.ndarray]:
     """Return the exact output and letters at a flat point, entry by entry."""
     values = [[Fraction(v) if isinstance(v, Fraction) else Fraction(float(v)) for v in x]]

@@ -12,7 +12,7 @@ from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
 from polygeom.steps import Concatenate, Dense, Sum
 
-ACTIVATIONS = ("relu", "leaky_relu", "abs", "relu6", "hardtanh")
+ACTIVATIONS = (("relu",), ("leaky_relu",), ("abs",), ("relu6",), ("hardtanh",), ("clamp", 1.0, 1.0))
 
 
 @st.composite
@@ -22,7 +22,9 @@ def matrices(draw: st.DrawFn, rows: int, columns: int) -> np.ndarray:
         entries = draw(st.lists(st.integers(-2, 2), min_size=rows * columns, max_size=rows * columns))
         return np.array(entries, dtype=np.float64).reshape(rows, columns)
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    return rng.standard_normal((rows, columns)) * 10.0 ** draw(st.sampled_from([0, 0, 0, -6, 6]))
+    return rng.standard_normal((rows, columns)) * 10.0 ** draw(
+        st.sampled_from([0, 0, 0, 0, -6, 6, -160, 160])
+    )
 
 
 def _degenerate(draw: st.DrawFn, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +57,7 @@ def networks(draw: st.DrawFn, max_dim: int = 3, max_width: int = 5, max_depth: i
     for n_in, n_out in pairwise(widths):
         W, b = draw(matrices(n_out, n_in)), draw(matrices(n_out, 1)).ravel()
         layers.append(_degenerate(draw, W, b))
-    return Network.from_layers(layers, draw(st.sampled_from(ACTIVATIONS)))
+    return Network.from_layers(layers, *draw(st.sampled_from(ACTIVATIONS)))
 
 
 @st.composite
@@ -66,7 +68,7 @@ def graph_networks(draw: st.DrawFn) -> Network:
         inputs=(0,), shapes=((n,),), shape=(m,), weight=draw(matrices(m, n)), constant=_bias(draw, m)
     )
     gate = Elementwise(
-        inputs=(1,), shapes=((m,),), shape=(m,), **elementwise_gate(draw(st.sampled_from(ACTIVATIONS)))
+        inputs=(1,), shapes=((m,),), shape=(m,), **elementwise_gate(*draw(st.sampled_from(ACTIVATIONS)))
     )
     second = Dense(
         inputs=(2,), shapes=((m,),), shape=(m,), weight=draw(matrices(m, m)), constant=_bias(draw, m)
@@ -92,10 +94,13 @@ def any_networks() -> st.SearchStrategy[Network]:
 
 @st.composite
 def points(draw: st.DrawFn, dim: int) -> np.ndarray:
-    """Small integers and halves (on boundaries of integer networks), zeros, or generic floats."""
+    """Small integers and halves (on boundaries of integer networks), zeros, generic or extreme floats."""
     if draw(st.booleans()):
         entries = draw(st.lists(st.integers(-4, 4), min_size=dim, max_size=dim))
         return np.array(entries, dtype=np.float64) / 2
+    if draw(st.integers(0, 9)) == 0:
+        extremes = st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1e-310, 1e308, -1e308])
+        return np.array(draw(st.lists(extremes, min_size=dim, max_size=dim)))
     return np.random.default_rng(draw(st.integers(0, 2**16))).standard_normal(dim)
 
 

@@ -38,19 +38,12 @@ def test_the_code_is_constant_up_to_the_exit_and_changes_there(data: st.DataObje
         assert np.array_equal(code(Fraction(2) ** 200), hit.piece.code)
         return
     assert hit.bounds[0] <= hit.exact <= hit.bounds[1]
-    assert np.array_equal(
-        code(hit.exact / 2 + Fraction(1, 2**300)) if hit.exact else hit.piece.code, hit.piece.code
-    )
-    before, after = hit.piece.code, code(hit.exact + Fraction(1, 2**300))
-    assert set(np.flatnonzero(before != after)) <= set(hit.units) | _followers(before, after)
-    # a boundary that is touched but not crossed by this unit alone may leave the code unchanged: never a jump
-    assert len(hit.units) > 0
-
-
-def _followers(before: np.ndarray, after: np.ndarray) -> set[int]:
-    """Units of later layers may flip with the first one without drawing the row that stops the ray."""
-    changed = np.flatnonzero(before != after)
-    return set(changed[1:])
+    if hit.exact:
+        assert np.array_equal(code(hit.exact / 2), hit.piece.code)
+    # just beyond, the first unit that changed (later ones may follow it) is one that stopped the ray
+    changed = np.flatnonzero(hit.piece.code != code(hit.exact + Fraction(1, 2**9000)))
+    assert len(hit.units)
+    assert not len(changed) or changed[0] in hit.units
 
 
 @given(st.data())

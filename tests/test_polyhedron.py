@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polygeom.affine import AffineMap
 from polygeom.errors import InputError, UndecidedError
 from polygeom.polyhedron import UNKNOWN, Polyhedron
-from tests.oracles import exact_product
+from tests.oracles import exact_product, within
 from tests.strategies import matrices, points, polyhedra
 
 
@@ -27,7 +27,7 @@ def test_slack_enclosures_and_signs(data: st.DataObject) -> None:
     x = data.draw(points(P.dim))
     slack, error = P.slack_enclosure(x[None])
     exact = exact_slacks(P, x)
-    assert all(abs(Fraction(s) - t) <= Fraction(e) for s, e, t in zip(slack[0], error[0], exact, strict=True))
+    assert all(within(s, e, t) for s, e, t in zip(slack[0], error[0], exact, strict=True))
     assert list(P.slack_signs(x[None])[0]) == [(s > 0) - (s < 0) for s in exact]
     assert P.contains(x) == all(s >= 0 for s in exact)
 
@@ -39,7 +39,7 @@ def test_combinations_are_enclosed(data: st.DataObject) -> None:
     normal, normal_error, offset, offset_error = P.combination_enclosure(weights)
     exact = exact_product(np.column_stack([P.A, P.b]).T, [Fraction(float(w)) for w in weights])
     pairs = zip([*normal, offset], [*normal_error, offset_error], exact, strict=True)
-    assert all(abs(Fraction(float(v)) - t) <= Fraction(float(e)) for v, e, t in pairs)
+    assert all(within(v, e, t) for v, e, t in pairs)
 
 
 @given(st.data())
@@ -68,7 +68,9 @@ def test_pullback_is_the_preimage(data: st.DataObject) -> None:
     pulled = P.pullback(along)
     image = [
         a + Fraction(float(c))
-        for a, c in zip(exact_product(along.matrix, [Fraction(float(v)) for v in w]), along.offset, strict=True)
+        for a, c in zip(
+            exact_product(along.matrix, [Fraction(float(v)) for v in w]), along.offset, strict=True
+        )
     ]
     inside = all(a <= Fraction(float(b)) for a, b in zip(exact_product(P.A, image), P.b, strict=True))
     assert pulled.contains(w) == inside
@@ -77,7 +79,7 @@ def test_pullback_is_the_preimage(data: st.DataObject) -> None:
     for i in range(pulled.n_rows):
         for j in range(k):
             true = Fraction(int(exact_A[i, j].p), int(exact_A[i, j].q))
-            assert abs(Fraction(pulled.A[i, j]) - true) <= Fraction(slop[i, j])
+            assert within(pulled.A[i, j], slop[i, j], true)
 
 
 @given(st.data())

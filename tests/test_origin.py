@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -26,7 +27,11 @@ def test_signs_and_cones(data: st.DataObject) -> None:
     found = origin_test(P, data.draw(st.one_of(st.none(), points(P.dim))))
     assert found.contains_origin == bool((P.b >= 0).all())
     assert list(found.through_origin) == [i for i in range(P.n_rows) if P.b[i] == 0 and P.A[i].any()]
-    assert np.array_equal(np.sign(found.distances[P.A.any(axis=1)]), np.sign(P.b[P.A.any(axis=1)]))
+    for row, side, distance in zip(P.A, P.b, found.distances, strict=True):
+        if row.any() and np.isfinite(distance):
+            square = Fraction(side) ** 2 / sum(Fraction(a) ** 2 for a in row)
+            assert np.sign(distance) in (np.sign(side), 0.0)
+            assert abs(Fraction(distance) ** 2 - square) <= square / 2**40 + Fraction(1, 2**1000)
     assert found.holds(P)
     # a closed polyhedron with 0 inside is a cone exactly if it is its own recession cone
     assert found.is_cone == (found.contains_origin and is_equal(P, P.homogeneous()))
@@ -64,6 +69,14 @@ def test_a_redundant_row_off_the_origin_does_not_spoil_a_cone() -> None:
     assert is_cone(P)
 
 
+def test_forged_distances_fail() -> None:
+    P = Polyhedron([[3, 4], [0, 0], [1e-170, 0]], [10, 1, 1e-170])
+    found = origin_test(P)
+    assert found.distances == pytest.approx([2.0, np.inf, 1.0])
+    for forged in ([2.1, np.inf, 1.0], [2.0, 1.0, 1.0], [2.0, np.inf, 1.1], [2.0, np.inf], [2.0, np.nan, 1.0]):
+        assert not replace(found, distances=np.array(forged)).holds(P)
+
+
 def test_whole_space_and_half_spaces() -> None:
     assert is_cone(Polyhedron.whole(2))
     assert is_cone(Polyhedron([[0, 0]], [3]))
@@ -89,12 +102,12 @@ def test_apex_is_a_point_on_every_facet(data: st.DataObject) -> None:
     if is_empty(P) or origin_test(P).is_cone is not True:
         return
     x = Polyhedron(P.A, P.A @ shift)
-    if np.array_equal(np.round(P.A), P.A):  # integers and halves: the shift is exact
+    if np.array_equal(np.round(P.A), P.A) and max(np.abs(P.A).max(initial=0), np.abs(shift).max()) < 10:
         found = apex(x)
         assert found.exists
         assert found.holds(x)
-        assert not replace(found, point=found.point + 1).holds(x) or not x.select(found.facets).A.any()
-        assert (x.select(found.facets).slack_signs(found.point[None]) == 0).all()
+        assert not replace(found, point=found.point + 1).holds(x) or not x.select(found.report.facets).A.any()
+        assert (x.select(found.report.facets).slack_signs(found.point[None]) == 0).all()
 
 
 def test_cells_that_are_no_cones_have_no_apex() -> None:
@@ -117,6 +130,9 @@ def test_large_pieces_agree_with_small_ones(net: Network, data: st.DataObject) -
     for name in ("contains_origin", "is_cone"):
         assert getattr(free, name) in (None, getattr(small, name))
     assert set(free.through_origin) <= set(small.through_origin)
+    if free.is_cone is not None:
+        assert free.holds(piece)
+        assert not replace(free, is_cone=not free.is_cone).holds(piece)
 
 
 def test_bare_arrays_are_refused() -> None:

@@ -10,16 +10,19 @@ recession cone. With L the rows with :math:`b_i = 0`, near the origin P looks li
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from polygeom.certificates.boundedness import recession_signs
-from polygeom.certificates.check import PROVED, Check, Level
-from polygeom.certificates.feasibility import Inclusion
+from polygeom.certificates.chebyshev import norm_interval
+from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check, are_rows, finite_numbers
+from polygeom.certificates.facets import FacetReport
+from polygeom.certificates.feasibility import Inclusion, zero_rows
 from polygeom.exact import is_exact_array
 from polygeom.polyhedron import UNKNOWN, Polyhedron
 from polygeom.ranks import has_full_rank, rank
+from polygeom.rounding import TINY, gamma
 from polygeom.verified import sigma_min
 
 if TYPE_CHECKING:
@@ -40,15 +43,63 @@ __all__ = [
 RATIONAL_ENTRIES = 20_000
 """Most entries of a facet system that is taken to the rationals (a second or so)."""
 
-OPEN = Check(False, Level.CERTIFIED, float("inf"))
-REFUTED = Check(False, Level.EXACT, float("inf"))
+
+class EnclosedCell(Protocol):
+    """A cell too large for its rows to be written down, which encloses the slacks and rates of all of them."""
+
+    dim_in: int
+
+    def slacks(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def rates(self, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
 
-def offset_signs(P: Polyhedron) -> np.ndarray:
+Cell = Polyhedron | EnclosedCell
+
+
+def offset_signs(P: Cell) -> np.ndarray:
     """Return the exact signs of b, (m,) int8: 1 where 0 is strictly inside, UNKNOWN where undecided."""
+    if not isinstance(P, Polyhedron):
+        return _enclosed_signs(*P.slacks(np.zeros((1, P.dim_in))))
     if P.b_error is None:
         return np.sign(P.b).astype(np.int8)
     return P.slack_signs(np.zeros((1, P.dim)))[0]
+
+
+def rate_signs(P: Cell, direction: np.ndarray) -> np.ndarray:
+    """Return the exact signs of A v, (m,) int8, UNKNOWN where undecided."""
+    if not isinstance(P, Polyhedron):
+        return _enclosed_signs(*P.rates(direction))
+    return recession_signs(P, direction)
+
+
+def _enclosed_signs(value: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return signs (m,) of one row of enclosed numbers (1, m)."""
+    decided = (np.abs(value) > error) | (error == 0)
+    return np.where(decided, np.sign(value), UNKNOWN)[0].astype(np.int8)
+
+
+def distance_bounds(P: Polyhedron) -> tuple[np.ndarray, np.ndarray]:
+    """Return rigorous bounds (m,) on the signed distances b / |a| of 0 to the hyperplanes, inf for zero rows.
+
+    A quotient of enclosed numbers, rounded outward by one relative gamma; a norm that may be 0 bounds nothing.
+    """
+    b_error = np.zeros_like(P.b) if P.b_error is None else P.b_error
+    low, high = norm_interval(P)
+    zero = zero_rows(P, np.arange(P.n_rows))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        least, most = P.b - b_error, P.b + b_error
+        nearest = np.where(least >= 0, least / high, np.where(low > 0, least / low, -np.inf))
+        farthest = np.where(most <= 0, most / high, np.where(low > 0, most / low, np.inf))
+        nearest -= gamma(4) * np.abs(nearest) + TINY
+        farthest += gamma(4) * np.abs(farthest) + TINY
+    return np.where(zero, np.inf, nearest), np.where(zero, np.inf, farthest)
+
+
+def level_rows(P: Cell, signs: np.ndarray) -> np.ndarray:
+    """Return the rows whose hyperplane passes exactly through 0; zero rows draw none."""
+    level = np.flatnonzero(signs == 0)
+    return level[~zero_rows(P, level)] if isinstance(P, Polyhedron) else level
 
 
 def level_cone(P: Polyhedron, signs: np.ndarray) -> tuple[Polyhedron, Polyhedron]:
@@ -71,9 +122,13 @@ class Escape:
     direction: np.ndarray
     row: int
 
-    def holds(self, P: Polyhedron) -> Check:
+    def holds(self, P: Cell) -> Check:
         """Check b >= 0, A_L v <= 0 on the rows with b = 0, and a_row . v > 0 with b_row > 0, exactly."""
-        offsets, rates = offset_signs(P), recession_signs(P, self.direction)
+        direction = finite_numbers(self.direction, P.dim if isinstance(P, Polyhedron) else P.dim_in)
+        offsets = offset_signs(P)
+        if direction is None or not are_rows(self.row, len(offsets)):
+            return REFUTED
+        rates = rate_signs(P, direction)
         if (offsets == UNKNOWN).any() or (rates[offsets == 0] == UNKNOWN).any():
             return OPEN
         stays = (offsets >= 0).all() and (rates[offsets == 0] <= 0).all()
@@ -112,50 +167,74 @@ class OriginTest:
     violated: int | None = None
     cone: Inclusion | Escape | None = field(default=None, repr=False)
 
-    def holds(self, P: Polyhedron) -> Check:
-        """Re-check every decided statement without a solver; fails if something is undecided."""
+    def holds(self, P: Cell) -> Check:
+        """Re-check every statement without a solver; not proved if something is undecided.
+
+        P is the polyhedron, or the piece itself where it was too large for one.
+        """
         signs = offset_signs(P)
-        moving = P.A.any(axis=1)
-        if not np.array_equal(self.through_origin, np.flatnonzero((signs == 0) & moving)):
+        if not np.array_equal(self.through_origin, level_rows(P, signs)) or not self._distances_hold(P):
             return REFUTED
         if self.contains_origin is False:
-            return PROVED if signs[self.violated] == -1 and self.is_cone is False else REFUTED
+            outside = are_rows(self.violated, len(signs)) and signs[self.violated] == -1
+            return PROVED if outside and self.is_cone is False else REFUTED
         if self.contains_origin is None or self.is_cone is None:
             return OPEN
         if (signs < 0).any() or (signs == UNKNOWN).any():
             return REFUTED
-        if self.is_cone:
-            cone, others = level_cone(P, signs)
-            return self.cone.holds(cone, others) if isinstance(self.cone, Inclusion) else REFUTED
-        return self.cone.holds(P) if isinstance(self.cone, Escape) else REFUTED
+        if not self.is_cone:
+            return self.cone.holds(P) if isinstance(self.cone, Escape) else REFUTED
+        if not signs.any():
+            return PROVED  # every hyperplane passes through 0
+        if not isinstance(self.cone, Inclusion) or not isinstance(P, Polyhedron):
+            return REFUTED
+        return self.cone.holds(*level_cone(P, signs))
+
+    def _distances_hold(self, P: Cell) -> bool:
+        """Tell whether every distance is within its rigorous bounds; a large piece has none."""
+        if not isinstance(P, Polyhedron):
+            return self.distances is None
+        nearest, farthest = distance_bounds(P)
+        if np.shape(self.distances) != nearest.shape:
+            return False
+        return bool(((nearest <= self.distances) & (self.distances <= farthest)).all())
 
 
 @dataclass(frozen=True, eq=False)
 class Apex:
-    """Whether a full-dimensional polyhedron is a cone with some apex: do all facet hyperplanes share a point.
+    """Whether a full-dimensional polyhedron is a cone with some apex: all facet hyperplanes share a point.
 
     Attributes
     ----------
     exists : bool or None
     point : (d,) array or None
-        An apex: Fractions where rationals gave it, floats otherwise (then near a true apex).
-    facets : array of int
-        The facet rows whose hyperplanes were tested; that these are the facets is the facet report's proof.
+        An apex: Fractions where rationals gave it, floats otherwise (then within the rounding error of the
+        rows from every facet hyperplane).
+    report : FacetReport
+        Which rows are facets, with the proofs.
     """
 
     exists: bool | None
     point: np.ndarray | None
-    facets: np.ndarray
+    report: FacetReport = field(repr=False)
 
     def holds(self, P: Polyhedron) -> Check:
-        """Check that the point is on every facet hyperplane, or else the ranks that say one exists or none."""
-        walls = P.select(self.facets)
+        """Check the facets, and that the point is on every facet hyperplane, or the ranks that speak of one."""
         if self.exists is None:
             return OPEN
+        facets_hold = self.report.holds(P)
+        if not facets_hold:
+            return facets_hold
+        walls = P.select(self.report.facets)
+        if self.exists and finite_numbers(self.point, P.dim) is None:
+            return REFUTED
         if self.exists is False:
             return PROVED if share_no_point(walls) else OPEN
         if is_exact_array(self.point):
             return PROVED if (walls.slack_signs(self.point[None]) == 0).all() else REFUTED
+        slack, error = walls.slack_enclosure(np.asarray(self.point)[None])
+        if (np.abs(slack) > error).any():
+            return REFUTED
         return PROVED if are_independent(walls) else OPEN
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from polygeom.certificates.boundedness import recession_signs
+from polygeom.certificates.chebyshev import norm_interval
 from polygeom.certificates.facets import FacetReport
 from polygeom.certificates.feasibility import Inclusion
 from polygeom.certificates.origin import (
@@ -14,8 +15,11 @@ from polygeom.certificates.origin import (
     OriginTest,
     are_independent,
     beside,
+    distance_bounds,
     level_cone,
+    level_rows,
     offset_signs,
+    rate_signs,
     share_no_point,
 )
 from polygeom.errors import UndecidedError
@@ -63,11 +67,8 @@ def origin_test(P: Polyhedron | AffinePiece, point: object = None) -> OriginTest
         point = P.witness if point is None else point
     P = polyhedron_of(P)
     signs = offset_signs(P)
-    moving = P.A.any(axis=1)
     undecided = np.flatnonzero(signs == UNKNOWN)
-    norms = np.linalg.norm(P.A, axis=1)
-    distances = np.divide(P.b, norms, out=np.full(P.n_rows, np.inf), where=norms > 0)
-    common = (np.flatnonzero((signs == 0) & moving), distances, undecided)
+    common = (level_rows(P, signs), _distances(P), undecided)
     outside = np.flatnonzero(signs == -1)
     if outside.size:
         return OriginTest(False, False, *common, violated=int(outside[0]))
@@ -77,16 +78,24 @@ def origin_test(P: Polyhedron | AffinePiece, point: object = None) -> OriginTest
     return OriginTest(True, verdict, *common, cone=proof)
 
 
+def _distances(P: Polyhedron) -> np.ndarray:
+    """Return the signed distances b / |a|, inf for zero rows, within their rigorous bounds."""
+    nearest, farthest = distance_bounds(P)
+    low, high = norm_interval(P)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        quotient = np.nan_to_num(P.b / (0.5 * low + 0.5 * high), nan=np.inf, posinf=np.inf, neginf=-np.inf)
+    return np.clip(quotient, nearest, farthest)
+
+
 def _matrix_free(piece: AffinePiece) -> OriginTest:
     """Return the origin test of a piece whose rows cannot all be written down, without distances.
 
     The slacks of all rows at 0 are b, one enclosed pass; the rates along the witness are A x, another. They
     prove that the origin is inside or outside, and refute a cone; they prove one only where every b is 0.
     """
-    b, b_error = (a[0] for a in piece.slacks(np.zeros((1, piece.dim_in))))
-    signs = np.where(np.abs(b) > b_error, np.sign(b), np.where(b_error == 0, 0, UNKNOWN)).astype(np.int8)
+    signs = offset_signs(piece)
     undecided = np.flatnonzero(signs == UNKNOWN)
-    common = (np.flatnonzero(signs == 0), None, undecided)
+    common = (level_rows(piece, signs), None, undecided)
     outside = np.flatnonzero(signs == -1)
     if outside.size:
         return OriginTest(False, False, *common, violated=int(outside[0]))
@@ -94,10 +103,9 @@ def _matrix_free(piece: AffinePiece) -> OriginTest:
         return OriginTest(None, None, *common)
     if not signs.any():
         return OriginTest(True, True, *common)
-    rate, rate_error = (a[0] for a in piece.rates(piece.witness))
-    left = np.flatnonzero((signs == 1) & (rate > rate_error))
-    stays = (rate[signs == 0] <= -rate_error[signs == 0]).all()
-    if left.size and stays:
+    rates = rate_signs(piece, piece.witness)
+    left = np.flatnonzero((signs == 1) & (rates == 1))
+    if left.size and (rates[signs == 0] <= 0).all():
         return OriginTest(True, False, *common, cone=Escape(piece.witness, int(left[0])))
     return OriginTest(True, None, *common)
 
@@ -165,17 +173,16 @@ def apex(P: Polyhedron | AffinePiece, report: FacetReport | None = None) -> Apex
     """
     P = polyhedron_of(P)
     report = facets(P) if report is None else report
-    F = np.asarray(report.facets, dtype=np.intp)
-    walls = P.select(F)
+    walls = P.select(report.facets)
     if share_no_point(walls):
-        return Apex(False, None, F)
+        return Apex(False, None, report)
     if len(report.undecided):
-        return Apex(None, None, F)
+        return Apex(None, None, report)
     if P.has_exact_rows and walls.A.size <= RATIONAL_ENTRIES:
-        return Apex(True, _shared_point(walls), F)
+        return Apex(True, _shared_point(walls), report)
     if are_independent(walls):
-        return Apex(True, np.linalg.lstsq(walls.A, walls.b, rcond=None)[0], F)
-    return Apex(None, None, F)
+        return Apex(True, np.linalg.lstsq(walls.A, walls.b, rcond=None)[0], report)
+    return Apex(None, None, report)
 
 
 def _shared_point(P: Polyhedron) -> np.ndarray:

@@ -84,8 +84,7 @@ def test_tampered_projections_fail():
     assert not replace(found, point=fractions_array([2, Fraction(1, 2)])).holds(P)
     assert not replace(found, multipliers=-found.multipliers).holds(P)
     assert not replace(found, multipliers=found.multipliers * 2).holds(P)
-    with pytest.raises(InputError, match="shapes"):
-        replace(found, multipliers=found.multipliers[1:]).holds(P)
+    assert not replace(found, multipliers=found.multipliers[1:]).holds(P)
 
 
 @given(polyhedra(max_dim=3))

@@ -324,10 +324,6 @@ def test_tampered_certificates_fail():
     assert not InteriorPoint(np.array([1.0, 0.0])).holds(P)
     assert FeasiblePoint(np.array([1.0, 0.0])).holds(P)
     assert not FeasiblePoint(np.array([1.0, np.nextafter(1, 2)])).holds(P)
-    with pytest.raises(InputError, match="shape"):
-        Farkas(np.ones(4)).holds(empty)
-    with pytest.raises(InputError, match="shape"):
-        InteriorPoint(np.zeros(3)).holds(P)
 
 
 def test_tampered_dimensions_and_equalities_fail():
@@ -376,8 +372,8 @@ def test_ball_certificates_are_strict():
     assert ball.holds(P)
     assert not ball.holds(Polyhedron.box(-0.9, 1, dim=2))
     assert not ChebyshevBall(np.zeros(2), np.inf, np.inf, None, np.array([1.0, 0.0])).holds(P)
-    with pytest.raises(InputError, match="shape"):
-        replace(ball, center=np.zeros(3)).holds(P)
+    assert not replace(ball, radius=float("nan")).holds(P)
+    assert not replace(ball, upper=float("nan")).holds(P)
 
 
 # -- pieces of networks: rounded rows with exact sources ------------------------------------------------------

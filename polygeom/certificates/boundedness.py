@@ -2,7 +2,8 @@ r"""Proofs about where a polyhedron goes to infinity, and their checker.
 
 Of :math:`P = \{x : A x \le b\}` only A matters: if P is not empty, its directions at infinity are the
 recession cone :math:`\{y : A y \le 0\}`, and P is bounded iff that cone is {0} (Schrijver 1986, section 8.2).
-The empty polyhedron is bounded, whatever A is; whether P is empty is another question with its own proofs.
+The empty polyhedron is bounded, whatever A is: its proof is that of emptiness (Farkas), and UNBOUNDED takes a
+point of P besides the ray.
 
 Gordan and Stiemke (Schrijver 1986, section 7.8) supply both kinds of proof:
 
@@ -24,18 +25,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polygeom.certificates.check import PROVED, Check, Level
+from polygeom.certificates.check import (
+    OPEN,
+    PROVED,
+    REFUTED,
+    Check,
+    Level,
+    are_rows,
+    finite_numbers,
+    nearest_floats,
+)
+from polygeom.certificates.feasibility import Farkas, FeasiblePoint
 from polygeom.errors import UndecidedError
 from polygeom.exact import is_exact_array, rational_matrix
 from polygeom.polyhedron import UNKNOWN, Polyhedron
 from polygeom.ranks import rank
-from polygeom.rounding import TINY, U, round_up
 from polygeom.verified import repair, sigma_min
 
 __all__ = ["Boundedness", "PositiveSpan", "RecessionCone", "RecessionRay", "recession_signs"]
-
-REFUTED = Check(False, Level.EXACT, float("inf"))
-"""The certificate does not even have the right form, or a sign is wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,23 +73,33 @@ class PositiveSpan:
 
         Cost: one product and the Cholesky factors of `polygeom.verified.sigma_min` for floats.
         """
-        support = np.asarray(self.support)
-        if not _are_rows(support, P, len(self.multipliers)) or not all(v > 0 for v in self.multipliers):
+        multipliers = _positive_on(self.support, self.multipliers, P)
+        if multipliers is None:
             return REFUTED
+        support = np.asarray(self.support, dtype=np.intp)
         residual = float("inf")
-        if not is_exact_array(self.multipliers):
+        if not is_exact_array(multipliers):
             error = None if P.A_error is None else P.A_error[support]
-            repaired = repair(self.multipliers, P.A[support], np.zeros(P.dim), error)
+            with np.errstate(over="ignore", invalid="ignore"):
+                repaired = repair(multipliers, P.A[support], np.zeros(P.dim), error)
             if repaired and repaired.rank == P.dim:
                 return PROVED
             residual = repaired.residual
         if not P.has_exact_rows:
             return Check(False, Level.CERTIFIED, residual)
         A, _ = P.exact_rows(support)
-        combination = A.transpose() * rational_matrix(self.multipliers)
+        combination = A.transpose() * rational_matrix(multipliers)
         if not any(combination.entries()) and rank(A) == P.dim:
             return PROVED
         return Check(False, Level.EXACT, residual)
+
+
+def _positive_on(support: object, multipliers: object, P: Polyhedron) -> np.ndarray | None:
+    """Return the multipliers of some rows of P, or None unless they are positive and the rows are rows of P."""
+    numbers = finite_numbers(multipliers, -1)
+    if numbers is None or not are_rows(support, P.n_rows, len(numbers)) or not all(v > 0 for v in numbers):
+        return None
+    return numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,18 +121,17 @@ class RecessionRay:
 
     def holds(self, P: Polyhedron) -> Check:
         """Re-verify the sign of every product. Cost: two products with A, rationals for the ties."""
-        if len(self.direction) != P.dim or not any(v != 0 for v in self.direction):
+        direction = finite_numbers(self.direction, P.dim)
+        if direction is None or not any(v != 0 for v in direction):
             return REFUTED
-        signs = recession_signs(P, self.direction)
+        signs = recession_signs(P, direction)
         if (signs == 1).any():
             return REFUTED
-        return PROVED if not (signs == UNKNOWN).any() else Check(False, Level.CERTIFIED, _largest(P, self))
-
-
-def _largest(P: Polyhedron, ray: RecessionRay) -> float:
-    """Return the largest value that a product with the true rows can have."""
-    product, error = _product_enclosure(P, ray.direction, np.arange(P.n_rows))
-    return float((product + error).max())
+        unknown = np.flatnonzero(signs == UNKNOWN)
+        if not unknown.size:
+            return PROVED
+        slack, error = P.select(unknown).homogeneous().slack_enclosure(nearest_floats(direction)[None])
+        return Check(False, Level.CERTIFIED, float((error - slack).max()))
 
 
 def recession_signs(P: Polyhedron, direction: np.ndarray) -> np.ndarray:
@@ -126,69 +142,42 @@ def recession_signs(P: Polyhedron, direction: np.ndarray) -> np.ndarray:
     P : Polyhedron
         Only A and its errors are read.
     direction : (d,) array of floats or Fractions
+
+    Notes
+    -----
+    The slacks of the recession cone at -y. Rows that the direction does not touch have only zero terms.
     """
-    signs = np.zeros(P.n_rows, dtype=np.int8)
     moving = np.array([v != 0 for v in direction], dtype=bool)
-    touched = (P.A[:, moving] != 0).any(axis=1)
+    touched = P.A[:, moving].any(axis=1)
     if P.A_error is not None:
         touched |= P.A_error[:, moving].any(axis=1)
-    rows = np.flatnonzero(touched)  # products of all other rows have only zero terms
-    product, error = _product_enclosure(P, direction, rows)
-    signs[rows] = (product > error).astype(np.int8) - (product < -error).astype(np.int8)
-    ties = rows[np.abs(product) <= error]
-    if ties.size == 0:
-        return signs
-    if not P.has_exact_rows:
-        signs[ties] = UNKNOWN
-        return signs
-    exact = (P.exact_rows(ties)[0] * rational_matrix(direction)).entries()
-    signs[ties] = [(value > 0) - (value < 0) for value in exact]
+    signs = np.zeros(P.n_rows, dtype=np.int8)
+    if touched.any():
+        signs[touched] = P.select(touched).homogeneous().slack_signs(-direction[None])[0]
     return signs
-
-
-def _product_enclosure(
-    P: Polyhedron, direction: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return A y in floats for some rows, and error bounds.
-
-    `Polyhedron.slack_enclosure` with b = 0. A Fraction is first rounded to a float, within U relatively:
-    that adds |A| (2 U |y| + TINY).
-    """
-    floats = np.array([float(v) for v in direction])
-    A_error = None if P.A_error is None else P.A_error[rows]
-    cone = Polyhedron(-P.A[rows], np.zeros(len(rows)), A_error)
-    product, error = cone.slack_enclosure(floats[None])
-    product, error = product[0], error[0]
-    if is_exact_array(direction):
-        size = np.abs(P.A[rows]) if A_error is None else np.abs(P.A[rows]) + A_error
-        error = round_up(error + size @ (2.0 * U * np.abs(floats) + TINY), 2 * P.dim + 4)
-    return product, error
-
-
-def _are_rows(support: np.ndarray, P: Polyhedron, count: int) -> bool:
-    """Tell whether support is a list of `count` row indices of P."""
-    if support.ndim != 1 or len(support) != count or support.dtype.kind not in "iu":
-        return False
-    return count == 0 or (support.min() >= 0 and support.max() < P.n_rows)
 
 
 @dataclass(frozen=True, eq=False)
 class Boundedness:
-    """Whether a polyhedron is bounded, with the proof.
+    """Whether a polyhedron is bounded, with the proof. The empty one is.
 
     Attributes
     ----------
     bounded : bool or None
-        True: bounded. False: the recession cone is more than {0}, so P is unbounded unless empty.
-        None: undecided, which happens only for rounded rows that have no exact source.
-    certificate : PositiveSpan, RecessionRay or None
+        None: undecided; `reason` says what stands in the way.
+    certificate : PositiveSpan, Farkas, RecessionRay or None
+        Positive multipliers of rows that span, or the proof that P is empty, or a ray. A ray alone, without
+        `point`, proves that P is unbounded or empty.
     reason : str
         Why it is undecided; empty otherwise.
+    point : FeasiblePoint or None
+        With a ray: the proof that P is not empty.
     """
 
     bounded: bool | None
-    certificate: PositiveSpan | RecessionRay | None
+    certificate: PositiveSpan | Farkas | RecessionRay | None
     reason: str = ""
+    point: FeasiblePoint | None = None
 
     def __bool__(self) -> bool:
         if self.bounded is None:
@@ -196,11 +185,17 @@ class Boundedness:
         return self.bounded
 
     def holds(self, P: Polyhedron) -> Check:
-        """Re-verify the certificate against P, and that it proves this answer."""
-        wanted = {True: PositiveSpan, False: RecessionRay}.get(self.bounded)
-        if wanted is None or not isinstance(self.certificate, wanted):
-            return Check(False, Level.CERTIFIED, float("inf"))
-        return self.certificate.holds(P)
+        """Re-verify the certificates against P, and that they prove this answer."""
+        if self.bounded is None:
+            return OPEN
+        if self.bounded:
+            return (
+                self.certificate.holds(P) if isinstance(self.certificate, PositiveSpan | Farkas) else REFUTED
+            )
+        if not (isinstance(self.certificate, RecessionRay) and isinstance(self.point, FeasiblePoint)):
+            return REFUTED
+        check = self.certificate.holds(P)
+        return self.point.holds(P) if check else check
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +205,7 @@ class RecessionCone:
     Attributes
     ----------
     dim : int
-        Its dimension, d - rank A_I; 0 iff the polyhedron is bounded or empty.
+        Its dimension, d - rank A_I. A non-empty P is bounded iff it is 0; of an empty P it says nothing.
     direction : (d,) array of floats or Fractions
         A relative interior point; 0 where the cone is a linear space.
     implicit : (k,) array of int
@@ -246,50 +241,56 @@ class RecessionCone:
 
         Cost: that of the certificates above, and exact ranks where rank A < d.
         """
-        checks = [self._implicit_holds(P), self._direction_holds(P), self._lineality_holds(P)]
-        failed = [check for check in checks if not check]
-        return failed[0] if failed else PROVED
+        direction, lineality = (
+            finite_numbers(self.direction, P.dim),
+            finite_numbers(self.lineality, -1, P.dim),
+        )
+        multipliers = _positive_on(self.implicit, self.multipliers, P)
+        if direction is None or lineality is None or multipliers is None:
+            return REFUTED
+        implicit = np.asarray(self.implicit, dtype=np.intp)
+        for check in (
+            self._implicit_holds(P, implicit, multipliers),
+            self._direction_holds(P, implicit, direction),
+            _spans_kernel(P, lineality),
+        ):
+            if not check:
+                return check
+        return PROVED
 
-    def _implicit_holds(self, P: Polyhedron) -> Check:
+    def _implicit_holds(self, P: Polyhedron, implicit: np.ndarray, multipliers: np.ndarray) -> Check:
         """Check that the rows I vanish on the cone, and that d - rank A_I is the dimension."""
         if self.dim == 0:
-            return PositiveSpan(self.multipliers, self.implicit).holds(P)
-        if not _are_rows(self.implicit, P, len(self.multipliers)):
-            return REFUTED
-        if not all(v > 0 for v in self.multipliers):
-            return REFUTED
-        if not P.A[self.implicit].any() and (P.A_error is None or not P.A_error[self.implicit].any()):
+            return PositiveSpan(multipliers, implicit).holds(P)
+        if not P.A[implicit].any() and (P.A_error is None or not P.A_error[implicit].any()):
             return PROVED if self.dim == P.dim else REFUTED
         if not P.has_exact_rows:
-            return Check(False, Level.CERTIFIED, float("inf"))
-        A, _ = P.exact_rows(self.implicit)
-        vanish = not any((A.transpose() * rational_matrix(self.multipliers)).entries())
+            return OPEN
+        A, _ = P.exact_rows(implicit)
+        vanish = not any((A.transpose() * rational_matrix(multipliers)).entries())
         return PROVED if vanish and P.dim - rank(A) == self.dim else REFUTED
 
-    def _direction_holds(self, P: Polyhedron) -> Check:
+    def _direction_holds(self, P: Polyhedron, implicit: np.ndarray, direction: np.ndarray) -> Check:
         """Check products 0 on I and negative elsewhere."""
-        if len(self.direction) != P.dim:
-            return REFUTED
         expected = np.full(P.n_rows, -1, dtype=np.int8)
-        expected[self.implicit] = 0
+        expected[implicit] = 0
         if self.dim == 0:
-            right = len(self.implicit) == P.n_rows and not any(v != 0 for v in self.direction)
+            right = not expected.any() and not any(v != 0 for v in direction)
         else:
-            signs = recession_signs(P, self.direction)
+            signs = recession_signs(P, direction)
             if (signs == UNKNOWN).any():
-                return Check(False, Level.CERTIFIED, float("inf"))
+                return OPEN
             right = bool((signs == expected).all())
         return PROVED if right else REFUTED
 
-    def _lineality_holds(self, P: Polyhedron) -> Check:
-        """Check that the basis spans the kernel of A: A L' = 0 and rank A + rank L = d."""
-        if self.lineality.shape[1:] != (P.dim,):
-            return REFUTED
-        if self.is_pointed and sigma_min(P.A, P.A_error) > 0.0:
-            return PROVED
-        if not P.has_exact_rows:
-            return Check(False, Level.CERTIFIED, float("inf"))
-        A, _ = P.exact_rows(np.arange(P.n_rows))
-        basis = rational_matrix(self.lineality)
-        spans = rank(A) + len(self.lineality) == P.dim and rank(basis) == len(self.lineality)
-        return PROVED if spans and not any((A * basis.transpose()).entries()) else REFUTED
+
+def _spans_kernel(P: Polyhedron, lineality: np.ndarray) -> Check:
+    """Check that a basis L spans the kernel of A: A L' = 0 and rank A + rank L = d."""
+    if not len(lineality) and sigma_min(P.A, P.A_error) > 0.0:
+        return PROVED
+    if not P.has_exact_rows:
+        return OPEN
+    A, _ = P.exact_rows(np.arange(P.n_rows))
+    basis = rational_matrix(lineality)
+    spans = rank(A) + len(lineality) == P.dim and rank(basis) == len(lineality)
+    return PROVED if spans and not any((A * basis.transpose()).entries()) else REFUTED

@@ -13,20 +13,25 @@ so the largest radius is proved to lie in an interval of floats, not to be a num
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from math import inf, isqrt, nextafter
 
 import numpy as np
 
-from polygeom.certificates.check import PROVED, Check, Level
+from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check, finite_numbers
 from polygeom.certificates.feasibility import FeasiblePoint, zero_rows
-from polygeom.errors import InputError
-from polygeom.exact import is_exact_array, rational_matrix
+from polygeom.exact import fraction, is_exact_array, rational_matrix
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import dot_error, round_up
 from polygeom.verified import repair
 
 __all__ = ["ChebyshevBall", "largest_radius_at", "norm_interval", "radius_bound"]
 
+ROOT_BITS = 64
+"""Bits of rational bounds on square roots: more than a float has."""
 
+
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def norm_interval(P: Polyhedron) -> tuple[np.ndarray, np.ndarray]:
     """Return rigorous lower and upper bounds (m,) on the Euclidean norms of the true rows.
 
@@ -43,61 +48,103 @@ def norm_interval(P: Polyhedron) -> tuple[np.ndarray, np.ndarray]:
     return lower - dot_error(lower, 2), round_up(np.ldexp(norms + slop, exponents) + spread, 4)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def largest_radius_at(P: Polyhedron, center: np.ndarray) -> float:
-    """Return a lower bound on the radius of the largest ball around a float point; negative if outside.
+    """Return a lower bound on the radius of the largest ball around a point; negative if it is outside.
 
-    The smallest of (slack - error) / norm over the rows that are not zero, rounded down. Zero rows must hold.
+    The smallest slack / norm over the rows that are not zero, rounded down: in floats (slack - error) for a
+    float center, in rationals for Fractions. Zero rows must hold.
     """
-    slack, error = P.slack_enclosure(center[None])
-    low = (slack - error)[0]
-    _, norms = norm_interval(P)
     zero = zero_rows(P, np.arange(P.n_rows))
     if (P.slack_signs(center[None])[0][zero] == -1).any():
-        return float("-inf")
-    with np.errstate(over="ignore"):
-        radii = low[~zero] / norms[~zero]
-    radius = float(radii.min(initial=np.inf))
+        return -inf
+    if is_exact_array(center):
+        return _exact_radius_at(P, center, np.flatnonzero(~zero)) if P.has_exact_rows else -inf
+    slack, error = P.slack_enclosure(center[None])
+    _, norms = norm_interval(P)
+    radii = (slack - error)[0][~zero] / norms[~zero]
+    radius = float(radii.min(initial=inf))
+    if np.isnan(radius):
+        return -inf
     return radius if not np.isfinite(radius) else radius - float(dot_error(abs(radius), 4))
 
 
+def _exact_radius_at(P: Polyhedron, center: np.ndarray, rows: np.ndarray) -> float:
+    """Return the smallest slack / norm over some rows, rounded down, from the squares of both."""
+    slacks = [fraction(s) for s in P.exact_slacks(center, rows)]
+    if any(s < 0 for s in slacks):
+        return -inf
+    squares = [s * s / size for s, size in zip(slacks, _squared_norms(P, rows), strict=True)]
+    return _rounded(_root_below(min(squares)), -inf) if squares else inf
+
+
+def _squared_norms(P: Polyhedron, rows: np.ndarray) -> list[Fraction]:
+    """Return the squared lengths of some true rows."""
+    return [fraction(sum(v * v for v in row)) for row in P.exact_rows(rows)[0].table()]
+
+
+def _root_below(square: Fraction) -> Fraction:
+    """Return a lower bound on a square root, with `ROOT_BITS` correct bits."""
+    bits = square.denominator.bit_length() - square.numerator.bit_length()
+    shift = max(0, ROOT_BITS + bits // 2 + 1)
+    return Fraction(isqrt((square.numerator << 2 * shift) // square.denominator), 1 << shift)
+
+
+def _rounded(value: Fraction, towards: float) -> float:
+    """Return the nearest float that is not on the wrong side of the exact value."""
+    try:
+        nearest = float(value)
+    except OverflowError:
+        return inf if towards > 0 else nextafter(inf, 0.0)
+    wrong = nearest < value if towards > 0 else nearest > value
+    return nextafter(nearest, towards) if wrong else nearest
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def radius_bound(P: Polyhedron, multipliers: np.ndarray) -> float:
     r"""Return an upper bound on the radius of every ball in P; infinity if the multipliers prove none.
 
     Floats are repaired: exact :math:`\lambda'` lie within a relative distance `change` of each other, so the
-    denominator shrinks by at most that factor and the numerator moves by `offset_change`. Where the repair
-    lemma does not apply (fewer than d independent rows), :math:`A'\lambda = 0` must hold exactly.
+    denominator shrinks by at most that factor and the numerator moves by `offset_change`. Fractions, and floats
+    where the repair lemma does not apply (fewer than d independent rows), are taken at their word.
     """
-    if not all(v >= 0 for v in multipliers) or any(v == float("inf") for v in multipliers):
-        return float("inf")
+    multipliers = finite_numbers(multipliers, P.n_rows)
+    if multipliers is None or not all(v >= 0 for v in multipliers):
+        return inf
     support = np.flatnonzero(multipliers != 0)
-    part = P.select(support)
-    weights = np.asarray(multipliers[support], dtype=np.float64)
-    lower, _ = norm_interval(part)
-    total = float(weights @ lower)
-    total -= float(dot_error(total, len(weights) + 2))  # the float copy of a Fraction is one more rounding
-    change, moved = 0.0, 0.0
-    if (
-        is_exact_array(multipliers)
-        or not (fixed := repair(weights, part.A, np.zeros(P.dim), part.A_error)).holds
-    ):
-        if not part.has_exact_rows:
-            return float("inf")
-        A, _ = part.exact_rows(np.arange(len(support)))
-        if any((rational_matrix(multipliers[support]).transpose() * A).entries()):
-            return float("inf")
-    else:
-        change, moved = fixed.change, fixed.offset_change(part.b, part.b_error)
-    _, _, offset, error = part.combination_enclosure(weights)
-    # one rounding of each weight changes b . lambda by at most u |b| . lambda, less than this error
-    error = 2.0 * error
-    denominator = total * (1.0 - change)
+    part, weights = P.select(support), multipliers[support]
+    bound = inf if is_exact_array(weights) else _float_radius_bound(part, weights)
+    return bound if np.isfinite(bound) or not part.has_exact_rows else _exact_radius_bound(part, weights)
+
+
+def _float_radius_bound(P: Polyhedron, weights: np.ndarray) -> float:
+    """Return the bound from positive float weights on all rows, or infinity where they cannot be repaired."""
+    repaired = repair(weights, P.A, np.zeros(P.dim), P.A_error)
+    if not repaired.holds:
+        return inf
+    total = float(weights @ norm_interval(P)[0])
+    total -= float(dot_error(total, len(weights) + 1))
+    denominator = total * (1.0 - repaired.change)
     denominator -= float(dot_error(denominator, 4)) if denominator > 0 else 0.0
-    numerator = max(offset, 0.0) + error + moved
-    return (
-        float(round_up(numerator, 4) / denominator * (1 + dot_error(1.0, 2)))
-        if denominator > 0
-        else float("inf")
-    )
+    _, _, offset, error = P.combination_enclosure(weights)
+    numerator = max(offset, 0.0) + error + repaired.offset_change(P.b, P.b_error)
+    if not (denominator > 0 and np.isfinite(numerator)):
+        return inf
+    return float(round_up(numerator, 4) / denominator * (1 + dot_error(1.0, 2)))
+
+
+def _exact_radius_bound(P: Polyhedron, weights: np.ndarray) -> float:
+    r"""Return the bound from positive weights on all rows, rounded up, if :math:`A'\lambda = 0` exactly."""
+    if not P.n_rows:
+        return inf
+    rows = np.arange(P.n_rows)
+    A, b = P.exact_rows(rows)
+    weight = rational_matrix(weights).transpose()
+    if any((weight * A).entries()):
+        return inf
+    norms = [_root_below(square) for square in _squared_norms(P, rows)]
+    total = sum(fraction(w) * norm for w, norm in zip(weight.entries(), norms, strict=True))
+    return _rounded(max(fraction((weight * b)[0, 0]), Fraction(0)) / total, inf) if total else inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +156,8 @@ class ChebyshevBall:
     center : (d,) array
         Floats or Fractions.
     radius : float
-        A ball of this radius around the center is inside; 0 where P has no interior, inf where P holds
-        balls of every size.
+        A ball of this radius around the center is inside; 0 where P has no interior (or one too thin for
+        the smallest float), inf where P holds balls of every size.
     upper : float
         No ball in P has a larger radius; inf if nothing was proved.
     multipliers : (m,) array or None
@@ -127,24 +174,27 @@ class ChebyshevBall:
 
     def holds(self, P: Polyhedron) -> Check:
         """Check that the ball is inside and `upper` a bound. Cost: two products with A, one repair."""
-        if np.shape(self.center) != (P.dim,):
-            raise InputError(f"The center has shape {np.shape(self.center)}, wanted ({P.dim},).")
-        inside = self._check_inside(P)
+        center = finite_numbers(self.center, P.dim)
+        if center is None or not (self.radius >= 0 and self.upper >= 0):
+            return REFUTED
+        inside = self._check_inside(P, center)
         if not inside:
             return inside
         if self.multipliers is None or np.isinf(self.upper):
-            return inside if np.isinf(self.upper) else Check(False, Level.EXACT, float("inf"))
-        proved = radius_bound(P, self.multipliers) <= self.upper
-        return inside if proved else Check(False, Level.EXACT, float("inf"))
+            return inside if np.isinf(self.upper) else REFUTED
+        return inside if radius_bound(P, self.multipliers) <= self.upper else REFUTED
 
-    def _check_inside(self, P: Polyhedron) -> Check:
-        if np.isinf(self.radius):
-            signs = P.homogeneous().slack_signs(self.direction[None])[0]
-            strict = signs == 1
-            grows = zero_rows(P, np.flatnonzero(~strict)).all()
-            return FeasiblePoint(self.center).holds(P) if grows else Check(False, Level.EXACT, float("inf"))
+    def _check_inside(self, P: Polyhedron, center: np.ndarray) -> Check:
+        """Check that the ball, or balls of every size along the direction, are inside."""
         if self.radius == 0.0:
-            return FeasiblePoint(self.center).holds(P)
-        if is_exact_array(self.center) or largest_radius_at(P, self.center) < self.radius:
-            return Check(False, Level.EXACT, float("inf"))
-        return PROVED
+            return FeasiblePoint(center).holds(P)
+        if np.isfinite(self.radius):
+            if is_exact_array(center) and not P.has_exact_rows:
+                return OPEN
+            return PROVED if largest_radius_at(P, center) >= self.radius else REFUTED
+        direction = finite_numbers(self.direction, P.dim)
+        if direction is None:
+            return REFUTED
+        strict = P.homogeneous().slack_signs(direction[None])[0] == 1
+        grows = zero_rows(P, np.flatnonzero(~strict)).all()
+        return FeasiblePoint(center).holds(P) if grows else REFUTED

@@ -31,17 +31,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from polygeom.certificates.check import Check, Level
+from polygeom.certificates.check import OPEN, REFUTED, Check, Level, finite_numbers, nearest_floats
 from polygeom.certificates.feasibility import FeasiblePoint, InteriorPoint, zero_rows
-from polygeom.errors import InputError
 from polygeom.exact import fraction, is_exact_array, rational_matrix
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import TINY, dot_error, round_up
 from polygeom.verified import norm_bound
 
 __all__ = ["InscribedEllipsoid", "Projection"]
-
-REFUTED = Check(False, Level.EXACT, float("inf"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,23 +64,27 @@ class Projection:
     @property
     def distance(self) -> float:
         """The distance from `target` to `point`, at least that to P and at most `error` more."""
-        return float(np.linalg.norm((self.point - self.target).astype(np.float64)))
+        return float(np.linalg.norm(nearest_floats(self.point - self.target)))
 
     def holds(self, P: Polyhedron) -> Check:
         """Check that the point is in P and as near as stated. Cost: two products with A."""
-        if np.shape(self.point) != (P.dim,) or np.shape(self.multipliers) != (P.n_rows,):
-            raise InputError(
-                f"The projection has shapes {np.shape(self.point)} and {np.shape(self.multipliers)}, "
-                f"wanted ({P.dim},) and ({P.n_rows},)."
-            )
-        inside = FeasiblePoint(self.point).holds(P)
-        if not inside or not all(v >= 0 for v in self.multipliers):
-            return inside if not inside else REFUTED
-        if is_exact_array(self.point):
-            near = self._exact_square(P) <= fraction(self.error) ** 2
-        else:
-            near = self.error_bound(P) <= self.error
-        return inside if near else REFUTED
+        target, point = finite_numbers(self.target, P.dim), finite_numbers(self.point, P.dim)
+        multipliers = finite_numbers(self.multipliers, P.n_rows)
+        if target is None or point is None or multipliers is None or not all(v >= 0 for v in multipliers):
+            return REFUTED
+        inside = FeasiblePoint(point).holds(P)
+        if not inside:
+            return inside
+        read = Projection(target, point, multipliers, self.error)
+        exact = any(is_exact_array(numbers) for numbers in (target, point, multipliers))
+        return (
+            inside if (read._is_near_exactly(P) if exact else read.error_bound(P) <= self.error) else REFUTED
+        )
+
+    def _is_near_exactly(self, P: Polyhedron) -> bool:
+        """Tell whether the bound is proved in rationals."""
+        near = P.has_exact_rows and np.isfinite(self.error) and self.error >= 0
+        return near and self._exact_square(P) <= fraction(self.error) ** 2
 
     def _exact_square(self, P: Polyhedron) -> Fraction:
         """Return |r|^2 + 2 lambda . s in rationals."""
@@ -92,6 +93,7 @@ class Projection:
         r = point - rational_matrix(self.target) + A.transpose() * weights
         return fraction((r.transpose() * r)[0, 0] + 2 * (weights.transpose() * (b - A * point))[0, 0])
 
+    @np.errstate(over="ignore", invalid="ignore")
     def error_bound(self, P: Polyhedron) -> float:
         """Return a rigorous upper bound on the distance to the nearest point, for a float point in P.
 
@@ -131,13 +133,18 @@ class InscribedEllipsoid:
 
         The residual is the largest entry of A'lambda with its rounding: the proof of optimality wants 0.
         """
-        if self.center.shape != (P.dim,) or self.shape.shape != (P.dim, P.dim):
-            raise InputError(f"The ellipsoid lives in R^{self.center.size}, the polyhedron in R^{P.dim}.")
-        if not (self.multipliers >= 0).all() or not self._is_inside(P):
+        center, shape = finite_numbers(self.center, P.dim), finite_numbers(self.shape, P.dim, P.dim)
+        multipliers = finite_numbers(self.multipliers, P.n_rows)
+        if any(a is None or is_exact_array(a) for a in (center, shape, multipliers)):
             return REFUTED
-        residual, error, _, _ = P.combination_enclosure(self.multipliers)
-        worst = float((np.abs(residual) + error).max(initial=0.0))
-        return Check(self.optimality_gap(P) <= self.gap, Level.CERTIFIED, worst)
+        read = InscribedEllipsoid(center, shape, multipliers, self.gap)
+        if not (multipliers >= 0).all() or not read._is_inside(P):
+            return REFUTED
+        with np.errstate(over="ignore", invalid="ignore"):
+            residual, error, _, _ = P.combination_enclosure(multipliers)
+            worst = float((np.abs(residual) + error).max(initial=0.0))
+            near = read.optimality_gap(P) <= self.gap
+        return Check(bool(near), Level.CERTIFIED, worst) if np.isfinite(worst) else OPEN
 
     def _is_inside(self, P: Polyhedron) -> bool:
         inside = InteriorPoint(self.center).holds(P)

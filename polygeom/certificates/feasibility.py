@@ -19,8 +19,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.certificates.check import PROVED, Check, Level
-from polygeom.errors import InputError
+from polygeom.certificates.check import (
+    OPEN,
+    PROVED,
+    REFUTED,
+    Check,
+    Level,
+    are_rows,
+    finite_numbers,
+    nearest_floats,
+)
 from polygeom.exact import is_exact_array, rational_matrix
 from polygeom.polyhedron import UNKNOWN, Polyhedron
 from polygeom.ranks import rank
@@ -43,9 +51,6 @@ __all__ = [
     "zero_rows",
 ]
 
-REFUTED = Check(False, Level.EXACT, float("inf"))
-
-
 # -- points ------------------------------------------------------------------------------------------------
 
 
@@ -63,10 +68,8 @@ class FeasiblePoint:
 
     def holds(self, P: Polyhedron) -> Check:
         """Check A x <= b for the true rows. Cost: one product with A; rationals for rows near a tie."""
-        signs = _signs(P, self.point)
-        if (signs == -1).any():
-            return REFUTED
-        return _up_to_rounding(P, self.point, np.flatnonzero(signs == UNKNOWN), strict=False)
+        point = finite_numbers(self.point, P.dim)
+        return REFUTED if point is None else _has_slacks(P, point, strict=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,27 +88,26 @@ class InteriorPoint:
 
     def holds(self, P: Polyhedron) -> Check:
         """Check A x < b for the true rows. Cost: one product with A; rationals for rows near a tie."""
-        signs = _signs(P, self.point)
-        tight = np.flatnonzero(signs == 0)
-        if (signs == -1).any() or not zero_rows(P, tight).all():
-            return REFUTED
-        return _up_to_rounding(P, self.point, np.flatnonzero(signs == UNKNOWN), strict=True)
+        point = finite_numbers(self.point, P.dim)
+        return REFUTED if point is None else _has_slacks(P, point, strict=True)
 
 
-def _signs(P: Polyhedron, point: np.ndarray) -> np.ndarray:
-    """Return the exact signs of the slacks at one point (d,)."""
-    if np.shape(point) != (P.dim,):
-        raise InputError(f"The certificate's point has shape {np.shape(point)}, wanted ({P.dim},).")
-    return P.slack_signs(point[None])[0]
+def _has_slacks(P: Polyhedron, point: np.ndarray, strict: bool) -> Check:
+    """Check that all slacks at a point are non-negative, or positive but for zero rows.
 
-
-def _up_to_rounding(P: Polyhedron, point: np.ndarray, unknown: np.ndarray, strict: bool) -> Check:
-    """Certify slacks that are known only up to rounding by the most they can be violated."""
+    Slacks that are known only up to rounding are certified by the most they can be violated.
+    """
+    signs = P.slack_signs(point[None])[0]
+    if (signs == -1).any() or (strict and not zero_rows(P, np.flatnonzero(signs == 0)).all()):
+        return REFUTED
+    unknown = np.flatnonzero(signs == UNKNOWN)
     if not unknown.size:
         return PROVED
-    slack, error = P.slack_enclosure(np.asarray(point, dtype=np.float64)[None])
-    within = bool((slack[0, unknown] > 0).all()) if strict else True
-    return Check(within, Level.CERTIFIED, float((error - slack)[0, unknown].max()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        slack, error = (values[0, unknown] for values in P.slack_enclosure(nearest_floats(point)[None]))
+        worst = float((error - slack).max())
+    within = bool((slack > 0).all()) if strict else True
+    return Check(within, Level.CERTIFIED, worst) if np.isfinite(worst) else OPEN
 
 
 def zero_rows(P: Polyhedron, rows: np.ndarray) -> np.ndarray:
@@ -124,6 +126,7 @@ def zero_rows(P: Polyhedron, rows: np.ndarray) -> np.ndarray:
 # -- combinations of rows ----------------------------------------------------------------------------------
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def implies(P: Polyhedron, multipliers: np.ndarray, Q: Polyhedron, strict: bool = False) -> Check:
     r"""Check that :math:`\lambda` proves the single row of Q on P: :math:`q \cdot x \le \beta` (< if strict).
 
@@ -143,9 +146,8 @@ def implies(P: Polyhedron, multipliers: np.ndarray, Q: Polyhedron, strict: bool 
     :math:`b \cdot \lambda' \le fl(b \cdot \lambda) + e + c`, e its rounding (`dot_error`) and c the change made
     by the repair. Cost: :math:`s d^2` for s rows in the support; exact: one product of integers.
     """
-    if np.shape(multipliers) != (P.n_rows,):
-        raise InputError(f"The multipliers have shape {np.shape(multipliers)}, wanted ({P.n_rows},).")
-    if not all(v >= 0 for v in multipliers) or any(v == float("inf") for v in multipliers):
+    multipliers = finite_numbers(multipliers, P.n_rows)
+    if multipliers is None or P.dim != Q.dim or not all(v >= 0 for v in multipliers):
         return REFUTED
     support = np.flatnonzero(multipliers != 0)
     if not is_exact_array(multipliers) and _implies_after_repair(P.select(support), multipliers[support], Q):
@@ -158,7 +160,7 @@ def implies(P: Polyhedron, multipliers: np.ndarray, Q: Polyhedron, strict: bool 
             return PROVED
         if is_exact_array(multipliers):
             return REFUTED
-    return _implies_up_to_rounding(P, np.asarray(multipliers, dtype=np.float64), Q, strict)
+    return _implies_up_to_rounding(P, nearest_floats(multipliers), Q, strict)
 
 
 def _implies_after_repair(P: Polyhedron, weights: np.ndarray, Q: Polyhedron) -> bool:
@@ -204,7 +206,7 @@ def _implies_up_to_rounding(P: Polyhedron, weights: np.ndarray, Q: Polyhedron, s
     violation = max(float((residual + normal_error).max(initial=0.0)), excess + offset_error, 0.0)
     bounded = excess < -offset_error if strict else excess <= offset_error
     within = bool((residual <= normal_error).all() and bounded)
-    return Check(within, Level.CERTIFIED, float(round_up(violation, 4)))
+    return Check(within, Level.CERTIFIED, float(round_up(violation, 4))) if np.isfinite(violation) else OPEN
 
 
 def _never(dim: int) -> Polyhedron:
@@ -253,9 +255,10 @@ class ImplicitEquality:
 
     def holds(self, P: Polyhedron) -> Check:
         """Check in rationals. Cost: one product of integers with the rows of the support."""
-        if not (0 <= self.row < P.n_rows and self.multipliers[self.row] > 0):
+        multipliers = finite_numbers(self.multipliers, P.n_rows)
+        if multipliers is None or not are_rows(self.row, P.n_rows) or not multipliers[self.row] > 0:
             return REFUTED
-        return implies(P, self.multipliers, _never(P.dim))
+        return implies(P, multipliers, _never(P.dim))
 
 
 # -- results -----------------------------------------------------------------------------------------------
@@ -304,7 +307,7 @@ class Feasibility:
         on them and strictly inside all other rows (zero rows aside), so it can move freely within A_E y = 0.
         """
         if self.certificate is None:
-            return Check(False, Level.CERTIFIED, float("inf"))
+            return OPEN
         if (self.feasible is False) != isinstance(self.certificate, Farkas):
             return REFUTED
         check = self.certificate.holds(P)
@@ -312,11 +315,15 @@ class Feasibility:
         if expected is not None or self.dim is None or not check:
             agrees = self.dim is None or expected is None or self.dim == expected
             return check if agrees else REFUTED
-        return _weakest([check, self._check_dim(P), *(e.holds(P) for e in self.equalities)])
+        check = _weakest([check, *(e.holds(P) for e in self.equalities)])
+        return _weakest([check, self._check_dim(P)]) if check else check
 
     def _check_dim(self, P: Polyhedron) -> Check:
+        """Check the dimension, given that the point and the equalities hold."""
+        if not P.has_exact_rows:
+            return OPEN
         rows = np.array(sorted({e.row for e in self.equalities}), dtype=np.intp)
-        tight = np.flatnonzero(_signs(P, self.point) == 0)
+        tight = np.flatnonzero(P.slack_signs(finite_numbers(self.point, P.dim)[None])[0] == 0)
         free = np.setdiff1d(tight, rows)
         if not zero_rows(P, free).all() or self.dim != P.dim - rank(P.exact_rows(rows)[0]):
             return REFUTED
@@ -342,6 +349,8 @@ class ImpliedRow:
 
     def holds(self, P: Polyhedron, Q: Polyhedron) -> Check:
         """Check the combination; see `implies`."""
+        if not are_rows(self.row, Q.n_rows):
+            return REFUTED
         return implies(P, self.multipliers, Q.select([self.row]))
 
 
@@ -361,9 +370,13 @@ class Outlier:
 
     def holds(self, P: Polyhedron, Q: Polyhedron) -> Check:
         """Check that the point is in P and strictly outside the row of Q."""
-        if _signs(Q.select([self.row]), self.point)[0] != -1:
+        point = finite_numbers(self.point, Q.dim)
+        if point is None or not are_rows(self.row, Q.n_rows):
             return REFUTED
-        return FeasiblePoint(self.point).holds(P)
+        sign = Q.select([self.row]).slack_signs(point[None])[0, 0]
+        if sign != -1:
+            return OPEN if sign == UNKNOWN else REFUTED
+        return FeasiblePoint(point).holds(P)
 
 
 @dataclass(frozen=True, eq=False)
@@ -387,7 +400,9 @@ class Inclusion:
     def holds(self, P: Polyhedron, Q: Polyhedron) -> Check:
         """Check every certificate, and that they cover all rows of Q."""
         if self.included is None:
-            return Check(False, Level.CERTIFIED, float("inf"))
+            return OPEN
+        if P.dim != Q.dim:
+            return REFUTED
         first = self.certificates[0] if self.certificates else None
         if self.included is False:
             return first.holds(P, Q) if isinstance(first, Outlier) else REFUTED

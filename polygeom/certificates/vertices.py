@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.certificates.check import PROVED, Check, Level
+from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check, finite_numbers, nearest_floats
 from polygeom.certificates.feasibility import Farkas
 from polygeom.errors import TooLargeError
 from polygeom.exact import fractions_array, rational_matrix
@@ -35,8 +35,6 @@ __all__ = ["Vertices"]
 
 MOST_EDGE_CANDIDATES = 500_000
 """Subsets of tight rows the checker will try: about half a minute."""
-
-REFUTED = Check(False, Level.EXACT, float("inf"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +65,7 @@ class Vertices:
     @property
     def points(self) -> np.ndarray:
         """The points (n, d) as the nearest floats."""
-        return self.exact.astype(np.float64)
+        return nearest_floats(self.exact)
 
     @property
     def is_bounded(self) -> bool:
@@ -85,11 +83,16 @@ class Vertices:
         TooLargeError
             If that makes more than `MOST_EDGE_CANDIDATES` kernels.
         """
-        if not len(self):
+        exact, rays, lines = (finite_numbers(a, -1, P.dim) for a in (self.exact, self.rays, self.lines))
+        if exact is None or rays is None or lines is None or len(self.tight_rows) != len(exact):
+            return REFUTED
+        if not len(exact):
             return self.emptiness.holds(P) if self.emptiness is not None else REFUTED
+        if not P.has_exact_rows:
+            return OPEN
         A, b = P.exact_rows(np.arange(P.n_rows))
         rank = A.rank() if P.n_rows and P.dim else 0
-        checker = _Checker(A, b, rank, self)
+        checker = _Checker(A, b, rank, Vertices(exact, self.tight_rows, rays, lines))
         sound = checker.points_hold() and checker.directions_hold()
         return PROVED if sound and checker.edges_end_in_the_list() else REFUTED
 

@@ -12,14 +12,24 @@ Sources: P. Gordan 1873, E. Stiemke 1915 (Schrijver 1986, section 7.8).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from fractions import Fraction
+
 import numpy as np
 
+from polygeom.arrays import as_vector
 from polygeom.certificates.boundedness import Boundedness, PositiveSpan, RecessionCone, RecessionRay
-from polygeom.errors import InputError, UndecidedError
+from polygeom.certificates.check import nearest_floats
+from polygeom.certificates.feasibility import FeasiblePoint
+from polygeom.errors import SolverError, UndecidedError
 from polygeom.exact import fraction, fractions_array
+from polygeom.pieces import AffinePiece
 from polygeom.polyhedron import Polyhedron
-from polygeom.predicates.cone_search import ConeSearch, Proposal, lp_proposals
-from polygeom.predicates.feasibility import is_empty
+from polygeom.predicates.boundedness_lp import cone_by_programs, span_or_ray_by_program
+from polygeom.predicates.cone_search import ConeSearch, Proposal
+from polygeom.predicates.feasibility import feasibility
+from polygeom.predicates.proposals import UNDECIDED, proves
+from polygeom.predicates.subject import about_polyhedra, check_method, polyhedron_of
 from polygeom.ranks import solve_near
 from polygeom.threads import one_blas_thread
 from polygeom.verified import sigma_min
@@ -30,27 +40,30 @@ EXACT_DIMENSION = 250
 """Largest d for which an exact linear program is run when guesses fail (each step solves d equations)."""
 
 
-def boundedness(P: Polyhedron, method: str = "auto") -> Boundedness:
-    r"""Decide whether :math:`\{x : A x \le b\}` is bounded, with a proof.
+def boundedness(P: Polyhedron | AffinePiece, method: str = "auto", point: object = None) -> Boundedness:
+    r"""Decide whether :math:`\{x : A x \le b\}` is bounded, with a proof. The empty polyhedron is bounded.
 
     Parameters
     ----------
-    P : Polyhedron
-        Only A matters. If P is empty, it is bounded even where the answer here is False: feasibility is a
-        question of its own. Zero rows, no rows, any row or column scaling are allowed.
+    P : Polyhedron or AffinePiece
+        Zero rows, no rows, any row or column scaling are allowed.
     method : {"auto", "lp"}
-        The method of this module, or one float linear program as a second opinion (same proofs).
+        "lp" asks float programs only: a slow second opinion (`polygeom.predicates.boundedness_lp`).
+    point : (d,) array, optional
+        A point of P, which then need not be searched; a piece brings its witness.
 
     Returns
     -------
     Boundedness
-        EXACT: for all matrices within the row errors, or for the exact rows. Undecided only for rounded rows
-        without an exact source, or a lower-dimensional cone in dimension > 250 whose guess failed.
+        EXACT: for all matrices within the row errors, or for the exact rows. Undecided for rounded rows without
+        an exact source, for a lower-dimensional cone in dimension > 250 whose guess failed, and for a P of
+        which neither a point nor emptiness was proved.
 
     Notes
     -----
     Cost: one to ten factorizations of a (d, d) matrix and as many products :math:`m d^2`; 0.3 s at
-    (m, d) = (3072, 768).
+    (m, d) = (3072, 768). Emptiness is asked only if the recession cone is more than {0}, and 0, `point` and the
+    multiples of the ray are not in P; then `feasibility` is asked.
 
     Examples
     --------
@@ -59,26 +72,81 @@ def boundedness(P: Polyhedron, method: str = "auto") -> Boundedness:
     (True, 'PositiveSpan')
     >>> boundedness(Polyhedron([[1, 0], [-1, 0]], [1, 1])).certificate.direction
     array([0., 1.])
+    >>> empty = boundedness(Polyhedron([[1, 0], [-1, 0]], [-1, -1]))
+    >>> empty.bounded, type(empty.certificate).__name__
+    (True, 'Farkas')
     """
-    if method not in ("auto", "lp"):
-        raise InputError(f"method is {method!r}, wanted 'auto' or 'lp'.")
+    check_method(method)
+    if isinstance(P, AffinePiece) and point is None:
+        point = P.witness
+    P = polyhedron_of(P)
+    known = None if point is None else as_vector(point, "point", P.dim)
+    certificate, reason = _span_or_ray(P, method)
+    if isinstance(certificate, PositiveSpan):
+        return Boundedness(True, certificate)
+    for x in _likely_points(P, certificate, known):
+        inside = FeasiblePoint(x)
+        if proves(inside.holds(P)):
+            return _with_a_point(certificate, reason, inside)
+    try:
+        found = feasibility(P, method)
+    except SolverError:
+        found = UNDECIDED
+    if found.feasible is False:
+        return Boundedness(True, found.certificate)
+    return _with_a_point(certificate, reason, FeasiblePoint(found.point) if found.feasible else None)
+
+
+def _with_a_point(ray: RecessionRay | None, reason: str, inside: FeasiblePoint | None) -> Boundedness:
+    """Return the answer for a ray of a P that is not empty, as far as either is proved."""
+    if ray is None:
+        return Boundedness(None, None, reason)
+    if inside is None:
+        return Boundedness(
+            None, ray, "it is unbounded or empty, and neither a point nor emptiness was proved"
+        )
+    return Boundedness(False, ray, point=inside)
+
+
+def _likely_points(P: Polyhedron, ray: RecessionRay | None, known: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Yield the known point, 0 if all b >= 0, and a far multiple of the ray, inside all rows that are not level."""
+    if known is not None:
+        yield known
+    if (P.b >= 0).all():
+        yield np.zeros(P.dim)
+    if ray is None:
+        return
+    with np.errstate(all="ignore"):
+        rates = P.A @ nearest_floats(ray.direction)
+        steps = P.b / rates
+    behind = (P.b < 0) & (rates < 0)
+    farthest = float(steps[behind].max(initial=0.0))
+    if 0.0 < farthest < float("inf"):
+        step = Fraction(2) ** (int(np.frexp(farthest)[1]) + 1)
+        yield _floats_if_exact([step * fraction(v) for v in ray.direction])
+
+
+def _span_or_ray(P: Polyhedron, method: str) -> tuple[PositiveSpan | RecessionRay | None, str]:
+    """Return what is proved about the recession cone, or why nothing is."""
     if P.dim == 0:
-        return Boundedness(True, PositiveSpan(np.empty(0), np.empty(0, dtype=np.intp)))
+        return PositiveSpan(np.empty(0), np.empty(0, dtype=np.intp)), ""
     dead = _dead_columns(P)
     if dead.any():
-        return Boundedness(False, RecessionRay(dead.astype(np.float64) * (np.cumsum(dead) == 1)))
+        return RecessionRay(dead.astype(np.float64) * (np.cumsum(dead) == 1)), ""
+    if method == "lp":
+        return _span_or_ray_by_programs(P)
     rows = np.flatnonzero(P.A.any(axis=1))
-    proposals = lp_proposals(P.A[rows]) if method == "lp" else ConeSearch(P.A[rows]).proposals()
     with one_blas_thread(P.A.size):
-        for proposal in proposals:
+        for proposal in ConeSearch(P.A[rows]).proposals():
             certificate = _proved(P, rows, proposal)
             if certificate is not None:
-                return Boundedness(isinstance(certificate, PositiveSpan), certificate)
-    return _boundedness_in_rationals(P)
+                return certificate, ""
+    return _span_or_ray_in_rationals(P)
 
 
-def is_bounded(P: Polyhedron) -> bool:
-    """Tell whether a polyhedron is bounded; the empty one is.
+@about_polyhedra
+def is_bounded(P: Polyhedron, method: str = "auto") -> bool:
+    """Tell whether a polyhedron is bounded; the empty one is. See `boundedness`.
 
     Raises
     ------
@@ -92,7 +160,7 @@ def is_bounded(P: Polyhedron) -> bool:
     >>> is_bounded(Polyhedron([[1, 0], [-1, 0]], [-1, -1]))  # empty
     True
     """
-    return bool(boundedness(P)) or is_empty(P)
+    return bool(boundedness(P, method))
 
 
 def _dead_columns(P: Polyhedron) -> np.ndarray:
@@ -134,34 +202,56 @@ def _zeros(size: int):
 
 def _simplest(vector) -> np.ndarray:
     """Return an fmpq column as floats where these are exact, as Fractions otherwise."""
-    exact = fractions_array(vector.entries())
-    floats = np.array([float(v) for v in exact])
-    return floats if all(fraction(f) == v for f, v in zip(floats, exact, strict=True)) else exact
+    return _floats_if_exact([fraction(v) for v in vector.entries()])
 
 
-def _boundedness_in_rationals(P: Polyhedron) -> Boundedness:
+def _floats_if_exact(numbers: list[Fraction]) -> np.ndarray:
+    exact = fractions_array(numbers)
+    floats = nearest_floats(exact)
+    return floats if all(f == v for f, v in zip(floats.tolist(), numbers, strict=True)) else exact
+
+
+def _span_or_ray_in_rationals(P: Polyhedron) -> tuple[PositiveSpan | RecessionRay | None, str]:
     """Decide by exact linear programs, where rows are exact and few enough."""
     if not P.has_exact_rows:
-        return Boundedness(None, None, "the rows are rounded, and the answer depends on the rounding")
+        return None, "the rows are rounded, and the answer depends on the rounding"
     if P.dim > EXACT_DIMENSION:
-        return Boundedness(None, None, f"a lower-dimensional cone in dimension {P.dim} > {EXACT_DIMENSION}")
-    cone = _cone_in_rationals(P)
+        return None, f"a lower-dimensional cone in dimension {P.dim} > {EXACT_DIMENSION}"
+    return _read_off(_cone_in_rationals(P)), ""
+
+
+def _span_or_ray_by_programs(P: Polyhedron) -> tuple[PositiveSpan | RecessionRay | None, str]:
+    """Decide by float linear programs."""
+    certificate = span_or_ray_by_program(P)
+    if certificate is not None:
+        return certificate, ""
+    lineality = _kernel(P)
+    cone = None if lineality is None else cone_by_programs(P, lineality)
+    return (None, "float programs led to no proof") if cone is None else (_read_off(cone), "")
+
+
+def _read_off(cone: RecessionCone) -> PositiveSpan | RecessionRay:
+    """Return the proof that a cone is {0}, or a ray of it."""
     if cone.dim == 0:
-        return Boundedness(True, PositiveSpan(cone.multipliers, cone.implicit))
+        return PositiveSpan(cone.multipliers, cone.implicit)
     moving = any(v != 0 for v in cone.direction)
-    return Boundedness(False, RecessionRay(cone.direction if moving else cone.lineality[0]))
+    return RecessionRay(cone.direction if moving else cone.lineality[0])
 
 
 # -- the whole cone ------------------------------------------------------------------------------------------
 
 
-def recession_cone(P: Polyhedron) -> RecessionCone:
+@about_polyhedra
+def recession_cone(P: Polyhedron, method: str = "auto") -> RecessionCone:
     r"""Return dimension, relative interior point, implicit equalities and lineality of :math:`A y \le 0`.
 
     Parameters
     ----------
     P : Polyhedron
-        Only A matters.
+        Only A matters: the cone of an empty P is that of its rows.
+    method : {"auto", "lp"}
+        "lp" finds dimension, point and equalities by float programs only (`polygeom.predicates.boundedness_lp`);
+        the lineality space, a kernel, is no linear program.
 
     Returns
     -------
@@ -172,7 +262,8 @@ def recession_cone(P: Polyhedron) -> RecessionCone:
     ------
     UndecidedError
         If the rows are rounded without an exact source and the cone depends on the rounding (it is
-        lower-dimensional, or contains a line), or an exact program would be needed in dimension > 250.
+        lower-dimensional, or contains a line), an exact program would be needed in dimension > 250, or
+        float programs led to no proof.
 
     Notes
     -----
@@ -184,6 +275,9 @@ def recession_cone(P: Polyhedron) -> RecessionCone:
     >>> quadrant.dim, quadrant.is_pointed, quadrant.implicit.size
     (2, True, 0)
     """
+    check_method(method)
+    if method == "lp":
+        return _cone_by_programs(P)
     rows = np.flatnonzero(P.A.any(axis=1))
     zero = np.setdiff1d(np.arange(P.n_rows), rows)
     if P.dim > 0:
@@ -201,6 +295,16 @@ def recession_cone(P: Polyhedron) -> RecessionCone:
             f"The recession cone is lower-dimensional or has lines, in dimension {P.dim} > {EXACT_DIMENSION}."
         )
     return _cone_in_rationals(P)
+
+
+def _cone_by_programs(P: Polyhedron) -> RecessionCone:
+    """Return the cone that float programs lead to, or raise UndecidedError."""
+    pointed = sigma_min(P.A, P.A_error) > 0.0
+    lineality = np.empty((0, P.dim)) if pointed else _kernel(P)
+    cone = None if lineality is None else cone_by_programs(P, lineality)
+    if cone is None:
+        raise UndecidedError("Float programs led to no proof about the recession cone; try method='auto'.")
+    return cone
 
 
 def _cone_from(P: Polyhedron, rows: np.ndarray, zero: np.ndarray, proposal: Proposal) -> RecessionCone | None:

@@ -25,7 +25,7 @@ import numpy as np
 
 from polygeom.rounding import U
 
-__all__ = ["ConeSearch", "Proposal", "lp_proposals"]
+__all__ = ["ConeSearch", "Proposal", "balance"]
 
 STEPS = 60
 """Newton steps before the search ends: a guard, it needs about ten."""
@@ -38,6 +38,12 @@ LEVEL_GAP = 0.75
 
 GUESS_BITS = 30
 """Guessed directions are rounded to this many bits, so that simple directions come out simple."""
+
+LARGEST_EXPONENT = 1100
+"""Beyond the binary exponent of every float, up or down."""
+
+MIDDLE = 400
+"""Rows of sizes around 2^k with |k| beyond this get multipliers around 2^0 instead of 2^-k."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,24 +65,42 @@ class Proposal:
     multipliers: np.ndarray | None = None
 
 
+def balance(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return A with columns, then rows, scaled by powers of two to largest entry in [1/2, 1), and the exponents.
+
+    A = balanced * 2^heights * 2^exponents, one exponent for each row and one for each column. Both scalings are
+    made at once: rows or columns of extreme size would underflow between two steps.
+    """
+    sizes, there = np.frexp(A)[1].astype(np.int64), A != 0
+    exponents = np.where(there.any(axis=0), sizes.max(axis=0, initial=-LARGEST_EXPONENT, where=there), 0)
+    heights = (sizes - exponents).max(axis=1, initial=-2 * LARGEST_EXPONENT, where=there)
+    return np.ldexp(A, -exponents - heights[:, None]), heights, exponents
+
+
 class ConeSearch:
     """Newton's method of the module docstring over nonzero rows A (m, d), in scaled coordinates.
 
-    Columns are scaled by powers of two and rows to length 1: `rows` = diag(1 / length) A diag(2^-exponents).
+    Columns are scaled by powers of two and rows to length 1: `rows` = diag(2^-heights / norms) A
+    diag(2^-exponents).
     """
 
     def __init__(self, A: np.ndarray) -> None:
-        self.exponents = np.frexp(np.abs(A).max(axis=0, initial=0.0))[1]
-        with np.errstate(over="ignore", under="ignore"):
-            balanced = np.ldexp(A, -self.exponents)
-            heights = np.frexp(np.abs(balanced).max(axis=1, initial=0.0))[1]
-            balanced = np.ldexp(balanced, -heights[:, None])
-        norms = np.linalg.norm(balanced, axis=1)
-        self.lengths = np.ldexp(norms, heights)
-        self.rows = balanced / norms[:, None]
+        balanced, self.heights, self.exponents = balance(A)
+        self.norms = np.linalg.norm(balanced, axis=1)
+        self.rows = balanced / self.norms[:, None]
+
+    def multipliers(self, weights: np.ndarray, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Return multipliers of some original rows, up to a positive factor that keeps them in the middle."""
+        heights = self.heights[rows]
+        middle = (int(heights.max(initial=0)) + int(heights.min(initial=0))) // 2
+        middle = 0 if abs(middle) < MIDDLE else middle
+        with np.errstate(over="ignore"):
+            return np.ldexp(weights / self.norms[rows], middle - heights)
 
     def proposals(self) -> Iterator[Proposal]:
         """Yield proposals until the method has nothing more to say."""
+        if not np.isfinite(self.rows).all():
+            return
         coordinates, moved, kernel = _row_space(self.rows)
         yield from self._newton(moved, coordinates)
         if kernel is not None:
@@ -95,7 +119,7 @@ class ConeSearch:
                 return
             s = B @ p
             if s.min() > -LEVEL_GAP:
-                yield Proposal(multipliers=weights * (1.0 + s) / self.lengths)
+                yield Proposal(multipliers=self.multipliers(weights * (1.0 + s)))
             for direction, products in ((p, s), (y, z)):
                 if products.max() < 0.0:
                     yield self.ray(coordinates @ direction, None)
@@ -116,7 +140,7 @@ class ConeSearch:
         largest = np.frexp(np.abs(direction).max())[1]
         rounded = np.ldexp(np.round(np.ldexp(direction, GUESS_BITS - largest)), -GUESS_BITS)
         exponents = -self.exponents + int(self.exponents.min(initial=0))
-        multipliers = None if weights is None else weights[level] / self.lengths[level]
+        multipliers = None if weights is None else self.multipliers(weights[level], level)
         return Proposal(np.ldexp(rounded, exponents) + 0.0, level, multipliers)
 
 
@@ -179,28 +203,3 @@ def _step_length(z: np.ndarray, s: np.ndarray) -> float:
             return step
         step *= 0.5
     return 0.0
-
-
-def lp_proposals(A: np.ndarray) -> Iterator[Proposal]:
-    """Yield what one float program says: maximize -sum a_i.y over A y <= 0, -sum a_i.y <= 1.
-
-    Its maximum is 1 at a ray, or 0 with A'mu = -sum a_i, so that lambda = 1 + mu (rows scaled to length 1).
-    """
-    from polygeom.lp import maximize
-
-    search = ConeSearch(A)
-    _, _, kernel = _row_space(search.rows)
-    if kernel is not None:
-        yield search.ray(kernel, np.arange(len(A)))
-    if len(A) == 0:
-        return
-    total = -search.rows.sum(axis=0)
-    found = maximize(total, np.vstack([search.rows, total]), np.append(np.zeros(len(A)), 1.0))
-    if found.point is None:
-        return
-    if found.value < 0.5:
-        yield Proposal(multipliers=(1.0 + found.multipliers[:-1]) / search.lengths)
-        return
-    products = search.rows @ found.point
-    level = products > -(2**33) * U * np.abs(products).max()
-    yield search.ray(found.point, np.flatnonzero(level))

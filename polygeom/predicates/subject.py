@@ -1,4 +1,4 @@
-"""What a predicate is asked about: a polyhedron, or the closed cell of an affine piece."""
+"""What a predicate is asked about, a polyhedron or the closed cell of an affine piece, and by which method."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polygeom.errors import InputError
 from polygeom.pieces import AffinePiece
 from polygeom.polyhedron import Polyhedron
 
-__all__ = ["about_polyhedra", "polyhedron_of"]
+__all__ = ["about_polyhedra", "check_method", "polyhedron_of"]
 
 Predicate = TypeVar("Predicate", bound=Callable)
 
@@ -48,3 +48,19 @@ def polyhedron_of(subject: object, name: str = "P") -> Polyhedron:
         f"{name} is a {type(subject).__name__}, wanted a Polyhedron or an AffinePiece. "
         "Likely cause: bare arrays; write Polyhedron(A, b)."
     )
+
+
+def check_method(method: object) -> None:
+    """Refuse a `method` other than "auto" and "lp".
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+
+    Examples
+    --------
+    >>> check_method("lp")
+    """
+    if method not in ("auto", "lp"):
+        raise InputError(f"method is {method!r}, wanted 'auto' or 'lp'.")

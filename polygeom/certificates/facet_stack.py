@@ -14,7 +14,8 @@ Redundant rows
 --------------
 Let J be d rows, the *reference*, with weights :math:`\nu_j > 0`, in practice :math:`1 / s_j`, and B any matrix,
 in practice the approximate inverse of :math:`diag(\nu) A_J`. On P the numbers
-:math:`t_j = \nu_j (s_j - a_j \cdot y)` are non-negative; call their sum :math:`\tau`. With :math:`E = I - B\,diag(\nu) A_J`,
+:math:`t_j = \nu_j (s_j - a_j \cdot y)` are non-negative; call their sum :math:`\tau`. With
+:math:`E = I - B\,diag(\nu) A_J`,
 
 .. math:: |y| = |B (\nu s - t) + E y| \le |B| (\nu s) + \max_j |B_{\cdot j}|\,\tau + |E|\,|y| \le
           (1 + \tau) w + |E|\,|y|, \qquad w_k = \sum_j |B_{kj}| \max(1, \nu_j s_j^+).
@@ -194,50 +195,61 @@ def _facets_hold(stack: CellStack, proofs: FacetProofs, active: np.ndarray) -> n
     inner[~active] = np.inf
     rows = np.flatnonzero(claimed[0]) if N == 1 else np.arange(m)
     step = max(1, BLOCK // (N * m))
-    columns = stack.A.transpose(0, 2, 1)
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        products = proofs.witness[:, some] @ columns
-        inside = products < inner[:, None, :]
+        products = stack.A @ proofs.witness[:, some].transpose(0, 2, 1)
+        inside = products < inner[:, :, None]
         index = np.arange(len(some))
-        inside[:, index, some] = products[:, index, some] > outer[:, some]
-        holds[:, some] = inside.all(axis=2)
-    return holds & claimed
+        inside[:, some, index] = products[:, some, index] > outer[:, some]
+        holds[:, some] = inside.all(axis=1)
+    holds &= claimed
+    for cell in np.flatnonzero((claimed & ~holds).any(axis=1)):
+        left = np.flatnonzero(claimed[cell] & ~holds[cell])
+        holds[cell, left] = _witnesses_hold(
+            stack.part(slice(cell, cell + 1)), proofs.witness[cell, left], left, active[cell]
+        )
+    return holds
+
+
+def _witnesses_hold(stack: CellStack, points: np.ndarray, rows: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """Tell the same for some witnesses of one cell, each with its own rounding bound."""
+    index = np.arange(len(rows))
+    low, high = np.empty((len(rows), len(active))), np.empty(len(rows))
+    for k in index:
+        lower, upper = stack.slacks(points[k : k + 1])
+        low[k], high[k] = lower[0], upper[0, rows[k]]
+    inside = (low > 0) | ~active
+    inside[index, rows] = high < 0
+    return inside.all(axis=1)
 
 
 def _redundant_rows_hold(
     stack: CellStack, proofs: FacetProofs, active: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> np.ndarray:
     """Tell which multipliers prove their row redundant (module docstring)."""
-    from scipy.sparse import csr_array
+    from polygeom.kernels.checks import combine_supports
 
-    N, m, d = stack.A.shape
-    holds = np.zeros((N, m), dtype=bool)
+    d = stack.A.shape[2]
     claimed = (proofs.status == REDUNDANT) & active & (proofs.reference[:, :1] >= 0)
-    cell, row = np.nonzero(claimed)
-    if not cell.size:
-        return holds
+    if not claimed.any():
+        return claimed
     w, g, h, g_spread = _reference_frame(stack, proofs, low, high)
-    n = 3 * d + 4  # products in a residual: support, reference, closing rows
-    spread = stack.spreads(w, n)
-
-    support, multipliers = proofs.support[cell, row], proofs.multipliers[cell, row]
-    used = support >= 0
-    flat = np.where(used, support + m * cell[:, None], 0)
-    weight = proofs.weight[cell, row]
-    admissible = (~used | ((multipliers >= 0) & active.ravel()[flat] & (support != row[:, None]))).all(axis=1)
-    admissible &= (weight > 0) & (used | (multipliers == 0)).all(axis=1)
-    pointers = np.arange(len(cell) + 1) * d
-    combine = csr_array((multipliers.ravel(), flat.ravel(), pointers), shape=(len(cell), N * m))
-    table = np.concatenate([stack.A, spread[:, :, None], np.maximum(high, 0)[:, :, None]], axis=2)
-    combined = combine @ table.reshape(N * m, d + 2)
-
-    residual = np.abs(stack.A[cell, row] - combined[:, :d] - weight[:, None] * g[cell])
-    rounding = combined[:, d] + spread[cell, row] + weight * g_spread[cell]
-    rho = round_up(np.einsum("ij,ij->i", residual, w[cell]) + rounding, 2 * d + 8)
-    total = round_up(combined[:, d + 1] + weight * h[cell] + rho, d + 8)
-    holds[cell, row] = admissible & (rho <= weight) & (total < low[cell, row])
-    return holds
+    spread = stack.spreads(w, 3 * d + 4)  # products in a residual: support, reference, closing rows
+    # a zero row, or one coincident with a lower one, is no support: infinite slack lets nothing pass
+    largest = np.where(active, np.maximum(high, 0), np.inf)
+    sums = combine_supports(
+        stack.A,
+        np.stack([w, g], axis=1),
+        np.stack([spread, largest], axis=1),
+        claimed,
+        proofs.support,
+        proofs.multipliers,
+        proofs.weight,
+    )
+    weight = proofs.weight
+    rho = round_up(sums[:, :, 0] + spread + weight * g_spread[:, None], 3 * d + 12)
+    total = round_up(sums[:, :, 1] + weight * h[:, None] + rho, d + 8)
+    return claimed & (weight > 0) & (rho <= weight) & (total < low)
 
 
 def _reference_frame(

@@ -32,12 +32,13 @@ from polygeom.certificates.feasibility import InteriorPoint, zero_rows
 from polygeom.errors import InputError, UndecidedError
 from polygeom.exact import fraction, fractions_array, is_exact_array
 from polygeom.polyhedron import Polyhedron
-from polygeom.rounding import dot_error
+from polygeom.rounding import TINY, dot_error
 
 __all__ = ["facets", "facets_batch"]
 
-LARGE_DIMENSION = 150
-"""Dimension from which `large_facets` is faster than Clarkson's method."""
+LARGE_DIMENSION, LARGE_EXCESS = 100, 6
+"""`large_facets` is faster from this dimension on, while there are at most so many rows per dimension: with
+more, many rows are redundant, and it takes ten factorizations for each of them."""
 
 
 def facets(P: Polyhedron, interior: object = None, method: str = "auto") -> FacetReport:
@@ -85,13 +86,14 @@ def facets(P: Polyhedron, interior: object = None, method: str = "auto") -> Face
     representative = _representatives(P, ~zero)
     active = ~zero & (representative == np.arange(P.n_rows))
     rounded_only = is_exact_array(rational_center)
-    proofs = _no_proofs(center[None], representative[None], P.dim)
     exact: dict[int, Certificate] = {}
-    if method == "auto" and not rounded_only and active.any():
-        if P.dim >= LARGE_DIMENSION:
-            _search_large(P, proofs, active, exact)
-        else:
-            proofs = _search(CellStack.of(P), proofs, active[None])
+    by_floats = method == "auto" and not rounded_only and active.any()
+    proofs = _no_proofs(center[None], representative[None], P.dim)
+    many_facets = P.dim >= LARGE_DIMENSION and active.sum() <= LARGE_EXCESS * P.dim
+    if by_floats and not many_facets:
+        _search(CellStack.of(P), proofs, active[None])
+    elif by_floats:
+        _search_large(P, proofs, active, exact)
     _decide_rest(P, proofs, 0, active, exact, rational_center, method)
     return FacetReport(proofs, exact)
 
@@ -138,7 +140,7 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
     active = ~zero & (representative == np.arange(m))
     proofs = _no_proofs(centers, representative, d)
     if active.any():
-        proofs = _search(stack, proofs, active)
+        _search(stack, proofs, active)
     exact: dict[int, dict[int, Certificate]] = {}
     for n in np.flatnonzero((proofs.status == UNDECIDED).any(axis=1)).tolist():
         exact[n] = {}
@@ -218,25 +220,25 @@ def _representatives(P: Polyhedron, nonzero: np.ndarray) -> np.ndarray:
 def _row_keys(
     A: np.ndarray, b: np.ndarray, A_error: np.ndarray | None = None, b_error: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return numbers on which coincident rows agree within the bounds also returned, shapes (..., m).
+    r"""Return numbers on which coincident rows agree within the bounds also returned, shapes (..., m).
 
-    The product of (a, b), divided by the largest entry of a, with a fixed vector v. The quotient is rounded
-    once, so the dot product of length d + 1 errs by `dot_error` with one product more; entries of rounded rows
-    add their relative errors.
+    The product of (a, b) with a fixed vector v, :math:`|v_k| \le 1`, over the sum of the sizes of a. Numerator
+    and denominator err by at most gamma times :math:`|a|_1 + |b|` and :math:`|a|_1`, so the quotient by gamma
+    times twice :math:`1 + |b| / |a|_1`, roundings of the quotient included; errors of rounded rows add their
+    share of both, twice over for second-order terms.
     """
-    v = np.cos(np.arange(A.shape[-1] + 1.0))
-    scale = np.abs(A).max(axis=-1, initial=0.0)
+    d = A.shape[-1]
+    v, ones = np.cos(np.arange(d + 1.0)), np.ones(d)
+    scale = np.abs(A) @ ones
     scale = np.where(scale > 0, scale, 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
-        normal, side = A / scale[..., None], b / scale
-        keys = normal @ v[:-1] + side * v[-1]
-        sizes = np.abs(normal) @ np.abs(v[:-1]) + np.abs(side * v[-1])
-    bounds = dot_error(sizes, A.shape[-1] + 2)
+        keys = (A @ v[:-1] + b * v[-1]) / scale
+        sizes = 1.0 + np.abs(b) / scale
+    bounds = dot_error(2.0 * sizes, d + 3)
     if A_error is not None:
-        spread = A_error.max(axis=-1, initial=0.0) / scale
-        bounds = bounds + 2 * spread * (A.shape[-1] + sizes)
+        bounds = bounds + 4.0 * (A_error @ ones) / scale * sizes
     if b_error is not None:
-        bounds = bounds + 2 * b_error / scale
+        bounds = bounds + 4.0 * b_error / scale
     return keys, bounds
 
 
@@ -259,37 +261,38 @@ def _cells_with_like_rows(A: np.ndarray, b: np.ndarray) -> np.ndarray:
 # -- floats --------------------------------------------------------------------------------------------------
 
 
-def _search(stack: CellStack, start: FacetProofs, active: np.ndarray) -> FacetProofs:
-    """Return what the kernel finds and `prove_stack` proves; the rest is UNDECIDED."""
+def _search(stack: CellStack, proofs: FacetProofs, active: np.ndarray) -> None:
+    """Fill in what the kernel finds and `prove_stack` proves; the rest stays UNDECIDED."""
     from polygeom.kernels import redundancy
-    from polygeom.threads import one_blas_thread
 
-    N, m, d = stack.A.shape
-    low, high = stack.slacks(start.interior)
-    slack = np.where(active, np.maximum(0.5 * (low + high), np.finfo(np.float64).tiny), 1.0)
-    found = redundancy.Candidates.empty(N, m, d)
-    with one_blas_thread(m * d):
-        redundancy.search_stack(stack.A, slack, active, found)
-    weight = np.zeros((N, d))
-    np.divide(1.0, np.take_along_axis(slack, np.maximum(found.reference, 0), 1), out=weight)
-    weight[found.reference < 0] = 0.0
-    proposal = FacetProofs(
-        interior=start.interior,
-        status=found.status,
-        representative=start.representative,
-        witness=found.witness + start.interior[:, None, :],
-        support=found.support,
-        multipliers=found.multipliers,
-        weight=redundancy.WEIGHT * slack,
-        reference=found.reference,
-        reference_weight=weight,
-        inverse=found.inverse,
-        closing=found.closing,
-        closing_multipliers=found.closing_multipliers,
-    )
-    proved = prove_stack(stack, proposal, active)
-    found.status[~proved] = UNDECIDED
-    return proposal
+    low, high = stack.slacks(proofs.interior)
+    slack = np.where(active, np.maximum(0.5 * (low + high), TINY), 1.0)
+    found = redundancy.Candidates(*(getattr(proofs, name) for name in redundancy.Candidates._fields))
+    redundancy.search_stack(stack.A, slack, active, found)
+    proofs.witness[...] += proofs.interior[:, None, :]
+    np.multiply(slack, redundancy.WEIGHT, out=proofs.weight)
+    reference = np.take_along_axis(slack, np.maximum(proofs.reference, 0), 1)
+    np.divide(1.0, reference, out=proofs.reference_weight, where=proofs.reference >= 0)
+    proved = prove_stack(stack, proofs, active)
+    again = (proofs.status == REDUNDANT) & active & ~proved & (proofs.closing[:, :1] >= 0)
+    for n in np.flatnonzero(again.any(axis=1)).tolist():
+        cell = slice(n, n + 1)
+        _rebalance(proofs.part(cell), slack[n], again[n])
+        proved[cell] |= prove_stack(stack.part(cell), proofs.part(cell), active[cell])
+    proofs.status[~proved] = UNDECIDED
+
+
+def _rebalance(proofs: FacetProofs, slack: np.ndarray, rows: np.ndarray) -> None:
+    """Let rounding errors of some rows of one bounded cell take a quarter of the room they have.
+
+    The combination g that vanishes there costs its right-hand side h per unit of weight; the room is what the
+    multipliers leave of the row's slack.
+    """
+    used = proofs.support[0, rows] >= 0
+    spent = np.where(used, slack[proofs.support[0, rows]], 0.0) * proofs.multipliers[0, rows]
+    room = slack[rows] - spent.sum(axis=1)
+    h = proofs.reference.shape[1] + proofs.closing_multipliers[0] @ slack[proofs.closing[0]]
+    proofs.weight[0, rows] = np.maximum(room / (4.0 * h), 0.0)
 
 
 def _search_large(

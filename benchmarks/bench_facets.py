@@ -34,14 +34,6 @@ SAMPLE = {
     (50, 1500): 20,
 }
 """Rows that HiGHS is asked about."""
-    (10, 50): 50,
-    (5, 60): 60,
-    (50, 200): 200,
-    (100, 400): 60,
-    (16, 1024): 200,
-    (50, 1500): 20,
-    (200, 800): 8,
-}
 
 
 def median_seconds(work: Callable[[], object], runs: int = 5) -> tuple[float, object]:

@@ -24,8 +24,8 @@ from polygeom.rounding import (
     gamma,
     round_up,
     smallest_nonzero,
-    underflow,
     unbounded_where_overflown,
+    underflow,
 )
 from polygeom.steps import LinearStep
 

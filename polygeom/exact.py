@@ -19,7 +19,15 @@ from polygeom.errors import InputError
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["ScaledMatrix", "fraction", "fractions_array", "is_exact_array", "nearest_float", "rational_matrix", "rational"]
+__all__ = [
+    "ScaledMatrix",
+    "fraction",
+    "fractions_array",
+    "is_exact_array",
+    "nearest_float",
+    "rational",
+    "rational_matrix",
+]
 
 
 def rational(value: object) -> flint.fmpq:

@@ -141,6 +141,12 @@ class Polyhedron:
         return self.A_error is not None or self.b_error is not None
 
     @property
+    def errors(self) -> tuple[np.ndarray, np.ndarray]:
+        """The bounds A_error and b_error, as zeros where they are None."""
+        A_error = np.zeros_like(self.A) if self.A_error is None else self.A_error
+        return A_error, np.zeros_like(self.b) if self.b_error is None else self.b_error
+
+    @property
     def has_exact_rows(self) -> bool:
         """Whether `exact_rows` can give the true rows."""
         return self.row_source is not None or not self.is_rounded
@@ -329,8 +335,7 @@ class Polyhedron:
 
         A row whose earliest possible stop lies beyond the latest possible stop of another cannot be first.
         """
-        b_error = np.zeros_like(self.b) if self.b_error is None else self.b_error
-        earliest, latest = stopping_bounds(self.b, b_error, rate, error)
+        earliest, latest = stopping_bounds(self.b, self.errors[1], rate, error)
         candidates = np.flatnonzero((rate > -error) & (earliest <= latest.min(initial=np.inf)))
         if not candidates.size:
             return side * float("inf"), ()
@@ -394,29 +399,15 @@ class Polyhedron:
         if other.dim != self.dim:
             raise InputError(f"Cannot intersect polyhedra in R^{self.dim} and R^{other.dim}.")
 
-        def stacked(name: str) -> np.ndarray | None:
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if mine is None and theirs is None:
-                return None
-            plain = name.removesuffix("_error")
-            zero_mine, zero_theirs = np.zeros_like(getattr(self, plain)), np.zeros_like(getattr(other, plain))
-            return np.concatenate(
-                [zero_mine if mine is None else mine, zero_theirs if theirs is None else theirs]
-            )
-
         source = None
         if (self.is_rounded or other.is_rounded) and self.has_exact_rows and other.has_exact_rows:
 
             def source(rows: np.ndarray) -> tuple[flint.fmpq_mat, flint.fmpq_mat]:
                 return _interleaved(self, other, rows)
 
-        return Polyhedron(
-            np.vstack([self.A, other.A]),
-            np.concatenate([self.b, other.b]),
-            stacked("A_error"),
-            stacked("b_error"),
-            source,
-        )
+        A, b = np.vstack([self.A, other.A]), np.concatenate([self.b, other.b])
+        (A_error, b_error), (other_A, other_b) = self.errors, other.errors
+        return Polyhedron(A, b, np.vstack([A_error, other_A]), np.concatenate([b_error, other_b]), source)
 
     def select(self, rows: object) -> Polyhedron:
         """Return the polyhedron of some rows only, in the given order."""

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from polygeom.certificates.boundedness import Boundedness, PositiveSpan, RecessionCone, RecessionRay
-from polygeom.certificates.check import REFUTED, are_rows, finite_numbers, nearest_floats
 from polygeom.certificates.chebyshev import ChebyshevBall
+from polygeom.certificates.check import REFUTED, are_rows, finite_numbers, nearest_floats
 from polygeom.certificates.feasibility import (
     Farkas,
     FeasiblePoint,

@@ -84,7 +84,7 @@ def distance_bounds(P: Polyhedron) -> tuple[np.ndarray, np.ndarray]:
 
     A quotient of enclosed numbers, rounded outward by one relative gamma; a norm that may be 0 bounds nothing.
     """
-    b_error = np.zeros_like(P.b) if P.b_error is None else P.b_error
+    _, b_error = P.errors
     low, high = norm_interval(P)
     zero = zero_rows(P, np.arange(P.n_rows))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -256,9 +256,7 @@ def share_no_point(P: Polyhedron) -> bool:
         if not P.is_rounded and has_full_rank(augmented):
             return True
         if P.is_rounded:
-            A_error = np.zeros_like(P.A) if P.A_error is None else P.A_error
-            b_error = np.zeros_like(P.b) if P.b_error is None else P.b_error
-            if sigma_min(augmented, np.column_stack([A_error, b_error])) > 0:
+            if sigma_min(augmented, np.column_stack(P.errors)) > 0:
                 return True
     if not P.has_exact_rows or P.A.size > RATIONAL_ENTRIES:
         return False

@@ -1,136 +1,210 @@
-"""Facets with proofs beside daqp's `minrep` and warm HiGHS, both without proofs, in one run.
+"""Facets with certificates beside DAQP (`minrep`, no proofs) and a warm persistent HiGHS (no proofs).
 
-Times are of one process on one core, the median of a few runs. Ours include finding and checking every
-certificate. Cells are normally distributed rows around 0, the same ones for everybody, and their points are
-given. HiGHS keeps one model and asks one program per row, the row in question relaxed; where that takes long it
-answers a sample of the rows and the time is extrapolated, and says so.
+Processor time of one process (`time.process_time`), medians of runs that take turns with the peers. HiGHS keeps
+one model per cell: a row is relaxed, maximized from the last basis, and dropped for good if it is redundant. At
+the larger sizes it is asked about some rows only and its time is extrapolated to all of them.
+
+``python -m benchmarks.bench_facets`` prints the table; under pytest the ratios are asserted as well.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import daqp
 import highspy
 import numpy as np
 import pytest
 
-from benchmarks.bench_boundedness import FAMILIES, LARGE, gaussian
-from polygeom.certificates.check import Level
+from polygeom.certificates.facets import FacetBatch, FacetReport
 from polygeom.polyhedron import Polyhedron
-from polygeom.predicates.facets import facets, facets_batch
+from polygeom.predicates import facets, facets_batch
+from polygeom.threads import one_blas_thread
 
 pytestmark = pytest.mark.bench
 
-BATCHES = [(10, 50), (5, 60)]
-CELLS = 1000
-SINGLES = [(50, 200), (100, 400), (200, 800), (16, 1024), (50, 1500)]
-SAMPLE = {
-    (50, 200): 200,
-    (100, 400): 60,
-    (200, 800): 8,
-    (16, 1024): 200,
-    (50, 1500): 20,
-}
-"""Rows that HiGHS is asked about."""
+Cell = tuple[np.ndarray, np.ndarray]
 
 
-def median_seconds(work: Callable[[], object], runs: int = 5) -> tuple[float, object]:
-    """Return the median processor time of some runs after one to warm up, and the last result."""
-    result, times = work(), []
-    for _ in range(runs):
-        start = time.process_time()
-        result = work()
-        times.append(time.process_time() - start)
-    return float(np.median(times)), result
+def gaussian(d: int, m: int, seed: int) -> Cell:
+    """Return standard normal rows at half-normal distances around the origin."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((m, d)), np.abs(rng.standard_normal(m))
 
 
-class WarmHighs:
-    """One HiGHS model for all rows of a cell; `is_facet` relaxes a row and maximizes its normal."""
+def layer_like(d: int, m: int, seed: int) -> Cell:
+    """Return the cell of a point in a layer: units and inputs of different scales, a common shift, biases below 0.
 
-    def __init__(self, P: Polyhedron) -> None:
-        self.P, self.solver = P, highspy.Highs()
-        self.solver.setOptionValue("output_flag", False)
-        self.solver.setOptionValue("threads", 1)
-        model, free = highspy.HighsLp(), np.full(P.dim, np.inf)
-        model.num_col_, model.num_row_ = P.dim, P.n_rows
-        model.col_cost_, model.col_lower_, model.col_upper_ = np.zeros(P.dim), -free, free
-        model.row_lower_, model.row_upper_ = np.full(P.n_rows, -np.inf), P.b
-        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        model.a_matrix_.start_ = np.arange(0, P.A.size + 1, P.dim)
-        model.a_matrix_.index_ = np.tile(np.arange(P.dim), P.n_rows)
-        model.a_matrix_.value_ = P.A.ravel()
-        model.sense_ = highspy.ObjSense.kMaximize
-        self.solver.passModel(model)
-
-    def is_facet(self, row: int) -> bool:
-        """Tell whether relaxing the row by 1 lets its normal grow beyond its bound."""
-        columns = np.arange(self.P.dim, dtype=np.int32)
-        self.solver.changeColsCost(self.P.dim, columns, self.P.A[row])
-        self.solver.changeRowBounds(row, -np.inf, self.P.b[row] + 1.0)
-        self.solver.run()
-        value = self.solver.getInfo().objective_function_value
-        self.solver.changeRowBounds(row, -np.inf, self.P.b[row])
-        return value > self.P.b[row] + self.solver.getOptionValue("primal_feasibility_tolerance")[1]
+    The point is moved to the origin.
+    """
+    rng = np.random.default_rng(seed)
+    scale = np.exp(0.7 * rng.standard_normal(d))
+    A = rng.standard_normal((m, d)) * scale * np.exp(0.4 * rng.standard_normal((m, 1)))
+    A += 0.5 * rng.standard_normal(d) * scale
+    point = rng.standard_normal(d)
+    z = A @ point - 0.8 * np.abs(rng.standard_normal(m)) * np.linalg.norm(A, axis=1)
+    return -np.sign(z)[:, None] * A, np.abs(z)
 
 
-def highs_seconds(P: Polyhedron, rows: int) -> tuple[float, np.ndarray]:
-    """Return the time for all rows, extrapolated from the first `rows`, and the answers of these."""
+FAMILIES = {"gaussian": gaussian, "layer-like": layer_like}
+
+
+@dataclass(frozen=True)
+class Size:
+    """One line of the table, and what it must reach: times faster than DAQP and than HiGHS."""
+
+    d: int
+    m: int
+    cells: int
+    runs: int
+    highs_rows: int
+    over_daqp: float
+    over_highs: float
+
+
+SIZES = [
+    Size(5, 60, 1000, 7, 10**6, 1.0, 1.0),
+    Size(10, 50, 1000, 7, 10**6, 1.0, 100.0),
+    Size(50, 200, 1, 15, 40, 1.0, 100.0),
+    Size(100, 400, 1, 9, 10, 1.0, 1.0),
+    Size(200, 800, 1, 5, 3, 1.0, 1.0),
+    Size(16, 1024, 1, 5, 40, 1 / 1.5, 1.0),
+    Size(50, 1500, 1, 3, 10, 1 / 1.5, 1.0),
+    Size(768, 3072, 1, 1, 0, 1.0, 1.0),
+]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Seconds per cell of everybody, and how many rows of one cell are facets."""
+
+    ours: float
+    checking: float
+    daqp: float
+    highs: float
+    n_facets: float
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the processor time of one run."""
     start = time.process_time()
-    peer = WarmHighs(P)
-    answers = np.array([peer.is_facet(row) for row in range(rows)])
-    return (time.process_time() - start) * P.n_rows / rows, answers
+    work()
+    return time.process_time() - start
 
 
-def line(name: str, ours: float, peers: dict[str, float]) -> str:
-    """Return one line of the table, in milliseconds and ratios."""
-    compared = ", ".join(f"{peer} {s * 1e3:.4g} ms ({s / ours:.3g} x ours)" for peer, s in peers.items())
-    return f"facets {name}: {ours * 1e3:.4g} ms with proofs; {compared}"
+def measure(size: Size, family: Callable[[int, int, int], Cell]) -> Line:
+    """Let all take turns on the same cells, and compare their answers."""
+    cells = [family(size.d, size.m, seed) for seed in range(size.cells)]
+    ours = _ours(cells)
+    report = ours()
+    # minrep alone takes minutes at (768, 3072)
+    peer = [daqp.minrep(A, b) for A, b in cells] if size.d < 768 else []
+    agree(report, peer, size.m)
+    own, other = [], []
+    with one_blas_thread(2**30):
+        for _ in range(size.runs):
+            own.append(seconds(ours))
+            other.append(seconds(lambda: [daqp.minrep(A, b) for A, b in cells]) if size.d < 768 else np.nan)
+        checking = seconds(lambda: _holds(report, cells))
+    highs = (
+        np.median([highs_seconds(A, b, size.highs_rows) for A, b in cells[:3]]) if size.highs_rows else np.nan
+    )
+    n_facets = np.mean([np.count_nonzero(np.asarray(p) == 0) for p in peer]) if peer else report.facets.size
+    per_cell = 1.0 / size.cells
+    return Line(np.median(own) * per_cell, checking * per_cell, np.median(other) * per_cell, highs, n_facets)
 
 
-@pytest.mark.parametrize(("d", "m"), BATCHES)
-def test_batches(d, m):
-    cells = [gaussian(d, m, seed) for seed in range(CELLS)]
-    A, b = np.stack([P.A for P in cells]), np.stack([P.b for P in cells])
-    ours, batch = median_seconds(lambda: facets_batch(A, b, np.zeros((CELLS, d))))
-    copies = [(P.A.copy(), P.b.copy()) for P in cells]  # daqp wants writable arrays
-    theirs, answers = median_seconds(lambda: [daqp.minrep(*copy) for copy in copies], runs=3)
-    highs, _ = highs_seconds(cells[0], m)
-    for k, P in enumerate(cells):
-        assert batch[k].holds(P).level is Level.EXACT
-        assert np.array_equal(np.flatnonzero(answers[k] == 0), batch[k].facets)
-    peers = {"daqp": theirs / CELLS, "warm HiGHS (one cell)": highs}
-    print(line(f"({d}, {m}), a cell of {CELLS}", ours / CELLS, peers))
+def _ours(cells: list[Cell]) -> Callable[[], FacetBatch | FacetReport]:
+    if len(cells) == 1:
+        P = Polyhedron(*cells[0])
+        return lambda: facets(P, np.zeros(P.dim))
+    A, b = np.array([A for A, _ in cells]), np.array([b for _, b in cells])
+    return lambda: facets_batch(A, b, np.zeros((len(A), A.shape[2])))
 
 
-@pytest.mark.parametrize(("d", "m"), SINGLES)
-def test_single_cells(d, m):
-    P = gaussian(d, m)
-    ours, report = median_seconds(lambda: facets(P, interior=np.zeros(d)))
-    assert report.holds(P).level is Level.EXACT
-    assert not len(report.undecided)
-    copy = P.A.copy(), P.b.copy()
-    theirs, answer = median_seconds(lambda: daqp.minrep(*copy), runs=3)
-    assert np.array_equal(np.flatnonzero(answer == 0), report.facets)
-    rows = SAMPLE[d, m]
-    highs, answers = highs_seconds(P, rows)
-    assert np.array_equal(np.flatnonzero(answers), report.facets[report.facets < rows])
-    label = "warm HiGHS" if rows == m else f"warm HiGHS (extrapolated from {rows} rows)"
-    print(line(f"({d}, {m}), {len(report.facets)} facets", ours, {"daqp": theirs, label: highs}))
+def _holds(report: FacetBatch | FacetReport, cells: list[Cell]) -> None:
+    if isinstance(report, FacetReport):
+        check = report.holds(Polyhedron(*cells[0]))
+    else:
+        check = report.holds(np.array([A for A, _ in cells]), np.array([b for _, b in cells]))
+    if not check:
+        raise SystemExit("a certificate does not hold")
+
+
+def agree(report: FacetBatch | FacetReport, peer: list[np.ndarray], m: int) -> None:
+    """Stop if a row is undecided; count rows where DAQP, which proves nothing, differs."""
+    reports = [report] if isinstance(report, FacetReport) else [report[i] for i in range(len(report))]
+    differ = 0
+    if any(own.undecided.size for own in reports):
+        raise SystemExit("undecided rows")
+    for own, other in zip(reports, peer, strict=bool(peer)):
+        differ += np.setxor1d(own.facets, np.flatnonzero(np.asarray(other) == 0)).size
+    if differ:
+        print(f"  DAQP differs in {differ} of {m * len(peer)} rows (its answers carry no proof)")
+
+
+def highs_seconds(A: np.ndarray, b: np.ndarray, rows: int) -> float:
+    """Return the time a warm HiGHS takes for all rows of one cell, extrapolated from the first rows."""
+    m, d = A.shape
+    asked = min(m, rows)
+    start = time.process_time()
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", 1)
+    program = highspy.HighsLp()
+    program.num_col_, program.num_row_ = d, m
+    program.col_cost_ = np.zeros(d)
+    program.col_lower_, program.col_upper_ = np.full(d, -np.inf), np.full(d, np.inf)
+    program.row_lower_, program.row_upper_ = np.full(m, -np.inf), b
+    program.sense_ = highspy.ObjSense.kMaximize
+    program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    program.a_matrix_.start_ = np.arange(m + 1) * d
+    program.a_matrix_.index_, program.a_matrix_.value_ = np.tile(np.arange(d), m), A.ravel()
+    highs.passModel(program)
+    columns = np.arange(d, dtype=np.int32)
+    for i in range(asked):
+        highs.changeRowBounds(i, -np.inf, b[i] + 1.0)
+        highs.changeColsCost(d, columns, A[i])
+        highs.run()
+        redundant = highs.getInfo().objective_function_value <= b[i]
+        highs.changeRowBounds(i, -np.inf, np.inf if redundant else b[i])
+    return (time.process_time() - start) * m / asked
+
+
+def formatted(size: Size, name: str, line: Line) -> str:
+    """Return one line of the table."""
+    unit = 1e6 if line.ours < 1e-3 else 1e3
+    label = "us" if unit == 1e6 else "ms"
+    sampled = "*" if size.highs_rows < size.m else " "
+    return (
+        f"{name:10} {size.d:4} {size.m:5} x{size.cells:<5} {line.n_facets:6.0f}  "
+        f"{line.ours * unit:9.2f} {line.checking * unit:9.2f} {line.daqp * unit:9.2f} {label}  "
+        f"{line.highs * 1e3:10.1f} ms{sampled}  {line.daqp / line.ours:7.2f}  {line.highs / line.ours:9.0f}"
+    )
+
+
+HEADER = (
+    "cells         d     m cells  facets    polygeom     check      daqp            HiGHS        "
+    "daqp/ours  HiGHS/ours   (* extrapolated from some rows)"
+)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_size_of_gpt2(family):
-    d, m = LARGE
-    P = FAMILIES[family](d, m)
-    ours, report = median_seconds(lambda: facets(P, interior=np.zeros(d)), runs=3)
-    assert report.holds(P).level is Level.EXACT
-    assert len(report.facets) + len(report.redundant) == m
-    copy = P.A.copy(), P.b.copy()
-    start = time.process_time()
-    daqp.minrep(*copy)
-    print(
-        line(f"({d}, {m}) {family}, {len(report.facets)} facets", ours, {"daqp": time.process_time() - start})
-    )
-    assert ours < 3.0
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s.d}x{s.m}")
+def test_facets(size: Size, family: str):
+    line = measure(size, FAMILIES[family])
+    print(f"\n{HEADER}\n{formatted(size, family, line)}")
+    assert not line.daqp / line.ours < size.over_daqp
+    assert not line.highs / line.ours < size.over_highs
+
+
+if __name__ == "__main__":
+    print(HEADER)
+    for chosen in SIZES:
+        if len(sys.argv) > 1 and str(chosen.d) not in sys.argv[1:]:
+            continue
+        for title, maker in FAMILIES.items():
+            print(formatted(chosen, title, measure(chosen, maker)), flush=True)

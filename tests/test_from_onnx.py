@@ -210,6 +210,34 @@ def test_a_fixed_batch_is_a_batch(tmp_path):
     assert from_onnx(saved(made, tmp_path)).input_shape == (3,)
 
 
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [helper.make_node("ReduceMean", ["x"], ["m"], axes=[0]), helper.make_node("Sub", ["x", "m"], ["y"])],
+        [
+            helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0]),
+            helper.make_node("ReduceMean", ["t"], ["m"], axes=[1]),
+            helper.make_node("Sub", ["t", "m"], ["y"]),
+        ],
+    ],
+)
+def test_a_model_that_mixes_the_rows_of_a_free_batch_is_refused(nodes, tmp_path):
+    with pytest.raises(ConversionError, match=r"ReduceMean at 'm' .*batch axis"):
+        from_onnx(saved(model(nodes, ("N", 3), {}, opset=13), tmp_path))
+
+
+def test_rows_kept_apart_in_a_way_no_layout_shows_are_converted_one_by_one(tmp_path):
+    nodes = [
+        helper.make_node("Reshape", ["x", "flat"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Reshape", ["b", "rows"], ["y"]),
+    ]
+    made = model(nodes, ("N", 3), {"flat": np.array([1, -1], I64), "rows": np.array([-1, 3], I64)})
+    net = from_onnx(saved(made, tmp_path))
+    assert net.input_shape == (3,)
+    agree(net, made)
+
+
 # -- the public files ------------------------------------------------------------------------------------------
 
 FILES = {"acasxu_1_1": (5, 5, 300), "mnist-net_256x2": (784, 10, 512), "cifar10_small": (3072, 10, 2568)}
@@ -259,6 +287,8 @@ def test_what_is_not_piecewise_affine_is_refused_by_name(operator, tmp_path):
         ([helper.make_node("MatMul", ["x", "x"], ["y"])], "MatMul"),
         ([helper.make_node("LRN", ["x"], ["y"], size=3)], "LRN"),
         ([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.INT64)], "Cast"),
+        ([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT16)], "Cast"),
+        ([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16)], "Cast"),
         ([helper.make_node("Relu", ["x"], ["y"], domain="my.own")], "Relu"),
     ],
 )
@@ -271,6 +301,8 @@ def test_products_casts_and_foreign_operators_are_refused(nodes, name, tmp_path)
 def test_bad_files_are_explained(tmp_path):
     with pytest.raises(InputError, match="no file"):
         from_onnx(tmp_path / "absent.onnx")
+    with pytest.raises(InputError, match="got a NoneType, wanted the path"):
+        from_onnx(None)
     garbage = tmp_path / "garbage.onnx"
     garbage.write_bytes(b"\xff" * 100)
     with pytest.raises(InputError, match="not an ONNX model"):

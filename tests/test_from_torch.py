@@ -357,7 +357,7 @@ def test_a_unit_on_a_single_number_has_channel_0():
 
 
 def test_a_bias_written_apart_becomes_the_bias():
-    net = convert(Call(lambda x: F.relu(x @ FIXED.float() + 1)).eval(), VECTOR)
+    net = convert(Call(lambda x: F.relu(x @ FIXED + 1)).eval(), VECTOR)
     assert [type(step) for step in net.steps] == [Dense, Elementwise]
 
 
@@ -436,9 +436,79 @@ def test_a_batch_of_one_written_into_the_module_is_accepted():
     assert (net.input_shape, net.output_shape) == ((3, 4), (12,))
 
 
-def test_a_module_that_mixes_its_rows_is_one_function_of_them_all():
-    net = from_torch(Call(lambda x: (x - x.mean(0)).relu()).eval(), torch.zeros(3, 2))
-    assert (net.input_shape, net.output_shape) == ((3, 2), (3, 2))
+MIXING = {
+    "mean": lambda x: x - x.mean(0, keepdim=True),
+    "sum": lambda x: x.relu().sum(0),
+    "amax": lambda x: x - x.amax(0),
+    "flip": lambda x: x.flip(0),
+    "roll": lambda x: x + x.roll(1, 0),
+    "mul": lambda x: x * torch.arange(len(x))[:, None],
+}
+
+
+class Mixer(nn.Module):
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.ReLU(), Call(function))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 5])
+@pytest.mark.parametrize("name", MIXING)
+def test_a_module_that_mixes_the_rows_of_a_batch_is_refused(name, rows):
+    """The network of a batch of one would be a wrong answer for every other batch."""
+    module = Mixer(MIXING[name]).eval()
+    with pytest.raises(ConversionError, match=rf"^{name} in module 'inner\.1' .*function of one input"):
+        from_torch(module, torch.zeros(rows, 4))
+
+
+def test_an_example_without_batch_axis_is_one_input():
+    """Where no axis can be the batch, nothing is mixed: the module is a function of the vector."""
+    module = Call(MIXING["mean"]).eval()
+    net = from_torch(module, torch.zeros(4))
+    x = torch.arange(4.0, dtype=torch.float64)
+    assert net.input_shape == (4,)
+    assert np.allclose(net(x), module(x), rtol=1e-15)
+
+
+def test_an_input_of_two_axes_is_found_by_what_is_kept_apart():
+    """The rows are mixed, examples are not: the example is one input, unless its rows are a batch of one."""
+    module = Call(lambda x: x - x.mean(-2, keepdim=True)).eval()
+    net = from_torch(module, torch.zeros(5, 3))
+    assert net.input_shape == (5, 3)
+    agree(net, module, (5, 3))
+    with pytest.raises(ConversionError, match="mean at the top level"):
+        from_torch(module, torch.zeros(1, 3))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_rows_kept_apart_in_a_way_no_layout_shows_are_converted_one_by_one(rows):
+    module = Call(lambda x: torch.stack([(r - r.mean()).relu() for r in x])).eval()
+    agree(from_torch(module, torch.zeros(rows, 4)), module, (4,))
+
+
+class Sequence(nn.Module):
+    """The batch is the second axis inside."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x.transpose(0, 1)).transpose(0, 1)
+
+
+def test_a_cut_may_start_where_the_batch_is_another_axis():
+    apart = randomized(Sequence(nn.Sequential(nn.Linear(4, 2), nn.ReLU()))).double()
+    net = convert(apart, (3, 4), start="body", stop="body")
+    assert net.input_shape == (3, 1, 4)
+    x = torch.randn(3, 1, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert np.allclose(net(x), apart.body(x).detach().numpy().ravel(), rtol=1e-14)
+    mixing = Sequence(Call(lambda x: x - x.mean(1, keepdim=True))).eval()
+    with pytest.raises(ConversionError, match="without the batch axis first"):
+        convert(mixing, (3, 4), start="body", stop="body")
 
 
 # -- cuts ------------------------------------------------------------------------------------------------------
@@ -691,8 +761,12 @@ def test_training_mode_is_refused():
     with pytest.raises(InputError, match=r"\.eval\(\)"):
         convert(layers, (3,))
     layers.eval()[1].train()
-    with pytest.raises(InputError, match=r"dropout in module '1'.*\.eval\(\)"):
+    with pytest.raises(InputError, match=r"submodule '1' \(Dropout\) is in training mode.*\.eval\(\)"):
         convert(layers, (3,))
+    inner = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.BatchNorm1d(3))).eval()
+    inner[1][0].train()
+    with pytest.raises(InputError, match=r"submodule '1\.0' \(BatchNorm1d\) is in training mode.*\.eval\(\)"):
+        convert(inner, (3,))
     with pytest.raises(InputError, match=r"dropout in module ''.*training=self.training"):
         convert(Call(lambda x: F.dropout(x)).eval(), (3,))
     with pytest.raises(InputError, match="dropout in module"):
@@ -700,6 +774,40 @@ def test_training_mode_is_refused():
     norm = nn.Sequential(nn.BatchNorm1d(3, track_running_stats=False)).eval()
     with pytest.raises(InputError, match="track_running_stats"):
         convert(norm, (3,))
+
+
+class HalfWeight(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(0.1, 1, 6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.weight.half()
+
+
+@pytest.mark.parametrize(
+    ("module", "dtype", "operation", "target"),
+    [
+        (Call(lambda x: x.half().float()), torch.float32, "half", "float16"),
+        (Call(lambda x: x.to(torch.bfloat16).relu()), torch.float32, "to", "bfloat16"),
+        (Call(lambda x: x.double().half()), torch.float32, "half", "float16"),
+        (Call(lambda x: x.float().double()), torch.float64, "float", "float32"),
+        (Call(lambda x: x.type_as(torch.zeros(1)).relu_()), torch.float64, "type_as", "float32"),
+        (Call(lambda x: x.sum(1, dtype=torch.float16)), torch.float32, "sum", "float16"),
+        (HalfWeight(), torch.float32, "half", "float16"),
+    ],
+)
+def test_a_cast_to_fewer_digits_is_refused(module, dtype, operation, target):
+    with pytest.raises(NotPiecewiseAffineError, match=f"a cast to {target} rounds") as caught:
+        from_torch(Nested(module).to(dtype).eval(), torch.zeros(1, 6, dtype=dtype))
+    assert (caught.value.operation, caught.value.path) == (operation, "encoder.1.0")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_a_cast_that_keeps_the_precision_of_the_module_is_the_identity(dtype):
+    module = Call(lambda x: 3 * x.double().relu().to(dtype).to(x.dtype)).eval()
+    net = from_torch(module, torch.zeros(1, 6, dtype=dtype))
+    assert np.array_equal(net(np.arange(-3.0, 3)), 3 * np.maximum(np.arange(-3.0, 3), 0))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -723,6 +831,10 @@ def test_a_wrong_example_is_explained(capfd):
         from_torch(module, (torch.zeros(1, 3), torch.zeros(1, 3)))
     with pytest.raises(InputError, match="dtype"):
         from_torch(module, ["a"])
+    with pytest.raises(InputError, match="start=1: wanted the dotted name"):
+        from_torch(module, torch.zeros(1, 3), start=1)
+    with pytest.raises(InputError, match=r"stop=.*wanted the dotted name"):
+        from_torch(module, torch.zeros(1, 3), stop=["1"])
     with pytest.raises(InputError, match=r"nn\.Module"):
         from_torch(torch.relu, torch.zeros(1, 3))
 

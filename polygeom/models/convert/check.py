@@ -29,7 +29,7 @@ from polygeom.network import Network
 from polygeom.rounding import dot_error, dot_error32
 from polygeom.steps import LinearStep
 
-__all__ = ["checked_network"]
+__all__ = ["checked_network", "keeps_rows_apart"]
 
 _SMALL = 2_000_000
 """Entries of all values of one input below which a network is checked at several scales of the input."""
@@ -70,6 +70,53 @@ def checked_network(
         }
         _compare_steps(net, originals, folding, dtype)
     return net
+
+
+def keeps_rows_apart(
+    run: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], dtype: type = np.float64
+) -> bool:
+    """Whether a program treats the two rows of a batch alike and one by one, judged by random inputs.
+
+    So it is if, along some axis, one half of its result never changes with the other row, and swapping the rows
+    swaps the halves. Both are compared bit by bit: the operations on a row are the same, wherever it stands.
+
+    Parameters
+    ----------
+    run : callable
+        Takes (2, *shape), returns the program's result.
+    """
+    rng = np.random.default_rng(0)
+    axes: set[int] | None = None
+    for scale in (1.0, 0.125, 8.0):
+        first, second, other = (scale * rng.standard_normal((3, *shape))).astype(dtype)
+        result, swapped, low, high = (
+            run(np.stack(rows))
+            for rows in ((first, second), (second, first), (other, second), (first, other))
+        )
+        fit = {
+            axis
+            for axis, size in enumerate(result.shape)
+            if size % 2 == 0 and _halves_agree(axis, result, swapped, low, high)
+        }
+        axes = fit if axes is None else axes & fit
+    return bool(axes)
+
+
+def _halves_agree(
+    axis: int, result: np.ndarray, swapped: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> bool:
+    """Whether halves along an axis belong to the rows: `low` has another first row, `high` another second."""
+    if not result.shape == swapped.shape == low.shape == high.shape:
+        return False
+    mine, theirs, kept_second, kept_first = (
+        np.split(array, 2, axis) for array in (result, swapped, low, high)
+    )
+    return (
+        np.array_equal(mine[0], theirs[1])
+        and np.array_equal(mine[1], theirs[0])
+        and np.array_equal(mine[1], kept_second[1])
+        and np.array_equal(mine[0], kept_first[0])
+    )
 
 
 def _compare_steps(

@@ -11,7 +11,7 @@ import numpy as np
 
 from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
 from polygeom.models.convert.arithmetic import UNKNOWN, NotAffineError
-from polygeom.models.convert.check import checked_network
+from polygeom.models.convert.check import checked_network, keeps_rows_apart
 from polygeom.models.convert.layout import BatchMixedError, Traced
 from polygeom.models.convert.lowering import GraphBuilder
 from polygeom.models.convert.onnx_ops import HANDLERS, MOVES
@@ -35,7 +35,8 @@ def from_onnx(path: str | os.PathLike[str]) -> Network:
     ----------
     path : path
         A model with one input and one output; the first axis of the input is the batch, of any fixed size or
-        free. Every other axis must have a fixed size.
+        free. Every other axis must have a fixed size. Where a fixed first axis turns out to be no batch (the
+        model mixes its rows), the model is a function of all of it; `Network.input_shape` tells.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def from_onnx(path: str | os.PathLike[str]) -> Network:
     InputError
         If the file is missing, is no ONNX model, or its input is not one float tensor of fixed shape.
     ConversionError
-        If the network disagrees with the reference evaluator.
+        If the model mixes the rows of a free batch, or the network disagrees with the reference evaluator.
 
     Examples
     --------
@@ -71,6 +72,8 @@ def from_onnx(path: str | os.PathLike[str]) -> Network:
             return _convert(model, (size or batch, *shape), batch, axis)
         except BatchMixedError as error:
             failures.append(error)
+            if not size and model.mixes_rows():
+                break
     raise ConversionError(str(failures[0]))
 
 
@@ -82,6 +85,8 @@ def _load(path: str | os.PathLike[str]) -> onnx.ModelProto:
         raise ConversionError(
             "from_onnx needs the package onnx, which is not installed: pip install 'polygeom[onnx]'."
         ) from None
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"from_onnx got a {type(path).__name__}, wanted the path of an ONNX file.")
     if not os.path.isfile(path):
         raise InputError(f"There is no file {os.fspath(path)!r}; wanted an ONNX model.")
     try:
@@ -177,6 +182,15 @@ class _Model:
         from onnx.reference import ReferenceEvaluator
 
         return ReferenceEvaluator(self.proto).run(None, {self.input.name: x}, intermediate=True)
+
+    def mixes_rows(self) -> bool:
+        """Whether the model runs on a batch of two and its rows depend on each other, or on their place."""
+        shape = self.input_shape[1]
+        try:
+            self.run(np.zeros((2, *shape), self.dtype))
+        except (RuntimeError, TypeError, ValueError, IndexError):
+            return False  # written for one input, whatever the file declares
+        return not keeps_rows_apart(lambda x: self.run(x)[self.output], shape, self.dtype)
 
 
 def _convert(model: _Model, shape: tuple[int, ...], batch: int, axis: int | None) -> Network:

@@ -151,8 +151,10 @@ def dropout(b: GraphBuilder, a: Attributes, x: Traced, *_: Operand) -> tuple[Tra
 
 
 def cast(b: GraphBuilder, a: Attributes, x: Traced) -> Traced:
-    """Return x: casts between floats (types 1, 10, 11, 16) change nothing in exact arithmetic."""
-    if a["to"] not in (1, 10, 11, 16):
+    """Return x: casts to float and double (types 1, 11) change nothing in exact arithmetic."""
+    if a["to"] in (10, 16):
+        raise NotAffineError("a cast to 16 bits rounds, and rounding is not continuous")
+    if a["to"] not in (1, 11):
         raise NotAffineError("converting to integers is not continuous")
     return x
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Program",
     "TraceError",
+    "digits",
     "in_float64",
     "is_getitem",
     "is_higher_order",
@@ -35,6 +36,9 @@ __all__ = [
 ]
 
 _LOGGERS = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes")
+
+_DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+"""Binary digits of the significand; every other float type has fewer."""
 
 # What a forward pass on a tensor of a wrong shape or kind raises: torch's own errors are RuntimeErrors.
 _FORWARD_ERRORS = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError)
@@ -282,6 +286,14 @@ def is_higher_order(node: Node) -> bool:
     import torch
 
     return isinstance(node.target, torch._ops.HigherOrderOperator)
+
+
+def digits(node: Node) -> int:
+    """Return the binary digits of the float type a node is traced in, 0 if it holds no floats."""
+    dtype = getattr(node.meta.get("val"), "dtype", None)
+    if dtype is None or not dtype.is_floating_point:
+        return 0
+    return _DIGITS.get(str(dtype).removeprefix("torch."), 1)
 
 
 def shape_of(node: Node) -> tuple[int, ...]:

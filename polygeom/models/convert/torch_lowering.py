@@ -14,6 +14,7 @@ from polygeom.models.convert.layout import BatchMixedError, Traced
 from polygeom.models.convert.lowering import GraphBuilder
 from polygeom.models.convert.program import (
     Program,
+    digits,
     in_float64,
     is_getitem,
     is_higher_order,
@@ -39,6 +40,7 @@ def lower(program: Program, builder: GraphBuilder, begin: Node, nodes: list[Node
         Naming the first operation on computed values that is not piecewise affine, and its module.
     """
     values: dict[Node, object] = {begin: builder.input}
+    working = min(digits(begin), digits(program.input))
 
     def value(node: Node) -> object:
         if node not in values:
@@ -52,6 +54,7 @@ def lower(program: Program, builder: GraphBuilder, begin: Node, nodes: list[Node
         if is_higher_order(node):
             reason = "polygeom does not look into branches, loops and contexts"
             raise NotPiecewiseAffineError(operation(node), builder.path, reason)
+        _refuse_rounding(node, working)
         if any(isinstance(v, Traced | tuple | list) for v in map(value, node.all_input_nodes)):
             values[node] = _lowered(builder, node, value)
         else:
@@ -103,6 +106,15 @@ def _refuse_impure(node: Node, own: str, arguments: tuple, keywords: dict[str, A
         raise NotAffineError("converting to integers is not continuous")
     if own == "index_put" and (*arguments[3:], keywords.get("accumulate", False))[0]:
         raise NotAffineError("adding into entries by index is not supported")
+
+
+def _refuse_rounding(node: Node, working: int) -> None:
+    """Refuse an operation that makes floats of fewer digits than it reads, and than the module works with."""
+    made, read = digits(node), max((digits(n) for n in node.all_input_nodes), default=0)
+    if 0 < made < min(working, read):
+        dtype = str(node.meta["val"].dtype).removeprefix("torch.")
+        reason = f"a cast to {dtype} rounds the module's values, and rounding is not continuous"
+        raise NotPiecewiseAffineError(operation(node), place(node)[0], reason)
 
 
 def _fits(

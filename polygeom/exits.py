@@ -146,7 +146,7 @@ class NearestBoundaries:
     Attributes
     ----------
     distances : (k,) array
-        Distances slack / |a|, positive.
+        Distances ``slack / |a|``, positive.
     bounds : (k, 2) array
         Rigorous bounds on each.
     labels : RowLabels

@@ -80,7 +80,7 @@ def _enclosed_signs(value: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 
 def distance_bounds(P: Polyhedron) -> tuple[np.ndarray, np.ndarray]:
-    """Return rigorous bounds (m,) on the signed distances b / |a| of 0 to the hyperplanes, inf for zero rows.
+    """Return rigorous bounds (m,) on the signed distances ``b / |a|`` of 0 to the hyperplanes, inf for zero rows.
 
     A quotient of enclosed numbers, rounded outward by one relative gamma; a norm that may be 0 bounds nothing.
     """
@@ -148,7 +148,7 @@ class OriginTest:
     through_origin : array of int
         Rows whose hyperplane passes exactly through 0 (b = 0; zero rows draw no hyperplane).
     distances : (m,) array or None
-        Signed distance b / |a| of 0 to every hyperplane, positive when 0 is inside that half-space; inf for a
+        Signed distance ``b / |a|`` of 0 to every hyperplane, positive when 0 is inside that half-space; inf for a
         zero row. Floats; the signs are exact where `undecided` is empty. None for a piece too large for its
         rows to be written down (`polygeom.nearest_boundaries` measures the nearest).
     undecided : array of int

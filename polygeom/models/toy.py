@@ -37,7 +37,7 @@ Layer = tuple[np.ndarray, np.ndarray]
 
 
 def absolute() -> Network:
-    """Return |x| = relu(x) + relu(-x) on R: 2 cells.
+    """Return ``|x| = relu(x) + relu(-x)`` on R: 2 cells.
 
     Both units vanish at 0, where the code is (0, 0): a code of no full-dimensional cell. Both letters flip across
     the one boundary.

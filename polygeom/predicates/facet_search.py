@@ -153,8 +153,8 @@ def least_violation(
     Notes
     -----
     With V the violated rows, the step p solves Z_V'Z_V p = nu own - Z_V'r with own . p = 0: two solves with one
-    Cholesky factor (a ridge covers |V| < d), then the exact minimum along p, where the derivative is piecewise
-    linear. Finite for a piecewise quadratic function (Mangasarian 2002). Cost: |V| d^2 + d^3 / 3 a step.
+    Cholesky factor (a ridge covers ``|V| < d``), then the exact minimum along p, where the derivative is piecewise
+    linear. Finite for a piecewise quadratic function (Mangasarian 2002). Cost: ``|V| d^2 + d^3 / 3`` a step.
     """
     from scipy.linalg import cho_solve
 

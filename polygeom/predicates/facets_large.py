@@ -288,7 +288,7 @@ def redundancy_holds(P: Polyhedron, row: int, support: np.ndarray, multipliers: 
 
     With :math:`\lambda' > 0`, :math:`A_S'\lambda' = a_i` and :math:`b_S \cdot \lambda' \le b_i` every x in P
     has :math:`a_i \cdot x = \sum \lambda'_j a_j \cdot x \le b_i`. The offset of :math:`\lambda'` differs from
-    that of :math:`\lambda` by at most `Repair.offset_change`; the float sum by `dot_error` with n = |S| + 1.
+    that of :math:`\lambda` by at most `Repair.offset_change`; the float sum by `dot_error` with ``n = |S| + 1``.
     """
     A_error = None if P.A_error is None else P.A_error[support]
     own_error = None if P.A_error is None else P.A_error[row]

@@ -79,7 +79,7 @@ def origin_test(P: Polyhedron | AffinePiece, point: object = None) -> OriginTest
 
 
 def _distances(P: Polyhedron) -> np.ndarray:
-    """Return the signed distances b / |a|, inf for zero rows, within their rigorous bounds."""
+    """Return the signed distances ``b / |a|``, inf for zero rows, within their rigorous bounds."""
     nearest, farthest = distance_bounds(P)
     low, high = norm_interval(P)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -160,7 +160,7 @@ def apex(P: Polyhedron | AffinePiece, report: FacetReport | None = None) -> Apex
 
     Notes
     -----
-    The facet hyperplanes share a point if rank A_F = |F| (always so), and share none if rank [A_F | b_F] exceeds
+    The facet hyperplanes share a point if ``rank A_F = |F|`` (always so), and share none if ``rank [A_F | b_F]`` exceeds
     d; both are proved modulo a prime, or by a singular value for rounded rows. What is left is solved in
     rationals up to `RATIONAL_ENTRIES` entries.
 

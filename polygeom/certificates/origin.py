@@ -255,9 +255,8 @@ def share_no_point(P: Polyhedron) -> bool:
     if P.n_rows > P.dim:
         if not P.is_rounded and has_full_rank(augmented):
             return True
-        if P.is_rounded:
-            if sigma_min(augmented, np.column_stack(P.errors)) > 0:
-                return True
+        if P.is_rounded and sigma_min(augmented, np.column_stack(P.errors)) > 0:
+            return True
     if not P.has_exact_rows or P.A.size > RATIONAL_ENTRIES:
         return False
     A, b = P.exact_rows(np.arange(P.n_rows))

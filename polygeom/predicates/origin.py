@@ -160,9 +160,9 @@ def apex(P: Polyhedron | AffinePiece, report: FacetReport | None = None) -> Apex
 
     Notes
     -----
-    The facet hyperplanes share a point if ``rank A_F = |F|`` (always so), and share none if ``rank [A_F | b_F]`` exceeds
-    d; both are proved modulo a prime, or by a singular value for rounded rows. What is left is solved in
-    rationals up to `RATIONAL_ENTRIES` entries.
+    The facet hyperplanes share a point if ``rank A_F = |F|`` (always so), and share none if
+    ``rank [A_F | b_F]`` exceeds d; both are proved modulo a prime, or by a singular value for rounded rows. What
+    is left is solved in rationals up to `RATIONAL_ENTRIES` entries.
 
     Examples
     --------

@@ -464,6 +464,20 @@ def test_a_module_that_mixes_the_rows_of_a_batch_is_refused(name, rows):
         from_torch(module, torch.zeros(rows, 4))
 
 
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize(
+    "function", [lambda x: x / len(x), lambda x: x.sum(1) * x.shape[0], lambda x: x + 1 / x.shape[0]]
+)
+def test_a_module_that_computes_with_the_size_of_the_batch_is_refused(function, rows):
+    with pytest.raises(ConversionError, match=r"in module 'inner\.1'.*with the size of the batch"):
+        from_torch(Mixer(function).eval(), torch.zeros(rows, 4))
+
+
+def test_a_batch_of_one_may_lose_its_axis():
+    module = Call(lambda x: x[:, None].squeeze().relu().view(-1, 6)).eval()
+    agree(convert(module, VECTOR), module, VECTOR)
+
+
 def test_an_example_without_batch_axis_is_one_input():
     """Where no axis can be the batch, nothing is mixed: the module is a function of the vector."""
     module = Call(MIXING["mean"]).eval()

@@ -6,18 +6,20 @@ honest: end to end, a rounding bound grows by the product of the layers' norms a
 
 Tolerance
 ---------
-Both sides round. With M = |L||x| + |c| and n products per entry, either side is within ``dot_error(M, n)`` of the
-exact step, in whatever order it sums; an original in float32 within ``dot_error32(M, n)`` (`polygeom.rounding`).
+Both sides round. With ``M = |L||x| + |c|`` and n products per entry, either side is within ``dot_error(M, n)``
+of the exact step, in whatever order it sums; an original in float32 within ``dot_error32(M, n)``
+(`polygeom.rounding`).
 
 Where a normalization was folded, :math:`y = s x + (b - m s)`, five roundings make s (a sum, a root, a
-quotient, two to spare), two more the shift, whose parts add up to F = |b| + |m s| before they cancel; the
+quotient, two to spare), two more the shift, whose parts add up to ``F = |b| + |m s|`` before they cancel; the
 original makes as many: at most ``dot_error(M + F, 8)`` on either side.
-A step that matches no tensor of the original inherits the errors of the values it reads, through |L|.
+A step that matches no tensor of the original inherits the errors of the values it reads, through ``|L|``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -40,6 +42,7 @@ def checked_network(
     output: object,
     run: Callable[[np.ndarray], Iterable[tuple[Traced, np.ndarray]]],
     dtype: type = np.float64,
+    others: Sequence[tuple[int, ...]] = (),
 ) -> Network:
     """Return the network up to `output`, after comparing it with the original on random inputs.
 
@@ -49,6 +52,8 @@ def checked_network(
         Takes a random input in its traced shape and yields what the original computes for every tensor.
     dtype : type
         The precision the original computes in.
+    others : sequence of shapes
+        Other shapes of the input that `run` takes, as batches of another size.
 
     Raises
     ------
@@ -61,8 +66,9 @@ def checked_network(
     folding = {numbers[k]: v for k, v in builder.folding.items() if k in numbers}
     big = sum(step.size for step in net.steps) > _SMALL
     rng = np.random.default_rng(0)
-    for scale in (1.0,) if big else (1.0, 0.125, 8.0):
-        x = (scale * rng.standard_normal(builder.input.shape)).astype(dtype)
+    scales = (1.0,) if big else (1.0, 0.125, 8.0)
+    for shape, scale in itertools.product((builder.input.shape, *others), scales):
+        x = (scale * rng.standard_normal(shape)).astype(dtype)
         originals = {
             numbers[value.number]: value.samples(tensor)
             for value, tensor in run(x)
@@ -201,5 +207,6 @@ def _compare(step: object, value: np.ndarray, original: np.ndarray, error: np.nd
         raise ConversionError(
             f"The converted network disagrees with the original in module '{step.path}' ({type(step).__name__}): "
             f"{value[at]} instead of {original[at]} at {at[1:]}, more than rounding explains ({allowed:.1e}). "
-            "Either the original is not the function its graph describes, or this is a bug in the conversion."
+            "Either the original computes with the size of the batch, or it is not the function its graph "
+            "describes, or this is a bug in the conversion."
         )

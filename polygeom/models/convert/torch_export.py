@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -53,7 +54,8 @@ def from_torch(
     Returns
     -------
     Network
-        Checked against the module, operation by operation, on random inputs (`polygeom.models.convert.check`).
+        Checked against the module, operation by operation, on random batches of two and of one
+        (`polygeom.models.convert.check`).
 
     Raises
     ------
@@ -63,8 +65,8 @@ def from_torch(
         If the module or one of its submodules is in training mode, holds NaN or infinities, does not accept the
         example, or a name is unknown.
     ConversionError
-        If the module mixes the rows of a batch (naming the operation and its module), the cut is crossed by a
-        second value, the module returns several tensors, or the check fails.
+        If the module mixes the rows of a batch or computes with their number (naming the operation or step and
+        its module), the cut is crossed by a second value, the module returns several tensors, or the check fails.
 
     Examples
     --------
@@ -84,17 +86,21 @@ def from_torch(
     while readings:
         shape, batch, axis = readings.pop(0)
         try:
-            program = trace(module, example.new_zeros(shape))
+            part = _part(module, example.new_zeros(shape), start, stop)
         except TraceError as error:
             untraced[str(error)] = None
             continue
-        begin, end, nodes = cut(program, start, stop)
         try:
-            return _convert(program, begin, end, nodes, (batch, axis))
+            builder, values = _lowered(part, batch, axis)
         except BatchMixedError as error:
             mixed.append(str(error))
             if len(own) > 1 and shape == (2, *own[1:]):
-                readings = _readings_of_mixed_rows(own, _keeps_rows_apart(program, end, stop, own[1:]))
+                readings = _readings_of_mixed_rows(own, _keeps_rows_apart(part, stop, own[1:]))
+            continue
+        alone = None
+        if batch == 2:
+            alone = _alike(module, example.new_zeros((1, *shape[1:])), part, (start, stop))
+        return _checked(part, builder, values, alone)
     if mixed:
         raise ConversionError(mixed[0])
     raise InputError(
@@ -177,10 +183,11 @@ def _readings_of_mixed_rows(
     return [(single, 2, 0)] if shape[0] > 1 else []
 
 
-def _keeps_rows_apart(program: Program, end: Node, stop: str | None, shape: tuple[int, ...]) -> bool:
+def _keeps_rows_apart(part: _Part, stop: str | None, shape: tuple[int, ...]) -> bool:
     """Whether the module up to a value treats the two rows of a batch alike and one by one."""
     import torch
 
+    program, _, end, _ = part
     _, _, nodes = cut(program, None, stop)
     if any(is_higher_order(node) for node in nodes):
         return False
@@ -191,22 +198,61 @@ def _keeps_rows_apart(program: Program, end: Node, stop: str | None, shape: tupl
     return keeps_rows_apart(run, shape)
 
 
-def _convert(
-    program: Program, begin: Node, end: Node, nodes: list[Node], batch: tuple[int, int | None]
-) -> Network:
-    """Lower the operations between two values and check the result against them."""
+class _Part(NamedTuple):
+    """A traced module, and the operations between two of its values."""
+
+    program: Program
+    begin: Node
+    end: Node
+    nodes: list[Node]
+
+
+def _part(module: torch.nn.Module, example: torch.Tensor, start: str | None, stop: str | None) -> _Part:
+    program = trace(module, example)
+    return _Part(program, *cut(program, start, stop))
+
+
+def _alike(
+    module: torch.nn.Module, example: torch.Tensor, part: _Part, names: tuple[str | None, str | None]
+) -> _Part | None:
+    """Return the same part traced on another batch, None where the module does not run there or runs otherwise."""
+    try:
+        other = _part(module, example, *names)
+    except (ConversionError, InputError):
+        return None
+    same = [node.target for node in other.nodes] == [node.target for node in part.nodes]
+    return other if same and shape_of(other.begin) == (1, *shape_of(part.begin)[1:]) else None
+
+
+def _lowered(part: _Part, batch: int, axis: int | None) -> tuple[GraphBuilder, dict[Node, object]]:
+    """Lower the operations between two values."""
+    shape = shape_of(part.begin)
+    if axis is not None and (not shape or shape[0] != batch):
+        raise BatchMixedError(f"The value entering the cut has shape {shape}, without the batch axis first.")
+    builder = GraphBuilder(shape, batch, axis)
+    return builder, lower(part.program, builder, part.begin, part.nodes)
+
+
+def _checked(part: _Part, builder: GraphBuilder, values: dict[Node, object], alone: _Part | None) -> Network:
+    """Return the network, checked against the operations and, where traced, those on a batch of one."""
     import torch
 
-    shape = shape_of(begin)
-    if batch[1] is not None and (not shape or shape[0] != batch[0]):
-        raise BatchMixedError(f"The value entering the cut has shape {shape}, without the batch axis first.")
-    builder = GraphBuilder(shape, *batch)
-    values = lower(program, builder, begin, nodes)
-
     def run(x: np.ndarray) -> Iterator[tuple[Traced, np.ndarray]]:
-        for node, result in program.run(begin, torch.from_numpy(x), nodes):
+        whole = x.shape == builder.input.shape
+        program, begin, _, nodes = part if whole else alone
+        results = program.run(begin, torch.from_numpy(x), nodes)
+        for node, (_, result) in zip((part.begin, *part.nodes), results, strict=True):
             value = values.get(node)
             if isinstance(value, Traced):
-                yield value, result.numpy()
+                value = value if whole else _of_one(value)
+                if whole or result.shape == value.shape:  # a batch of one may have lost its axis (squeeze)
+                    yield value, result.numpy()
 
-    return checked_network(builder, values.get(end), run)
+    others = [] if alone is None else [shape_of(alone.begin)]
+    return checked_network(builder, values.get(part.end), run, others=others)
+
+
+def _of_one(value: Traced) -> Traced:
+    """Return the layout of the tensor on a batch of one."""
+    shape = tuple(value.fold if a == value.axis else n for a, n in enumerate(value.shape))
+    return replace(value, shape=shape, batch=1)

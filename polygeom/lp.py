@@ -174,6 +174,7 @@ class _Scaled:
     unit: int
 
     @classmethod
+    @np.errstate(under="ignore")
     def of(cls, A: np.ndarray, b: np.ndarray) -> _Scaled:
         _, exponents = np.frexp(np.abs(A).max(axis=1, initial=0.0))
         zero_rows = ~A.any(axis=1)
@@ -197,6 +198,7 @@ class _Scaled:
         return freeze(np.ldexp(np.maximum(scaled, 0.0), objective_exponent - self.row_exponents))
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def _explained(program: _Scaled, objective: np.ndarray, solve: object) -> LpSolution:
     """Solve, undo the scaling, and where there is no optimum find the ray or the Farkas multipliers."""
     exponent = int(np.frexp(np.abs(objective).max(initial=0.0))[1])

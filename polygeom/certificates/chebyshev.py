@@ -25,7 +25,7 @@ from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import dot_error, round_up
 from polygeom.verified import repair
 
-__all__ = ["ChebyshevBall", "largest_radius_at", "norm_interval", "radius_bound"]
+__all__ = ["ChebyshevBall", "largest_radius_at", "norm_interval", "norms_below", "radius_bound", "rounded"]
 
 ROOT_BITS = 64
 """Bits of rational bounds on square roots: more than a float has."""
@@ -75,7 +75,12 @@ def _exact_radius_at(P: Polyhedron, center: np.ndarray, rows: np.ndarray) -> flo
     if any(s < 0 for s in slacks):
         return -inf
     squares = [s * s / size for s, size in zip(slacks, _squared_norms(P, rows), strict=True)]
-    return _rounded(_root_below(min(squares)), -inf) if squares else inf
+    return rounded(_root_below(min(squares)), -inf) if squares else inf
+
+
+def norms_below(P: Polyhedron) -> list[Fraction]:
+    """Return rational lower bounds on the lengths of all true rows, with `ROOT_BITS` correct bits."""
+    return [_root_below(square) for square in _squared_norms(P, np.arange(P.n_rows))]
 
 
 def _squared_norms(P: Polyhedron, rows: np.ndarray) -> list[Fraction]:
@@ -90,7 +95,7 @@ def _root_below(square: Fraction) -> Fraction:
     return Fraction(isqrt((square.numerator << 2 * shift) // square.denominator), 1 << shift)
 
 
-def _rounded(value: Fraction, towards: float) -> float:
+def rounded(value: Fraction, towards: float) -> float:
     """Return the nearest float that is not on the wrong side of the exact value."""
     try:
         nearest = float(value)
@@ -142,9 +147,8 @@ def _exact_radius_bound(P: Polyhedron, weights: np.ndarray) -> float:
     weight = rational_matrix(weights).transpose()
     if any((weight * A).entries()):
         return inf
-    norms = [_root_below(square) for square in _squared_norms(P, rows)]
-    total = sum(fraction(w) * norm for w, norm in zip(weight.entries(), norms, strict=True))
-    return _rounded(max(fraction((weight * b)[0, 0]), Fraction(0)) / total, inf) if total else inf
+    total = sum(fraction(w) * norm for w, norm in zip(weight.entries(), norms_below(P), strict=True))
+    return rounded(max(fraction((weight * b)[0, 0]), Fraction(0)) / total, inf) if total else inf
 
 
 @dataclass(frozen=True, eq=False)

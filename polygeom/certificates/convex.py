@@ -31,6 +31,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from polygeom.certificates.chebyshev import rounded
 from polygeom.certificates.check import OPEN, REFUTED, Check, Level, finite_numbers, nearest_floats
 from polygeom.certificates.feasibility import FeasiblePoint, InteriorPoint, zero_rows
 from polygeom.exact import fraction, is_exact_array, rational_matrix
@@ -110,11 +111,12 @@ class Projection:
 
 @dataclass(frozen=True, eq=False)
 class InscribedEllipsoid:
-    """An ellipsoid {center + shape u : |u| <= 1} in P, with a bound on the volume of any other.
+    """An ellipsoid ``{center + shape u : |u| <= 1}`` in P, with a bound on the volume of any other.
 
     Attributes
     ----------
     center : (d,) array
+        Floats, or Fractions where P is too thin for them.
     shape : (d, d) array
         Symmetric positive definite.
     multipliers : (m,) array
@@ -135,8 +137,10 @@ class InscribedEllipsoid:
         """
         center, shape = finite_numbers(self.center, P.dim), finite_numbers(self.shape, P.dim, P.dim)
         multipliers = finite_numbers(self.multipliers, P.n_rows)
-        if any(a is None or is_exact_array(a) for a in (center, shape, multipliers)):
+        if center is None or any(a is None or is_exact_array(a) for a in (shape, multipliers)):
             return REFUTED
+        if is_exact_array(center) and not P.has_exact_rows:
+            return OPEN
         read = InscribedEllipsoid(center, shape, multipliers, self.gap)
         if not (multipliers >= 0).all() or not read._is_inside(P):
             return REFUTED
@@ -151,30 +155,39 @@ class InscribedEllipsoid:
         proved = bool(inside) and inside.level is Level.EXACT
         return proved and bool((self.shape == self.shape.T).all()) and self.room(P) >= 1.0
 
+    @np.errstate(over="ignore", divide="ignore", invalid="ignore")
     def room(self, P: Polyhedron) -> float:
         """Return a lower bound on the factor by which the ellipsoid may be stretched about its center."""
         rows = ~zero_rows(P, np.arange(P.n_rows))
-        slack, error = P.slack_enclosure(self.center[None])
-        with np.errstate(divide="ignore", over="ignore"):
-            factors = (slack - error)[0, rows] / self.reach(P)[rows]
+        factors = self._slacks(P)[rows] / self.reach(P)[rows]
         factor = float(factors.min(initial=np.inf))
         return factor - float(dot_error(abs(factor), 2)) if np.isfinite(factor) else factor
 
+    def _slacks(self, P: Polyhedron) -> np.ndarray:
+        """Return lower bounds (m,) on the slacks of the true rows at the center."""
+        if is_exact_array(self.center):
+            exact = [fraction(s) for s in P.exact_slacks(self.center, np.arange(P.n_rows))]
+            return np.array([rounded(s, -np.inf) for s in exact], dtype=np.float64)
+        slack, error = P.slack_enclosure(self.center[None])
+        return (slack - error)[0]
+
+    @np.errstate(over="ignore", invalid="ignore")
     def reach(self, P: Polyhedron) -> np.ndarray:
-        """Return upper bounds (m,) on |B a_i|, how far the ellipsoid extends along each true row."""
+        """Return upper bounds (m,) on ``|B a_i|``, how far the ellipsoid extends along each true row."""
         spread = np.abs(P.A) @ np.abs(self.shape)
         wide = np.abs(P.A @ self.shape) + dot_error(spread, P.dim)
         if P.A_error is not None:
             wide += round_up(P.A_error @ np.abs(self.shape), 2 * P.dim + 2)
         return np.array([norm_bound(row) for row in round_up(wide, 3)])
 
+    @np.errstate(over="ignore", invalid="ignore")
     def optimality_gap(self, P: Polyhedron) -> float:
         """Return b . lambda - d - log det M - log det B in floats, b and A taken relative to the center."""
         reach = P.A @ self.shape
-        units = reach / np.maximum(np.linalg.norm(reach, axis=1), TINY)[:, None]
+        units = reach / np.maximum([norm_bound(row) for row in reach], TINY)[:, None]
         M = (self.multipliers[:, None] * P.A).T @ units
         sign_m, log_m = np.linalg.slogdet((M + M.T) / 2)
         sign_b, log_b = np.linalg.slogdet(self.shape)
-        if sign_m <= 0 or sign_b <= 0:
+        if not (sign_m > 0 and sign_b > 0):
             return float("inf")
-        return float(self.multipliers @ P.slack(self.center) - P.dim - log_m - log_b)
+        return float(self.multipliers @ self._slacks(P) - P.dim - log_m - log_b)

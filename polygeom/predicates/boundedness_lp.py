@@ -21,7 +21,7 @@ from polygeom.lp import maximize
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.cone_search import balance
 from polygeom.predicates.feasibility_lp import feasibility_by_programs
-from polygeom.predicates.proposals import proves
+from polygeom.predicates.proposals import proves, unscaled
 
 __all__ = ["cone_by_programs", "span_or_ray_by_program"]
 
@@ -40,7 +40,7 @@ def span_or_ray_by_program(P: Polyhedron) -> PositiveSpan | RecessionRay | None:
     candidates: list[PositiveSpan | RecessionRay] = []
     with np.errstate(over="ignore"):
         if found.multipliers is not None:
-            candidates.append(PositiveSpan(np.ldexp(1.0 + found.multipliers[:-1], -heights), rows))
+            candidates.append(PositiveSpan(unscaled(1.0 + found.multipliers[:-1], heights), rows))
         if found.point is not None:
             candidates.append(RecessionRay(np.ldexp(found.point, -exponents)))
     return next((certificate for certificate in candidates if proves(certificate.holds(P))), None)

@@ -113,11 +113,9 @@ class ConeSearch:
             return
         y, z, guess = np.zeros(r), np.zeros(m), None
         for _ in range(STEPS):
-            weights = np.exp(z - z.max())
-            p = _newton_step(B, weights)
+            weights, p, s = _newton_step(B, z)
             if p is None:
                 return
-            s = B @ p
             if s.min() > -LEVEL_GAP:
                 yield Proposal(multipliers=self.multipliers(weights * (1.0 + s)))
             for direction, products in ((p, s), (y, z)):
@@ -133,6 +131,7 @@ class ConeSearch:
                 return
             y, z = y + step * p, z + step * s
 
+    @np.errstate(over="ignore", under="ignore", invalid="ignore")
     def ray(
         self, direction: np.ndarray, level: np.ndarray | None, weights: np.ndarray | None = None
     ) -> Proposal:
@@ -144,6 +143,7 @@ class ConeSearch:
         return Proposal(np.ldexp(rounded, exponents) + 0.0, level, multipliers)
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def _row_space(B: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return coordinates T (d, r) of the row space, B T well conditioned, and one kernel vector if r < d.
 
@@ -171,10 +171,15 @@ def _row_space(B: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None
     return coordinates, B @ coordinates, kernel
 
 
-def _newton_step(B: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
-    """Return -H^-1 g for H = B'WB, g = B'w; None if H cannot be factored even with a ridge at noise level."""
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
+def _newton_step(B: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Return the weights w, p = -H^-1 g for H = B'WB, g = B'w, and B p.
+
+    p is None if H cannot be factored even with a ridge at noise level.
+    """
     from scipy.linalg import cho_solve
 
+    weights = np.exp(z - z.max())
     half = np.sqrt(weights)[:, None] * B
     H = half.T @ half
     gradient = weights @ B
@@ -186,11 +191,13 @@ def _newton_step(B: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
         except np.linalg.LinAlgError:
             continue
         step = -cho_solve((factor, True), gradient, check_finite=False)
-        if np.isfinite(step).all():
-            return step
-    return None
+        products = B @ step
+        if np.isfinite(step).all() and np.isfinite(products).all():
+            return weights, step, products
+    return weights, None, None
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def _step_length(z: np.ndarray, s: np.ndarray) -> float:
     """Return a step t that lowers log sum exp(z + t s): Armijo halving, no product growing by more than 5."""
     top = z.max()

@@ -1,7 +1,8 @@
 r"""Solve what is not a linear program: the nearest point of a polyhedron, its largest ellipsoid.
 
 cvxpy proposes (interior-point methods on second-order and semidefinite cones). The nearest point is then made
-exact: the rows that carry multipliers determine it by a linear system, solved in rationals; where d is too large
+exact: the rows that carry multipliers determine it by a linear system, solved in rationals, and where they do not,
+an active-set method in rationals goes all the way (`polygeom.predicates.active_set`); where d is too large
 for that, the proposal is drawn inside P and its distance to the nearest point is bounded
 (`polygeom.certificates.convex`). The ellipsoid is shrunk until it is proved to be inside.
 
@@ -12,19 +13,23 @@ included; an ellipsoid takes 20 ms at (10, 2), 70 ms at (50, 10), and its semide
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from polygeom.arrays import as_vector, freeze
+from polygeom.certificates.check import nearest_floats
 from polygeom.certificates.convex import InscribedEllipsoid, Projection
 from polygeom.certificates.feasibility import FeasiblePoint
 from polygeom.errors import InputError, SolverError, UndecidedError
-from polygeom.exact import fractions_array, rational_matrix
+from polygeom.exact import fraction, fractions_array, is_exact_array, rational_matrix
 from polygeom.polyhedron import Polyhedron
+from polygeom.predicates.active_set import nearest_point
 from polygeom.predicates.boundedness import is_bounded
 from polygeom.predicates.chebyshev import chebyshev_ball
 from polygeom.predicates.feasibility import decided, feasibility
-from polygeom.predicates.proposals import EXACT_DIM, proves
+from polygeom.predicates.proposals import EXACT_DIM, proves, with_margins
 from polygeom.predicates.subject import about_polyhedra
 from polygeom.rounding import TINY, U
 
@@ -39,7 +44,7 @@ FINER = 2**12
 
 @about_polyhedra
 def project(P: Polyhedron, point: object) -> Projection:
-    """Return the point of P nearest to a point (d,) in the Euclidean norm.
+    """Return the point of P nearest to a point (d,) in the Euclidean norm: a quadratic program, no linear one.
 
     Returns
     -------
@@ -70,59 +75,110 @@ def project(P: Polyhedron, point: object) -> Projection:
         if exact:
             return Projection(target, freeze(fractions_array(target)), freeze(fractions_array(zero)), 0.0)
         return Projection(target, target, freeze(zero), 0.0)
-    return _nearest(P, target, found.point.astype(np.float64), exact)
+    try:
+        projection = _nearest(P, target, nearest_floats(found.point), exact)
+    except SolverError:
+        if not exact:
+            raise
+        projection = None
+    return projection or _nearest_by_active_set(P, target)
 
 
-def _nearest(P: Polyhedron, target: np.ndarray, inner: np.ndarray, exact: bool) -> Projection:
+@dataclass(frozen=True, eq=False)
+class _UnitRows:
+    """The non-zero rows of P divided by their lengths, in floats: what solvers see.
+
+    Each length is norms * 2^scales.
+    """
+
+    A: np.ndarray
+    b: np.ndarray
+    index: np.ndarray
+    norms: np.ndarray
+    scales: np.ndarray
+
+    @classmethod
+    def of(cls, P: Polyhedron) -> _UnitRows:
+        """Read them off P."""
+        rows, b, scales = with_margins(P)
+        index = np.flatnonzero(rows[:, -1])
+        norms = rows[index, -1]
+        return cls(rows[index, :-1] / norms[:, None], b[index] / norms, index, norms, scales[index])
+
+    @np.errstate(over="ignore", under="ignore")
+    def multipliers(self, weights: np.ndarray, n_rows: int) -> np.ndarray:
+        """Return multipliers of the rows of P from those of the unit rows."""
+        found = np.zeros(n_rows)
+        found[self.index] = np.ldexp(weights / self.norms, -self.scales)
+        return found
+
+
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
+def _nearest(P: Polyhedron, target: np.ndarray, inner: np.ndarray, exact: bool) -> Projection | None:
     """Propose, judge, and propose again in finer units: far targets leave too few digits for the rows.
 
-    Returns the first exact projection, else the floats with the least error.
+    Returns the first exact projection, or None, if it may be exact; else the floats with the least error.
     """
-    sizes = np.linalg.norm(P.A, axis=1)
-    rows = sizes > 0
+    rows = _UnitRows.of(P)
     origin = target
-    unit = max(float((-P.slack(target)[rows] / sizes[rows]).max(initial=0.0)), TINY)
+    unit = max(float((rows.A @ target - rows.b).max(initial=0.0)), TINY)
     best = None
     for _ in range(ROUNDS):
-        nearest, tight = _propose_nearest(P, target, origin, unit)
-        multipliers = _conic_multipliers(P, target - nearest, tight)
+        nearest, tight = _propose_nearest(rows, target, origin, unit)
+        weights = _conic_weights(rows, target - nearest, tight)
         if exact:
-            projection = _exact_projection(P, target, multipliers)
+            projection = _exact_projection(P, target, rows.index[weights > 0])
             if projection is not None:
                 return projection
-        projection = _float_projection(P, target, (nearest, inner), multipliers)
-        if projection is not None and (best is None or projection.error < best.error):
-            best = projection
-        elif best is not None and not exact:
-            break
+        else:
+            projection = _float_projection(P, rows, (target, nearest, inner), weights)
+            if best is not None and not (projection is not None and projection.error < best.error):
+                break
+            best = projection or best
         origin, unit = nearest, unit / FINER
-    if best is None:
+    if best is None and not exact:
         raise UndecidedError("No float point near the projection could be proved to lie in the polyhedron.")
     return best
 
 
+def _nearest_by_active_set(P: Polyhedron, target: np.ndarray) -> Projection:
+    """Return the exact projection by the dual active-set method."""
+    A, b = P.exact_rows(np.arange(P.n_rows))
+    point, multipliers = nearest_point(A, b, rational_matrix(target))
+    return Projection(target, freeze(point), freeze(multipliers), 0.0)
+
+
 def _propose_nearest(
-    P: Polyhedron, target: np.ndarray, origin: np.ndarray, unit: float
+    rows: _UnitRows, target: np.ndarray, origin: np.ndarray, unit: float
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Ask cvxpy for the nearest point x = origin + unit y and the rows that hold it.
 
     :math:`|x - p|^2` is, up to a constant and a factor, :math:`|y|^2 + 2 g \cdot y` with g = (origin - p) / unit.
     At strict complementarity, where interior-point methods go, exactly the tight rows have multipliers that
-    exceed their slacks.
+    exceed their slacks. Rows far away are divided by their distance.
     """
     import cvxpy
 
-    sizes = np.linalg.norm(P.A, axis=1)
-    rows = np.flatnonzero(sizes)
-    A, b = P.A[rows] / sizes[rows, None], P.slack(origin)[rows] / (sizes[rows] * unit)
+    b = (rows.b - rows.A @ origin) / unit
+    far = np.maximum(np.abs(b), 1.0)
+    A, b = rows.A / far[:, None], b / far
     g = (origin - target) / unit
     weight = 1.0 / max(1.0, float(np.linalg.norm(g)))
-    step = cvxpy.Variable(P.dim)
+    step = cvxpy.Variable(len(target))
+    _finite("projection", A, b, g)
     inside = A @ step <= b
     goal = weight * cvxpy.sum_squares(step) + 2 * (weight * g) @ step
     _solve(cvxpy.Problem(cvxpy.Minimize(goal), [inside]), "projection")
-    tight = rows[inside.dual_value > b - A @ step.value]
+    tight = np.flatnonzero(inside.dual_value > b - A @ step.value)
     return origin + unit * step.value, tight
+
+
+def _finite(name: str, *numbers: np.ndarray) -> None:
+    """Refuse numbers that a solver cannot take."""
+    if not all(np.isfinite(n).all() for n in numbers):
+        raise SolverError(
+            f"The numbers of the {name} leave the range of floats. Likely cause: extreme scales."
+        )
 
 
 def _solve(problem: object, name: str) -> None:
@@ -141,27 +197,27 @@ def _solve(problem: object, name: str) -> None:
         )
 
 
-def _conic_multipliers(P: Polyhedron, normal: np.ndarray, tight: np.ndarray) -> np.ndarray:
-    """Return non-negative multipliers of the tight rows with A' lambda as close to the normal as possible.
+def _conic_weights(rows: _UnitRows, normal: np.ndarray, tight: np.ndarray) -> np.ndarray:
+    """Return non-negative weights of the tight rows whose combination is as close to the normal as possible.
 
-    Non-negative least squares (Lawson and Hanson) leaves positive multipliers on independent rows only.
+    Non-negative least squares (Lawson and Hanson) leaves positive weights on independent rows only.
     """
     from scipy.optimize import nnls
 
-    multipliers = np.zeros(P.n_rows)
-    if tight.size:
-        sizes = np.linalg.norm(P.A[tight], axis=1)
-        weights, _ = nnls((P.A[tight] / sizes[:, None]).T, normal)
-        multipliers[tight] = weights / sizes
-    return multipliers
+    weights = np.zeros(len(rows.index))
+    if tight.size and np.isfinite(normal).all():
+        try:
+            weights[tight] = nnls(rows.A[tight].T, normal)[0]
+        except RuntimeError as error:
+            raise SolverError(f"Non-negative least squares gave up: {error}.") from None
+    return weights
 
 
-def _exact_projection(P: Polyhedron, target: np.ndarray, multipliers: np.ndarray) -> Projection | None:
-    """Return the exact point nearest to the target on the planes that carry multipliers, if it is nearest in P.
+def _exact_projection(P: Polyhedron, target: np.ndarray, support: np.ndarray) -> Projection | None:
+    """Return the exact point nearest to the target on the planes of some rows, if it is nearest in P.
 
     x = p - A_S' lambda with A_S x = b_S: the Gram system (A_S A_S') lambda = A_S p - b_S.
     """
-    support = np.flatnonzero(multipliers)
     A, b = P.exact_rows(support)
     goal = rational_matrix(target)
     try:
@@ -176,36 +232,37 @@ def _exact_projection(P: Polyhedron, target: np.ndarray, multipliers: np.ndarray
 
 
 def _float_projection(
-    P: Polyhedron, target: np.ndarray, points: tuple[np.ndarray, np.ndarray], multipliers: np.ndarray
+    P: Polyhedron, rows: _UnitRows, points: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray
 ) -> Projection | None:
     """Draw the proposal towards an inner point until it is proved to be in P; state the error that remains."""
-    nearest, inner = points
-    nearest, multipliers = _polished(P, target, nearest, multipliers)
+    target, nearest, inner = points
+    nearest, weights = _polished(rows, target, nearest, weights)
+    multipliers = rows.multipliers(weights, P.n_rows)
     for k in range(52, -1, -1):
         point = nearest + np.ldexp(1.0, -k) * (inner - nearest)
         if proves(FeasiblePoint(point).holds(P)):
             loose = Projection(target, freeze(point), freeze(multipliers), float("inf"))
-            return Projection(target, freeze(point), freeze(multipliers), loose.error_bound(P))
+            return Projection(target, loose.point, loose.multipliers, loose.error_bound(P))
     return None
 
 
 def _polished(
-    P: Polyhedron, target: np.ndarray, nearest: np.ndarray, multipliers: np.ndarray
+    rows: _UnitRows, target: np.ndarray, nearest: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Solve the Gram system of `_exact_projection` in floats: from the solver's precision to that of floats."""
-    support = np.flatnonzero(multipliers)
-    A = P.A[support]
-    weights, *_ = np.linalg.lstsq(A @ A.T, -P.slack(target)[support], rcond=None)
-    if not (weights > 0).all():
-        return nearest, multipliers
-    polished = np.zeros(P.n_rows)
-    polished[support] = weights
-    return target - weights @ A, polished
+    support = np.flatnonzero(weights)
+    A = rows.A[support]
+    found, *_ = np.linalg.lstsq(A @ A.T, A @ target - rows.b[support], rcond=None)
+    if not (found > 0).all():
+        return nearest, weights
+    polished = np.zeros_like(weights)
+    polished[support] = found
+    return target - found @ A, polished
 
 
 @about_polyhedra
 def inscribed_ellipsoid(P: Polyhedron) -> InscribedEllipsoid:
-    """Return the ellipsoid of largest volume in P (unique, John 1948), proved to be inside.
+    """Return the ellipsoid of largest volume in P (unique, John 1948), proved to be inside: no linear program.
 
     Raises
     ------
@@ -221,36 +278,55 @@ def inscribed_ellipsoid(P: Polyhedron) -> InscribedEllipsoid:
     (array([1., 2.]), array([[1., 0.],
            [0., 2.]]))
     """
+    found = decided(feasibility(P))
+    if not P.dim or found.dim is None or found.dim < P.dim:
+        empty = found.feasible is False
+        what = "is empty" if empty else "has no interior, or none was proved,"
+        raise InputError(f"The polyhedron {what} and holds no ellipsoid.")
     ball = chebyshev_ball(P)
-    if ball.radius == 0.0 or not P.dim:
-        raise InputError("The polyhedron has no interior and holds no ellipsoid.")
     if not np.isfinite(ball.radius) or not is_bounded(P):
         raise InputError(
             "The polyhedron is unbounded: no ellipsoid in it is largest. Intersect it with a box."
         )
-    proposal = _propose_ellipsoid(P, ball.center, ball.radius)
-    return _drawn_inside(P, proposal)
+    if ball.radius == 0.0:
+        raise UndecidedError("The polyhedron is too thin for a ball whose radius is a float.")
+    return _drawn_inside(P, _propose_ellipsoid(P, ball.center, ball.radius))
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def _propose_ellipsoid(P: Polyhedron, center: np.ndarray, radius: float) -> InscribedEllipsoid:
-    """Ask cvxpy for the ellipsoid, in coordinates where the Chebyshev ball is the unit ball."""
+    """Ask cvxpy for the ellipsoid, in coordinates where the Chebyshev ball is the unit ball.
+
+    Each row is divided by its distance from the center.
+    """
     import cvxpy
 
-    sizes = np.linalg.norm(P.A, axis=1)
-    rows = np.flatnonzero(sizes > 0)
-    A, b = P.A[rows] / sizes[rows, None], P.slack(center)[rows] / (radius * sizes[rows])
+    rows = _UnitRows.of(P)
+    distances = _distances(P, rows, center) / radius
+    A = rows.A / distances[:, None]
+    _finite("ellipsoid", A)
     shape = cvxpy.Variable((P.dim, P.dim), PSD=True)
     shift = cvxpy.Variable(P.dim)
-    inside = cvxpy.norm(A @ shape, axis=1) + A @ shift <= b
+    inside = cvxpy.norm(A @ shape, axis=1) + A @ shift <= 1.0
     _solve(cvxpy.Problem(cvxpy.Maximize(cvxpy.log_det(shape)), [inside]), "ellipsoid")
-    multipliers = np.zeros(P.n_rows)
-    multipliers[rows] = np.maximum(inside.dual_value, 0.0) / (radius * sizes[rows])
+    multipliers = rows.multipliers(np.maximum(inside.dual_value, 0.0) / (radius * distances), P.n_rows)
     symmetric = radius * (shape.value + shape.value.T) / 2
-    return InscribedEllipsoid(center + radius * shift.value, symmetric, multipliers, float("inf"))
+    moved = fractions_array(radius * shift.value) if is_exact_array(center) else radius * shift.value
+    return InscribedEllipsoid(center + moved, symmetric, multipliers, float("inf"))
+
+
+def _distances(P: Polyhedron, rows: _UnitRows, center: np.ndarray) -> np.ndarray:
+    """Return how far the planes of the unit rows are from a point, in floats."""
+    if not is_exact_array(center):
+        return rows.b - rows.A @ center
+    slacks = P.exact_slacks(center, rows.index)
+    scaled = [fraction(s) / Fraction(2) ** int(k) for s, k in zip(slacks, rows.scales, strict=True)]
+    return nearest_floats(np.array(scaled, dtype=object)) / rows.norms
 
 
 def _drawn_inside(P: Polyhedron, proposal: InscribedEllipsoid) -> InscribedEllipsoid:
     """Shrink an ellipsoid about its center until it is proved to be inside, and state its optimality gap."""
+    _finite("ellipsoid", proposal.shape, proposal.multipliers)
     # 128 d unit roundoffs pay for scaling the shape and for bounding its reach again (a few roundings an entry)
     factor = min(proposal.room(P), 1.0) * (1.0 - 128 * P.dim * U)
     if not factor > 0.0:

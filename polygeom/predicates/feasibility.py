@@ -237,7 +237,7 @@ def _by_newton(P: Polyhedron) -> Feasibility | None:
             if proves(farkas.holds(P)):
                 return Feasibility(False, -1, farkas)
         elif proposal.direction[-1] > 0:
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", under="ignore"):
                 point = proposal.direction[:-1] / proposal.direction[-1]
             found = from_interior_point(P, point) if np.isfinite(point).all() else None
             if found is not None:
@@ -256,7 +256,7 @@ def _decide_exactly(P: Polyhedron, basis: tuple[int, ...]) -> Feasibility:
     m = P.n_rows
     A, b = P.exact_rows(np.arange(m))
     zero = zero_rows(P, np.arange(m))
-    margins = np.where(zero, 0.0, np.ldexp(1.0, np.frexp(np.abs(P.A).max(axis=1, initial=0.0))[1]))
+    margins = np.where(zero, 0.0, np.ldexp(0.5, np.frexp(np.abs(P.A).max(axis=1, initial=0.0))[1]))
     equalities: dict[int, np.ndarray] = {}
     while True:
         found = _exact_margin(A, b, margins, basis)

@@ -10,6 +10,8 @@ negative maximum comes with Farkas multipliers.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from polygeom.certificates.chebyshev import norm_interval
@@ -29,11 +31,16 @@ __all__ = [
     "from_interior_point",
     "judged_margin",
     "proves",
+    "unscaled",
     "widest_margin",
+    "with_margins",
 ]
 
 EXACT_DIM = 60
 """Largest dimension for the exact simplex method (a step costs 10 ms at 50 and grows like d^3)."""
+
+LARGEST_OFFSET = 1000
+"""Exponent of the largest right-hand side kept in float programs."""
 
 UNDECIDED = Feasibility(None, None, None)
 
@@ -77,6 +84,8 @@ def exact_multipliers(
     support = np.flatnonzero(multipliers > 0)
     if not support.size or not P.has_exact_rows or min(support.size, P.dim) > EXACT_DIM:
         return None
+    if not np.isfinite(multipliers).all():
+        return None
     A, _ = P.exact_rows(support)
     goal = rational_matrix(np.zeros(P.dim) if target is None else target)
     solution = solve_near(A.transpose(), goal, np.asarray(multipliers[support], dtype=np.float64))
@@ -93,12 +102,37 @@ def widest_margin(P: Polyhedron, method: str) -> LpSolution:
     T is the largest distance of a hyperplane from the origin: any positive number would do, this one has
     the size of the problem.
     """
-    norms = np.where(P.A.any(axis=1), norm_interval(P)[1], 0.0)
+    rows, b, scales = with_margins(P)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        distances = np.abs(P.b / norms)
+        distances = np.abs(b / rows[:, -1])
     cap = float(distances[np.isfinite(distances) & (distances > 0)].max(initial=0.0)) or 1.0
     axis = np.append(np.zeros(P.dim), 1.0)
-    return maximize(axis, np.vstack([np.column_stack([P.A, norms]), axis]), np.append(P.b, cap), method)
+    found = maximize(axis, np.vstack([rows, axis]), np.append(b, cap), method)
+    if found.multipliers is None:
+        return found
+    return replace(found, multipliers=np.append(unscaled(found.multipliers[:-1], scales), 0.0))
+
+
+def with_margins(P: Polyhedron) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows [A | norms], b, and the exponents of the powers of two that both were divided by.
+
+    Nothing overflows: the largest entry of a row of A comes to [1/2, 1), unless its b would be out of range.
+    """
+    sizes, offsets = np.frexp(np.abs(P.A).max(axis=1, initial=0.0))[1], np.frexp(P.b)[1]
+    moving = P.A.any(axis=1)
+    scales = np.where(moving, np.maximum(sizes, offsets - LARGEST_OFFSET), offsets)
+    with np.errstate(under="ignore"):
+        scaled = Polyhedron(np.ldexp(P.A, -scales[:, None]), np.ldexp(P.b, -scales))
+    norms = np.where(moving, norm_interval(scaled)[1], 0.0)
+    return np.column_stack([scaled.A, norms]), scaled.b, scales
+
+
+def unscaled(multipliers: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Return multipliers of the rows themselves, times a power of two that keeps them in the range of floats."""
+    used = scales[multipliers > 0]
+    middle = (int(used.max(initial=0)) + int(used.min(initial=0))) // 2
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(multipliers, middle - scales)
 
 
 def judged_margin(P: Polyhedron, proposal: LpSolution) -> Feasibility:

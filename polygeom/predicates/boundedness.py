@@ -144,8 +144,7 @@ def _span_or_ray(P: Polyhedron, method: str) -> tuple[PositiveSpan | RecessionRa
     return _span_or_ray_in_rationals(P)
 
 
-@about_polyhedra
-def is_bounded(P: Polyhedron, method: str = "auto") -> bool:
+def is_bounded(P: Polyhedron | AffinePiece, method: str = "auto") -> bool:
     """Tell whether a polyhedron is bounded; the empty one is. See `boundedness`.
 
     Raises

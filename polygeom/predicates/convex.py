@@ -28,7 +28,7 @@ from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.active_set import nearest_point
 from polygeom.predicates.boundedness import is_bounded
 from polygeom.predicates.chebyshev import chebyshev_ball
-from polygeom.predicates.feasibility import decided, feasibility
+from polygeom.predicates.feasibility import decided, feasibility, measured
 from polygeom.predicates.proposals import EXACT_DIM, proves, with_margins
 from polygeom.predicates.subject import about_polyhedra
 from polygeom.rounding import TINY, U
@@ -278,10 +278,9 @@ def inscribed_ellipsoid(P: Polyhedron) -> InscribedEllipsoid:
     (array([1., 2.]), array([[1., 0.],
            [0., 2.]]))
     """
-    found = decided(feasibility(P))
-    if not P.dim or found.dim is None or found.dim < P.dim:
-        empty = found.feasible is False
-        what = "is empty" if empty else "has no interior, or none was proved,"
+    found = measured(feasibility(P))
+    if not P.dim or found.dim < P.dim:
+        what = "has no interior" if found.feasible else "is empty"
         raise InputError(f"The polyhedron {what} and holds no ellipsoid.")
     ball = chebyshev_ball(P)
     if not np.isfinite(ball.radius) or not is_bounded(P):

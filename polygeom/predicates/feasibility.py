@@ -41,7 +41,7 @@ from polygeom.predicates.proposals import (
     proves,
     widest_margin,
 )
-from polygeom.predicates.subject import about_polyhedra
+from polygeom.predicates.subject import about_polyhedra, check_method
 from polygeom.ranks import rank
 from polygeom.threads import one_blas_thread
 
@@ -55,6 +55,7 @@ __all__ = [
     "implicit_equalities",
     "interior_point",
     "is_empty",
+    "measured",
 ]
 
 
@@ -86,8 +87,7 @@ def feasibility(P: Polyhedron, method: str = "auto") -> Feasibility:
     >>> feasibility(Polyhedron([[1], [-1]], [0, -1])).feasible
     False
     """
-    if method not in ("auto", "lp"):
-        raise InputError(f"method is {method!r}, wanted 'auto' or 'lp'.")
+    check_method(method)
     if method == "lp":
         return feasibility_by_programs(P)
     origin = from_interior_point(P, np.zeros(P.dim)) if (P.b >= 0).all() else None
@@ -114,7 +114,7 @@ def _by_margins(P: Polyhedron) -> Feasibility:
 
 
 @about_polyhedra
-def is_empty(P: Polyhedron) -> bool:
+def is_empty(P: Polyhedron, method: str = "auto") -> bool:
     """Tell whether P has no point; see `feasibility`.
 
     Raises
@@ -127,12 +127,12 @@ def is_empty(P: Polyhedron) -> bool:
     >>> is_empty(Polyhedron([[1.0], [-1.0]], [0.0, -1e-300]))
     True
     """
-    return not decided(feasibility(P)).feasible
+    return not decided(feasibility(P, method)).feasible
 
 
 @about_polyhedra
-def interior_point(P: Polyhedron) -> np.ndarray | None:
-    """Return a point strictly inside every non-zero row, or None if P is proved to have none.
+def interior_point(P: Polyhedron, method: str = "auto") -> np.ndarray | None:
+    """Return a point strictly inside every non-zero row, or None if P is proved to have none; see `feasibility`.
 
     Floats wherever a float point can be proved interior, Fractions otherwise.
 
@@ -147,12 +147,12 @@ def interior_point(P: Polyhedron) -> np.ndarray | None:
     >>> bool((square.slack(interior_point(square)) > 0).all())
     True
     """
-    return _measured(feasibility(P)).interior
+    return measured(feasibility(P, method)).interior
 
 
 @about_polyhedra
-def dimension(P: Polyhedron) -> int:
-    """Return the dimension of the affine hull of P; -1 if P is empty.
+def dimension(P: Polyhedron, method: str = "auto") -> int:
+    """Return the dimension of the affine hull of P; -1 if P is empty. See `feasibility`.
 
     Raises
     ------
@@ -164,14 +164,14 @@ def dimension(P: Polyhedron) -> int:
     >>> dimension(Polyhedron([[1, 1], [-1, -1]], [1, -1]))
     1
     """
-    return _measured(feasibility(P)).dim
+    return measured(feasibility(P, method)).dim
 
 
 @about_polyhedra
-def implicit_equalities(P: Polyhedron) -> tuple[ImplicitEquality, ...]:
+def implicit_equalities(P: Polyhedron, method: str = "auto") -> tuple[ImplicitEquality, ...]:
     """Return all non-zero rows that hold with equality on all of P, each with its multipliers.
 
-    None for a full-dimensional P. Every row of an empty P qualifies, and means nothing: an error.
+    See `feasibility`. None for a full-dimensional P. Every row of an empty P qualifies, and means nothing: an error.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def implicit_equalities(P: Polyhedron) -> tuple[ImplicitEquality, ...]:
     >>> [equality.row for equality in implicit_equalities(segment)]
     [0, 1]
     """
-    found = _measured(feasibility(P))
+    found = measured(feasibility(P, method))
     if not found.feasible:
         raise InputError("The polyhedron is empty: every row is an equality on it. Ask feasibility(P) first.")
     return found.equalities
@@ -199,7 +199,7 @@ def decided(found: Feasibility) -> Feasibility:
     return found
 
 
-def _measured(found: Feasibility) -> Feasibility:
+def measured(found: Feasibility) -> Feasibility:
     """Return a result whose dimension is proved, or raise UndecidedError."""
     if decided(found).dim is None:
         raise UndecidedError(f"The polyhedron is not empty, but its dimension could not be proved: {_TIE}")

@@ -20,7 +20,7 @@ from polygeom.polyhedron import Polyhedron
 from polygeom.predicates import rational
 from polygeom.predicates.feasibility import feasibility
 from polygeom.predicates.proposals import EXACT_DIM, exact_multipliers, proves
-from polygeom.predicates.subject import polyhedron_of
+from polygeom.predicates.subject import check_method, polyhedron_of
 from polygeom.rounding import dot_error
 
 __all__ = ["inclusion", "is_equal", "is_subset"]
@@ -46,6 +46,7 @@ def inclusion(P: Polyhedron, Q: Polyhedron, method: str = "auto") -> Inclusion:
     >>> inclusion(small, large).included, inclusion(large, small).included
     (True, False)
     """
+    check_method(method)
     P, Q = polyhedron_of(P), polyhedron_of(Q, "Q")
     if P.dim != Q.dim:
         raise InputError(f"P lives in R^{P.dim} and Q in R^{Q.dim}; inclusion needs one space.")
@@ -68,7 +69,7 @@ def inclusion(P: Polyhedron, Q: Polyhedron, method: str = "auto") -> Inclusion:
     return Inclusion(None if undecided else True, tuple(proofs), tuple(undecided))
 
 
-def is_subset(P: Polyhedron, Q: Polyhedron) -> bool:
+def is_subset(P: Polyhedron, Q: Polyhedron, method: str = "auto") -> bool:
     """Tell whether every point of P lies in Q; see `inclusion`.
 
     Raises
@@ -81,14 +82,14 @@ def is_subset(P: Polyhedron, Q: Polyhedron) -> bool:
     >>> is_subset(Polyhedron.box(0, 1, dim=2), Polyhedron.orthant(2))
     True
     """
-    found = inclusion(P, Q)
+    found = inclusion(P, Q, method)
     if found.included is None:
         raise UndecidedError(f"Rows {found.undecided[:5]} of Q were neither proved nor refuted on P.")
     return found.included
 
 
-def is_equal(P: Polyhedron, Q: Polyhedron) -> bool:
-    """Tell whether P and Q are the same set of points, whatever rows describe them.
+def is_equal(P: Polyhedron, Q: Polyhedron, method: str = "auto") -> bool:
+    """Tell whether P and Q are the same set of points, whatever rows describe them; see `inclusion`.
 
     Raises
     ------
@@ -100,7 +101,8 @@ def is_equal(P: Polyhedron, Q: Polyhedron) -> bool:
     >>> is_equal(Polyhedron([[1.0]], [2.0]), Polyhedron([[2.0], [0.0]], [4.0, 1.0]))
     True
     """
-    return is_subset(P, Q) and is_subset(Q, P)
+    P, Q = polyhedron_of(P), polyhedron_of(Q, "Q")
+    return is_subset(P, Q, method) and is_subset(Q, P, method)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,8 +187,10 @@ def _outlier(start: _Start, Q: Polyhedron, row: int, path: tuple[np.ndarray, np.
     steps, end = path
     if start.point is None or start.point.dtype == object:
         return None
-    direction = end - start.point if steps[-1] < 1.0 else end
-    points = start.point + steps[:, None] * direction
+    with np.errstate(over="ignore", invalid="ignore"):
+        direction = end - start.point if steps[-1] < 1.0 else end
+        points = start.point + steps[:, None] * direction
+    points = points[np.isfinite(points).all(axis=1)]
     outside = Q.select([row]).slack_signs(points)[:, 0] == -1
     for point in points[outside]:
         outlier = Outlier(row, point)

@@ -54,7 +54,7 @@ MOST_SIMPLICES = 200_000
 
 @about_polyhedra
 def vertices(P: Polyhedron) -> Vertices:
-    """Return all vertices with their tight rows, extreme rays and lines, in rationals.
+    """Return all vertices with their tight rows, extreme rays and lines, in rationals; no linear program.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def vertices(P: Polyhedron) -> Vertices:
 def volume(P: Polyhedron) -> Fraction | float:
     """Return the d-dimensional volume, exactly: 0 if flat or empty, inf if full-dimensional and unbounded.
 
-    Cost: the vertices, and a determinant for each simplex of a triangulation (up to d! for a cube: 8! = 40320).
+    No linear program, but for the dimension. Cost: the vertices, and a determinant for each simplex of a triangulation (up to d! for a cube: 8! = 40320).
 
     Raises
     ------

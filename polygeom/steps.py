@@ -38,6 +38,7 @@ __all__ = [
     "Scale",
     "Step",
     "Sum",
+    "TransposedConvolution",
 ]
 
 
@@ -232,6 +233,34 @@ class Convolution(LinearStep):
 
     def absolute(self) -> Convolution:
         return replace(self, weight=np.abs(self.weight), constant=_absolute(self.constant))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TransposedConvolution(LinearStep):
+    """The adjoint of a convolution, plus a constant: x has the shape of its values, y that of its inputs."""
+
+    convolution: Convolution
+
+    @property
+    def entries(self) -> np.ndarray:
+        return self.convolution.weight
+
+    @property
+    def terms(self) -> int:
+        return self.convolution.adjoint_terms
+
+    @property
+    def adjoint_terms(self) -> int:
+        return self.convolution.terms
+
+    def linear(self, *values: np.ndarray) -> np.ndarray:
+        return self.convolution.adjoint(values[0])[0]
+
+    def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (self.convolution.linear(gradient),)
+
+    def absolute(self) -> TransposedConvolution:
+        return replace(self, convolution=self.convolution.magnitude, constant=_absolute(self.constant))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

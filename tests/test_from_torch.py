@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from polygeom.enclosures import enclose
 from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
 from polygeom.gates import Elementwise, MaxGate
 from polygeom.models import inception
 from polygeom.models.convert import from_torch
 from polygeom.models.convert.check import _compare_steps
 from polygeom.network import Network
-from polygeom.steps import Average, Convolution, Dense, Scale
+from polygeom.steps import Average, Convolution, Dense, Scale, TransposedConvolution
 
 
 class Call(nn.Module):
@@ -78,6 +79,13 @@ CASES: dict[str, tuple[tuple[int, ...], nn.Module | Callable[[torch.Tensor], tor
     "conv2d depthwise": (MAP, nn.Conv2d(4, 8, 3, groups=4, bias=False)),
     "conv1d": (LINE, nn.Conv1d(4, 6, 3, stride=2, padding=2, dilation=2, groups=2)),
     "conv1d same": (LINE, nn.Conv1d(4, 3, 4, padding="same")),
+    "transposed conv2d": (
+        MAP,
+        nn.ConvTranspose2d(4, 6, (3, 2), (2, 3), (1, 0), (1, 2), groups=2, dilation=(1, 2)),
+    ),
+    "transposed conv2d without bias": (MAP, nn.ConvTranspose2d(4, 3, 2, 2, bias=False)),
+    "transposed conv1d": (LINE, nn.ConvTranspose1d(4, 2, 3, 2, 1, output_padding=1)),
+    "transposed conv1d, cropped": (LINE, nn.ConvTranspose1d(4, 2, 3, 1, 3)),
     "batch norm 1d": (VECTOR, nn.BatchNorm1d(6)),
     "batch norm 1d over a line": (LINE, nn.BatchNorm1d(4, affine=False)),
     "batch norm 2d": (MAP, nn.BatchNorm2d(4, eps=0.1)),
@@ -748,6 +756,25 @@ def test_affine_operations_out_of_reach_are_refused_too(function, operation, wor
     with pytest.raises(NotPiecewiseAffineError, match=words) as caught:
         convert(Nested(Call(function)).eval(), (6,))
     assert (caught.value.operation, caught.value.path) == (operation, "encoder.1.0")
+
+
+def test_a_transposed_convolution_stays_one_and_takes_the_constant():
+    module = nn.ConvTranspose1d(4, 2, 3, output_padding=1, dilation=2).eval()
+    with pytest.raises(ConversionError, match=r"output_padding \(1,\), wanted less than its stride \(1,\)"):
+        convert(module, LINE)
+    shifted = Call(lambda x: F.conv_transpose1d(x, torch.ones(4, 2, 3, dtype=x.dtype)) + 0.5).eval()
+    (step,) = convert(shifted, LINE).steps
+    assert isinstance(step, TransposedConvolution)
+    assert np.array_equal(np.unique(step.constant), [0.5])
+
+
+def test_a_transposed_convolution_has_a_rational_value():
+    net = convert(randomized(nn.Sequential(nn.ConvTranspose1d(2, 2, 3, 2), nn.ReLU())), (2, 3))
+    x = np.random.default_rng(0).standard_normal(net.dim_in)
+    value, error = enclose(net, x[None])
+    exact = net.exact()(x)
+    assert any(exact)
+    assert all(abs(v - float(t)) <= e for v, e, t in zip(value[0], error[0], exact, strict=True))
 
 
 def test_a_constant_matrix_per_entry_is_refused():

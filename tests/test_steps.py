@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from polygeom.errors import InputError
 from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.rounding import dot_error
-from polygeom.steps import Average, Concatenate, Convolution, Dense, Gather, LinearStep, Scale, Sum
+from polygeom.steps import (
+    Average,
+    Concatenate,
+    Convolution,
+    Dense,
+    Gather,
+    LinearStep,
+    Scale,
+    Sum,
+    TransposedConvolution,
+)
 
 
 def shape(draw: st.DrawFn, axes: int) -> tuple[int, ...]:
@@ -55,6 +65,13 @@ def convolution(draw: st.DrawFn) -> Convolution:
         dilation=tuple(dilation),
         groups=groups,
     )
+
+
+def transposed_convolution(draw: st.DrawFn) -> TransposedConvolution:
+    inner = convolution(draw)
+    at = {"inputs": (0,), "shapes": (inner.shape,), "shape": inner.shapes[0]}
+    constant = array(draw, (inner.shapes[0][0], *(1,) * (len(inner.shape) - 1)))
+    return TransposedConvolution(convolution=inner, constant=constant, **at)
 
 
 def scale(draw: st.DrawFn) -> Scale:
@@ -98,6 +115,7 @@ def concatenation(draw: st.DrawFn) -> Concatenate:
 KINDS: list[Callable[[st.DrawFn], LinearStep]] = [
     dense,
     convolution,
+    transposed_convolution,
     scale,
     gather,
     average,

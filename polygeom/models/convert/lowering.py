@@ -21,7 +21,7 @@ from polygeom.errors import ConversionError
 from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.models.convert.layout import BatchMixedError, Traced, find_batch
 from polygeom.network import Network
-from polygeom.steps import Concatenate, Convolution, Dense, Gather, Scale, Step, Sum
+from polygeom.steps import Concatenate, Convolution, Dense, Gather, Scale, Step, Sum, TransposedConvolution
 
 __all__ = ["Geometry", "GraphBuilder"]
 
@@ -40,6 +40,11 @@ class Geometry(NamedTuple):
         """Return the number of positions along every spatial axis."""
         axes = zip(spatial, kernel, self.stride, self.padding, self.dilation, strict=True)
         return tuple((n + low + high - d * (k - 1) - 1) // s + 1 for n, k, s, (low, high), d in axes)
+
+    def inputs(self, spatial: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the fewest entries along every spatial axis that give this many positions."""
+        axes = zip(spatial, kernel, self.stride, self.padding, self.dilation, strict=True)
+        return tuple((n - 1) * s + d * (k - 1) + 1 - low - high for n, k, s, (low, high), d in axes)
 
 
 class GraphBuilder:
@@ -252,19 +257,46 @@ class GraphBuilder:
 
     def convolve(self, value: Traced, weight: object, bias: object, geometry: Geometry) -> Traced:
         """Return the convolution of (batch, channels, *spatial)."""
+        weight, constant = self._kernel(value, weight, bias)
+        shape = (len(weight), *geometry.outputs(value.sample_shape[1:], weight.shape[2:]))
+        fields = {"weight": weight, "constant": constant, **geometry._asdict()}
+        number = self.append(Convolution, (value.number,), shape, **fields)
+        return replace(value, number=number, shape=shape if value.axis is None else (value.shape[0], *shape))
+
+    def convolve_transposed(
+        self, value: Traced, kernel: tuple[object, object], geometry: Geometry, extra: tuple[int, ...]
+    ) -> Traced:
+        """Return the transposed convolution of (batch, channels, *spatial) by a kernel (weight, bias).
+
+        It is the adjoint of the convolution of this geometry, from an input with `extra` entries more than needed
+        along every spatial axis.
+        """
+        weight, constant = self._kernel(value, *kernel)
+        own, sizes = value.sample_shape, weight.shape[2:]
+        spatial = tuple(n + e for n, e in zip(geometry.inputs(own[1:], sizes), extra, strict=True))
+        if geometry.outputs(spatial, sizes) != own[1:]:
+            raise ConversionError(
+                f"The transposed convolution in module '{self.path}' has output_padding {extra}, wanted less than "
+                f"its stride {geometry.stride}: it is the adjoint of no convolution."
+            )
+        shape = (weight.shape[1] * geometry.groups, *spatial)
+        at = {"inputs": (0,), "shapes": (shape,), "shape": own, "path": self.path, "call": self.call}
+        convolution = Convolution(weight=weight, **geometry._asdict(), **at)
+        fields = {"convolution": convolution, "constant": constant}
+        number = self.append(TransposedConvolution, (value.number,), shape, **fields)
+        return replace(value, number=number, shape=shape if value.axis is None else (value.shape[0], *shape))
+
+    def _kernel(self, value: Traced, weight: object, bias: object) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return weight and bias of a convolution of a tensor, the bias as its constant."""
         weight = as_array(weight, f"the weight in module '{self.path}'")
         dims = weight.ndim - 2
         if dims > 2:
             raise ConversionError(f"Module '{self.path}' convolves over {dims} spatial axes, wanted 1 or 2.")
         if value.fold > 1 or value.axis not in (0, None) or len(value.sample_shape) != dims + 1:
             raise BatchMixedError("convolves over the batch axis")
-        constant = None
-        if bias is not None:
-            constant = as_array(bias, f"the bias in module '{self.path}'").reshape(-1, *(1,) * dims)
-        shape = (len(weight), *geometry.outputs(value.sample_shape[1:], weight.shape[2:]))
-        fields = {"weight": weight, "constant": constant, **geometry._asdict()}
-        number = self.append(Convolution, (value.number,), shape, **fields)
-        return replace(value, number=number, shape=shape if value.axis is None else (value.shape[0], *shape))
+        if bias is None:
+            return weight, None
+        return weight, as_array(bias, f"the bias in module '{self.path}'").reshape(-1, *(1,) * dims)
 
     def normalize(
         self, value: Traced, statistics: tuple[object, object], weight: object, bias: object, eps: float
@@ -343,5 +375,6 @@ def _is_shift(step: Step) -> TypeGuard[Sum]:
     return isinstance(step, Sum) and step.coefficients == (1.0,) and step.constant is not None
 
 
-def _takes_constant(step: Step) -> TypeGuard[Dense | Convolution | Scale]:
-    return isinstance(step, Dense | Convolution | Scale) and step.constant is None
+def _takes_constant(step: Step) -> TypeGuard[Dense | Convolution | TransposedConvolution | Scale]:
+    kinds = Dense | Convolution | TransposedConvolution | Scale
+    return isinstance(step, kinds) and step.constant is None

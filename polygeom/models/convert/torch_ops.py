@@ -260,6 +260,26 @@ def convolution(
     return b.convolve(x, weight, bias, Geometry(stride, pads, dilation, groups))
 
 
+def transposed_convolution(
+    b: GraphBuilder,
+    x: Traced,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: Sequence[int] = (1,),
+    padding: Sequence[int] = (0,),
+    output_padding: Sequence[int] = (0,),
+    groups: int = 1,
+    dilation: Sequence[int] = (1,),
+) -> Traced:
+    """Return a transposed convolution over one or two axes."""
+    if isinstance(weight, Traced) or isinstance(bias, Traced):
+        raise NotAffineError("its weight or bias is a computed value")
+    dims = len(weight.shape[2:])
+    stride, padding, extra, dilation = (_each(v, dims) for v in (stride, padding, output_padding, dilation))
+    geometry = Geometry(stride, tuple((p, p) for p in padding), dilation, groups)
+    return b.convolve_transposed(x, (weight, bias), geometry, extra)
+
+
 def batch_norm(
     b: GraphBuilder,
     x: Traced,
@@ -416,6 +436,7 @@ HANDLERS: dict[str, Callable[..., object]] = {
 }
 for _dims in (1, 2, 3):
     HANDLERS[f"conv{_dims}d"] = convolution
+    HANDLERS[f"conv_transpose{_dims}d"] = transposed_convolution
     HANDLERS[f"max_pool{_dims}d"] = _max_pool(_dims)
     HANDLERS[f"max_pool{_dims}d_with_indices"] = _max_pool(_dims, with_indices=True)
     HANDLERS[f"avg_pool{_dims}d"] = _average_pool(_dims)

@@ -134,6 +134,10 @@ def _exact_exit(piece: AffinePiece, vector: np.ndarray, labels: RowLabels, level
     return RayExit(nearest, (nearest, nearest) if is_float else bounds, t, units, level, piece)
 
 
+Measure = tuple[float, float, float, int]
+"""Upper bound, lower bound, distance and row of one boundary."""
+
+
 # -- nearest boundaries ------------------------------------------------------------------------------------------
 
 
@@ -238,7 +242,7 @@ def _best_first(
     Returns distances, bounds, rows, how many rows were measured, and whether no other row can be nearer.
     """
     order = np.argsort(floor, kind="stable")
-    found: list[tuple[float, float, float, int]] = []  # upper bound, lower bound, distance, row
+    found: list[Measure] = []
     batch, measured = max(32, k), 0
     while measured < len(order):
         if len(found) >= k and floor[order[measured]] > found[k - 1][0]:
@@ -246,19 +250,14 @@ def _best_first(
         rows = apart[order[measured : measured + batch]]
         found = sorted(found + _measured(piece, rows, slacks))
         measured += len(rows)
-    best = found[:k]
-    rows = np.array([r for *_, r in best], dtype=np.intp)
-    last = best[-1][0] if best else np.inf
-    rivals = np.array([r for _, low, _, r in found[k:] if low < last], dtype=np.intp)
-    proved = not best or (np.isfinite(last) and _none_is_nearer(piece, rows, rivals))
+    best, proved = _settled(piece, found, k)
     bounds = np.array([(low, high) for high, low, _, _ in best]).reshape(-1, 2)
+    rows = np.array([r for *_, r in best], dtype=np.intp)
     return np.array([m for _, _, m, _ in best]), bounds, rows, measured, proved
 
 
-def _measured(
-    piece: AffinePiece, rows: np.ndarray, slacks: tuple[np.ndarray, np.ndarray]
-) -> list[tuple[float, float, float, int]]:
-    """Return upper bound, lower bound, distance and row; rows proved to vanish are left out."""
+def _measured(piece: AffinePiece, rows: np.ndarray, slacks: tuple[np.ndarray, np.ndarray]) -> list[Measure]:
+    """Measure some rows; those proved to vanish are left out."""
     slack, error = slacks[0][rows], slacks[1][rows]
     P = piece.labeled_rows(piece.labels[rows]) if piece.is_large else piece.polyhedron.select(rows)
     low, high = norm_interval(P)
@@ -279,16 +278,24 @@ def _measured(
     ]
 
 
-def _none_is_nearer(piece: AffinePiece, rows: np.ndarray, rivals: np.ndarray) -> bool:
-    """Tell whether rivals within the bounds of the last row listed are proved to be no nearer than it."""
-    if not len(rivals):
-        return True
+def _settled(piece: AffinePiece, found: list[Measure], k: int) -> tuple[list[Measure], bool]:
+    """Return the k nearest of the measured rows, and whether no other can be nearer.
+
+    Rows whose bounds overlap those of the last one listed are compared in rationals, within reach; the same
+    half-space drawn twice needs no comparison.
+    """
+    best, last = found[:k], found[min(k, len(found)) - 1][0] if found else 0.0
+    rivals = [measure for measure in found[k:] if measure[1] < last]
+    if not rivals or piece.network.exact().is_feasible:
+        if rivals:
+            contenders = best + rivals
+            squares = _exact_squares(piece, np.array([r for *_, r in contenders]))
+            order = sorted(range(len(contenders)), key=squares.__getitem__)
+            best = [contenders[i] for i in order[:k]]
+        return best, bool(np.isfinite(last))
     names = row_functions(piece.network, piece.code, piece.labels, piece.arrivals)
-    if set(map(tuple, names[rivals])) <= set(map(tuple, names[rows])):
-        return True
-    if not piece.network.exact().is_feasible:
-        return False
-    return max(_exact_squares(piece, rows)) <= min(_exact_squares(piece, rivals))
+    listed = {tuple(names[r]) for *_, r in best}
+    return best, bool(np.isfinite(last)) and all(tuple(names[r]) in listed for *_, r in rivals)
 
 
 def _exact_squares(piece: AffinePiece, rows: np.ndarray) -> list[flint.fmpq]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -774,7 +775,7 @@ def test_a_transposed_convolution_has_a_rational_value():
     value, error = enclose(net, x[None])
     exact = net.exact()(x)
     assert any(exact)
-    assert all(abs(v - float(t)) <= e for v, e, t in zip(value[0], error[0], exact, strict=True))
+    assert all(abs(Fraction(v) - t) <= Fraction(e) for v, e, t in zip(value[0], error[0], exact, strict=True))
 
 
 def test_a_constant_matrix_per_entry_is_refused():

@@ -238,8 +238,8 @@ def _checked(part: _Part, builder: GraphBuilder, values: dict[Node, object], alo
     import torch
 
     def run(x: np.ndarray) -> Iterator[tuple[Traced, np.ndarray]]:
-        whole = x.shape == builder.input.shape
-        program, begin, _, nodes = part if whole else alone
+        traced = part if alone is None or x.shape == builder.input.shape else alone
+        whole, (program, begin, _, nodes) = traced is part, traced
         results = program.run(begin, torch.from_numpy(x), nodes)
         for node, (_, result) in zip((part.begin, *part.nodes), results, strict=True):
             value = values.get(node)

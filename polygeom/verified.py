@@ -83,6 +83,7 @@ def norm_bound(array: np.ndarray) -> float:
         return float(np.ldexp(round_up(np.sqrt(squares), 2), exponent)) + TINY
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def sigma_min(M: np.ndarray, error: np.ndarray | None = None) -> float:
     r"""Return a rigorous lower bound on the d-th (smallest) singular value of a matrix.
 
@@ -164,8 +165,8 @@ def _gram_bound(M: np.ndarray) -> float:
     residual = norm_bound(factor.T @ factor - shifted)
     lost = (
         residual
-        + dot_error(norm_bound(factor) ** 2, d)
-        + dot_error(norm_bound(M) ** 2, n)
+        + dot_error(np.square(norm_bound(factor)), d)
+        + dot_error(np.square(norm_bound(M)), n)
         + d * (underflow(n) + underflow(d))
     )
     square = shift - round_up(lost, 6)
@@ -279,6 +280,7 @@ class Repair:
         return float(round_up(norm_bound(self.weights * size) * self.change, 4))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def repair(
     multipliers: np.ndarray,
     A: np.ndarray,

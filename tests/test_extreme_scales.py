@@ -48,6 +48,16 @@ EXTREME = {
         [[1, 1 / 3], [-1, -1 / 3], [0, 1], [0, -1]], [1 + 2.0**-52, -1, 1, 1]
     ),
 }
+OVERFLOWING = {
+    "rank of entries 1 and 1e308": Polyhedron([[1.0, -0.999999999999], [1 / 3, 1.7e308]], [1.0, 1e-12]),
+    "point beyond floats": Polyhedron(
+        [[1.7e308, 1 / 3, -1.0], [-1.7e308, 1e-12, -0.999999999999]], [0.0, -1.7e308]
+    ),
+    "mean beyond floats": Polyhedron(
+        [[1e-320, -1.0, -1.0], [0.0, -1.0, 1e-320], [-1.7e308, 0.0, 1.000000000001]],
+        [-1.7e308, 1.000000000001, 1.000000000001],
+    ),
+}
 TWINS = {"rows 2^600 and 2^-600": Polyhedron(TRIANGLE, [-1.0, 1, 1])}
 BEYOND_THE_SOLVER = {
     "columns 2^600 and 2^-600",
@@ -68,6 +78,16 @@ def test_linear_questions_are_decided_and_proved(name):
     assert inclusion(P, P).holds(P, P).level is Level.EXACT
     assert boundedness(P).bounded == vertices(P).is_bounded
     assert (volume(P) > 0) == (feasibility(P).dim == P.dim)
+
+
+@pytest.mark.parametrize("name", OVERFLOWING)
+def test_overflow_on_the_way_does_no_harm(name):
+    P = OVERFLOWING[name]
+    for ask in (feasibility, boundedness, recession_cone):
+        assert ask(P).holds(P).level is Level.EXACT
+    for ask in (feasibility, boundedness):
+        second = ask(P, method="lp")
+        assert second.holds(P) or None in (getattr(second, "feasible", 1), getattr(second, "bounded", 1))
 
 
 def test_row_scaling_does_not_change_the_answers():

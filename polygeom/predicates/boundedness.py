@@ -109,7 +109,7 @@ def _with_a_point(ray: RecessionRay | None, reason: str, inside: FeasiblePoint |
 
 
 def _likely_points(P: Polyhedron, ray: RecessionRay | None, known: np.ndarray | None) -> Iterator[np.ndarray]:
-    """Yield the known point, 0 if all b >= 0, and a far multiple of the ray, inside all rows that are not level."""
+    """Yield the known point, 0 if all b >= 0, and a far multiple of the ray: inside all rows it leaves behind."""
     if known is not None:
         yield known
     if (P.b >= 0).all():

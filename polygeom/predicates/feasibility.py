@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polygeom.certificates.check import nearest_floats
 from polygeom.certificates.feasibility import (
     Farkas,
     Feasibility,
@@ -132,9 +133,9 @@ def is_empty(P: Polyhedron, method: str = "auto") -> bool:
 
 @about_polyhedra
 def interior_point(P: Polyhedron, method: str = "auto") -> np.ndarray | None:
-    """Return a point strictly inside every non-zero row, or None if P is proved to have none; see `feasibility`.
+    """Return a point strictly inside every non-zero row, or None if P is proved to have none.
 
-    Floats wherever a float point can be proved interior, Fractions otherwise.
+    See `feasibility`. Floats wherever a float point can be proved interior, Fractions otherwise.
 
     Raises
     ------
@@ -171,7 +172,8 @@ def dimension(P: Polyhedron, method: str = "auto") -> int:
 def implicit_equalities(P: Polyhedron, method: str = "auto") -> tuple[ImplicitEquality, ...]:
     """Return all non-zero rows that hold with equality on all of P, each with its multipliers.
 
-    See `feasibility`. None for a full-dimensional P. Every row of an empty P qualifies, and means nothing: an error.
+    See `feasibility`. None for a full-dimensional P. Every row of an empty P qualifies, and means nothing: an
+    error.
 
     Raises
     ------
@@ -297,7 +299,7 @@ def _exact_margin(
 def _located(P: Polyhedron, point: np.ndarray, equalities: dict[int, np.ndarray]) -> Feasibility:
     """Return the result for a point strictly inside all rows but the equalities."""
     if not equalities:
-        rounded = from_interior_point(P, point.astype(np.float64))
+        rounded = from_interior_point(P, nearest_floats(point))
         return rounded or Feasibility(True, P.dim, InteriorPoint(point))
     dim = P.dim - rank(P.exact_rows(np.array(sorted(equalities)))[0])
     proofs = tuple(ImplicitEquality(i, equalities[i]) for i in sorted(equalities))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from polygeom.certificates.feasibility import Feasibility, FeasiblePoint, ImplicitEquality
+from polygeom.errors import SolverError
 from polygeom.exact import fractions_array
 from polygeom.lp import maximize
 from polygeom.polyhedron import Polyhedron
@@ -31,8 +32,17 @@ __all__ = ["feasibility_by_programs"]
 def feasibility_by_programs(P: Polyhedron) -> Feasibility:
     """Decide P by one float program, and one for each non-zero row in a tie.
 
-    Undecided where no exact numbers are found near the float ones (rows with nearly dependent ties).
+    Undecided where a program ends without an answer, or no exact numbers are found near the float ones (rows with
+    nearly dependent ties).
     """
+    try:
+        return _by_programs(P)
+    except SolverError:
+        return UNDECIDED
+
+
+def _by_programs(P: Polyhedron) -> Feasibility:
+    """Ask for the widest margin, and in a tie for the minimum of each non-zero row."""
     proposal = widest_margin(P, "cvxpy")
     found = judged_margin(P, proposal)
     if found.is_decided:
@@ -48,7 +58,7 @@ def feasibility_by_programs(P: Polyhedron) -> Feasibility:
         if equality is not None:
             equalities[int(row)] = equality
         else:
-            points.append(lowest.point if lowest.ray is None else lowest.point + lowest.ray)
+            points.append((lowest.point, np.zeros(P.dim) if lowest.ray is None else lowest.ray))
     return _around(P, points, equalities)
 
 
@@ -68,9 +78,16 @@ def _equality(P: Polyhedron, row: int, multipliers: np.ndarray | None) -> Implic
     return equality if proves(equality.holds(P)) else None
 
 
-def _around(P: Polyhedron, points: list[np.ndarray], equalities: dict[int, ImplicitEquality]) -> Feasibility:
-    """Return the dimension, with the exact point on the equalities nearest to the mean of the points."""
-    center = np.mean(points, axis=0) if points else np.zeros(P.dim)
+def _around(
+    P: Polyhedron, points: list[tuple[np.ndarray, np.ndarray]], equalities: dict[int, ImplicitEquality]
+) -> Feasibility:
+    """Return the dimension, with an exact point on the equalities near the mean of the points plus rays."""
+    center = np.zeros(P.dim)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for point, ray in points:
+            center = center + (point + ray) / len(points)
+    if not np.isfinite(center).all():
+        return UNDECIDED
     A, b = P.exact_rows(np.array(sorted(equalities), dtype=np.intp))
     exact = solve_near(A, b, center) if equalities else None
     if exact is None:

@@ -105,7 +105,8 @@ def vertices(P: Polyhedron) -> Vertices:
 def volume(P: Polyhedron) -> Fraction | float:
     """Return the d-dimensional volume, exactly: 0 if flat or empty, inf if full-dimensional and unbounded.
 
-    No linear program, but for the dimension. Cost: the vertices, and a determinant for each simplex of a triangulation (up to d! for a cube: 8! = 40320).
+    No linear program, but for the dimension. Cost: the vertices, and a determinant for each simplex of a
+    triangulation (up to d! for a cube: 8! = 40320).
 
     Raises
     ------

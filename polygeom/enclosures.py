@@ -97,7 +97,7 @@ def enclose(net: Network, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     True
     """
     output = enclose_pass(net, X).output
-    return output.value.reshape(len(X), -1), output.error.reshape(len(X), -1)
+    return output.value.reshape(len(X), net.dim_out), output.error.reshape(len(X), net.dim_out)
 
 
 @OVERFLOW_IS_UNKNOWN
@@ -427,7 +427,7 @@ def enclose_adjoint(
     if back is None:
         zero = np.zeros((len(seed), net.dim_in))
         return zero, zero
-    return back.value.reshape(len(seed), -1), back.error.reshape(len(seed), -1)
+    return back.value.reshape(len(seed), net.dim_in), back.error.reshape(len(seed), net.dim_in)
 
 
 def _spread_winners(gate: MaxGate, winners: np.ndarray, state: Enclosed) -> Enclosed:

@@ -70,7 +70,7 @@ def spline_codes(net: Network, X: object) -> SplineCodes:
            [0, 1]], dtype=uint8)
     """
     points, _ = net.shaped(X, "X")
-    flat = points.reshape(len(points), -1)
+    flat = points.reshape(len(points), net.dim_in)
     letters = np.zeros((len(flat), net.n_units), dtype=net.letter_dtype)
     undecided = np.zeros(letters.shape, dtype=bool)
     chunk = _chunk(net)

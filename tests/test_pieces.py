@@ -213,3 +213,11 @@ def test_copies_of_one_entry_in_overlapping_windows_draw_no_row() -> None:
         assert winners[piece.code[6]] not in rivals
         exact_A, _ = piece.exact_rows(piece.labels)
         assert all(any(v != 0 for v in row) for row in exact_A.table())
+
+
+def test_no_points_and_no_units() -> None:
+    assert spline_codes(TWO_LAYERS, np.zeros((0, 2))).letters.shape == (0, 5)
+    linear = Network.from_layers([(np.eye(2), [0, 1])])
+    piece = piece_at(linear, [1, 2])
+    assert piece.polyhedron.n_rows == 0
+    assert np.array_equal(piece.affine_map.offset, [0, 1])

@@ -16,7 +16,7 @@ from polygeom.exact import ScaledMatrix, rational_matrix
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["has_full_rank", "rank", "solve_near"]
+__all__ = ["PRIMES", "has_full_rank", "pivot_columns", "rank", "solve_near"]
 
 PRIMES = (2**31 - 1, 2**31 - 19)
 """Primes for ranks modulo p: residues below 2^31, so that products of two fit into int64."""
@@ -58,6 +58,16 @@ def _integer_rank(matrix: flint.fmpz_mat) -> int:
 
     full = min(matrix.nrows(), matrix.ncols())
     return full if any(flint.nmod_mat(matrix, p).rank() == full for p in PRIMES) else matrix.rank()
+
+
+def pivot_columns(echelon: flint.fmpq_mat | flint.fmpz_mat | flint.nmod_mat, rank: int) -> list[int]:
+    """Return the column of the first non-zero entry of each of the first rows of an echelon form."""
+    pivots, column = [], 0
+    for row in range(rank):
+        while echelon[row, column] == 0:
+            column += 1
+        pivots.append(column)
+    return pivots
 
 
 def solve_near(M: flint.fmpq_mat, target: flint.fmpq_mat, guess: np.ndarray) -> flint.fmpq_mat | None:

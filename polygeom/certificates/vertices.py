@@ -27,6 +27,7 @@ from polygeom.certificates.feasibility import Farkas
 from polygeom.errors import TooLargeError
 from polygeom.exact import fractions_array, rational_matrix
 from polygeom.polyhedron import Polyhedron
+from polygeom.ranks import pivot_columns
 
 if TYPE_CHECKING:
     import flint
@@ -169,12 +170,7 @@ class _Checker:
         if self.rank == self.dim:
             return list(range(self.dim))
         echelon, rank = self.A.rref() if self.A.nrows() else (self.A, 0)
-        pivots, column = [], 0
-        for row in range(rank):
-            while echelon[row, column] == 0:
-                column += 1
-            pivots.append(column)
-        return pivots
+        return pivot_columns(echelon, rank)
 
     def _edges(self, tight: tuple[int, ...], columns: list[int]) -> list[np.ndarray]:
         """Return the directions (d,) of the edges at a point: extreme rays of its cone of directions."""

@@ -30,7 +30,7 @@ from polygeom.predicates.cone_search import ConeSearch, Proposal
 from polygeom.predicates.feasibility import feasibility
 from polygeom.predicates.proposals import UNDECIDED, proves
 from polygeom.predicates.subject import about_polyhedra, check_method, polyhedron_of
-from polygeom.ranks import solve_near
+from polygeom.ranks import pivot_columns, solve_near
 from polygeom.threads import one_blas_thread
 from polygeom.verified import sigma_min
 
@@ -350,7 +350,8 @@ def _kernel(P: Polyhedron) -> np.ndarray | None:
     """
     if not P.has_exact_rows or P.dim > EXACT_DIMENSION:
         return None
-    reduced, pivots = _echelon(P)
+    reduced, rank = P.exact_rows(np.arange(P.n_rows))[0].rref()
+    pivots = pivot_columns(reduced, rank)
     free = [j for j in range(P.dim) if j not in set(pivots)]
     basis = np.zeros((len(free), P.dim), dtype=object)
     basis[:] = fraction(0)
@@ -359,17 +360,6 @@ def _kernel(P: Polyhedron) -> np.ndarray | None:
         for i, pivot in enumerate(pivots):
             basis[k, pivot] = fraction(-reduced[i, j])
     return basis if len(free) else np.empty((0, P.dim))
-
-
-def _echelon(P: Polyhedron) -> tuple[object, list[int]]:
-    """Return the reduced row echelon form of the true A and its pivot columns."""
-    reduced, rank = P.exact_rows(np.arange(P.n_rows))[0].rref()
-    pivots, column = [], 0
-    for row in range(rank):
-        while reduced[row, column] == 0:
-            column += 1
-        pivots.append(column)
-    return reduced, pivots
 
 
 def _cone_in_rationals(P: Polyhedron) -> RecessionCone:

@@ -35,14 +35,12 @@ import numpy as np
 from polygeom.arrays import freeze
 from polygeom.exact import fraction, fractions_array, is_exact_array, rational, rational_matrix
 from polygeom.lp import LpSolution
+from polygeom.ranks import PRIMES, pivot_columns
 
 if TYPE_CHECKING:
     import flint
 
 __all__ = ["RationalLp", "independent_columns", "integer_rows", "maximize"]
-
-PRIMES = (2**61 - 1, 2**31 - 1)
-"""Moduli for finding independent columns: independence modulo a prime implies independence."""
 
 
 def maximize(objective: object, A: object, b: object, basis_hint: Sequence[int] | None = None) -> LpSolution:
@@ -88,19 +86,9 @@ def independent_columns(matrix: flint.fmpz_mat) -> list[int]:
         reduced, rank = flint.nmod_mat(matrix, prime).rref()
         # Reduction can only lose rank; if it lost none, its pivots are a basis of the true column space.
         if rank == min(rows, columns) or rank == matrix.rank():
-            return _pivots(reduced, rank)
+            return pivot_columns(reduced, rank)
     reduced, _, rank = matrix.rref()
-    return _pivots(reduced, rank)
-
-
-def _pivots(echelon: object, rank: int) -> list[int]:
-    """Return the column of the first non-zero entry of each row of an echelon form."""
-    pivots, column = [], 0
-    for row in range(rank):
-        while echelon[row, column] == 0:
-            column += 1
-        pivots.append(column)
-    return pivots
+    return pivot_columns(reduced, rank)
 
 
 class RationalLp:

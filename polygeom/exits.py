@@ -227,7 +227,7 @@ def nearest_boundaries(
         level = Level.CERTIFIED if len(undecided) else level
     touching, apart = np.flatnonzero(touches), np.flatnonzero(~touches)
     ceiling = _norm_bounds(piece, labels[apart])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         floor = np.nan_to_num(np.maximum(slack[apart] - error[apart], 0.0) / ceiling) * (1 - gamma(8))
     distances, bounds, rows, measured, proved = _best_first(piece, apart, floor, (slack, error), int(k))
     level = level if proved else Level.CERTIFIED

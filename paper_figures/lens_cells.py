@@ -115,7 +115,7 @@ def measure(net: pg.Network, x: np.ndarray) -> Vector:
 def verdicts(P: pg.Polyhedron, x: np.ndarray, n_units: int) -> dict[str, object]:
     """Ask everything about one closed cell, re-check every proof, and name the weakest level met."""
     signs = P.slack_signs(x[None])[0]
-    bounded, origin = pg.boundedness(P), pg.origin_test(P, point=x)
+    bounded, origin = pg.boundedness(P, point=x), pg.origin_test(P, point=x)
     report = pg.facets(P, interior=x if (signs == 1).all() else None)
     tip = pg.apex(P, report=report)
     checks = [proof.holds(P) for proof in (bounded, report, origin, tip)]

@@ -13,7 +13,7 @@ from math import isfinite
 
 import numpy as np
 
-from polygeom.exact import fractions_array, is_exact_array
+from polygeom.exact import fractions_array, is_exact_array, nearest_float
 
 __all__ = ["OPEN", "PROVED", "REFUTED", "Check", "Level", "are_rows", "finite_numbers", "nearest_floats"]
 
@@ -114,14 +114,7 @@ def nearest_floats(numbers: np.ndarray) -> np.ndarray:
     """Return floats as they are and Fractions as the nearest floats; infinite beyond the largest."""
     if not is_exact_array(numbers):
         return numbers
-    return np.array([_nearest_float(v) for v in numbers.ravel()], dtype=np.float64).reshape(numbers.shape)
-
-
-def _nearest_float(value: Fraction) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+    return np.array([nearest_float(v) for v in numbers.ravel()], dtype=np.float64).reshape(numbers.shape)
 
 
 def are_rows(rows: object, n_rows: int, count: int | None = None) -> bool:

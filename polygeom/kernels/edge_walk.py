@@ -54,6 +54,9 @@ CLEAR = 2.0**33 * U
 REFRESH = 50
 """Pivots between two sharpened inverses of the basis, plus d."""
 
+VECTOR = 8
+"""Numbers in the longest vector register: loops over fewer run one number at a time."""
+
 OPTIMAL, BEYOND, STALE = 0, 1, 2
 WALLS, PIVOTS, FREE = 0, 1, 2  # places in `Cell.count`
 
@@ -120,28 +123,35 @@ class Cell(NamedTuple):
     count: np.ndarray
 
 
+@inlined
+def _padded(n):
+    """Return the next multiple of VECTOR."""
+    return (n + VECTOR - 1) // VECTOR * VECTOR
+
+
 @njit(cache=True)
 def new_cell(m, d):
-    """Return the arrays for cells with m rows in R^d."""
+    """Return the arrays for cells with m rows in R^d, rows and slots padded to full vectors."""
+    rows, slots = _padded(m), _padded(d)
     return Cell(
-        np.empty((d, m)),
+        np.zeros((d, rows)),
         np.empty((m, d)),
         np.empty(m, np.int8),
         np.empty((m, d)),
         np.empty(m),
         np.empty(m),
-        np.empty((d, m)),
+        np.zeros((d, rows)),
         np.empty(m, np.int64),
-        np.empty(m),
-        np.empty((d, d)),
-        np.empty((d, d)),
-        np.empty(d),
+        np.zeros(rows),
+        np.zeros((d, slots)),
+        np.zeros((d, slots)),
+        np.ones(slots),
         np.empty(d, np.int64),
         np.empty(d),
-        np.empty(d),
-        np.empty(d),
-        np.empty(m),
-        np.empty(m),
+        np.zeros(slots),
+        np.zeros(slots),
+        np.empty(rows),
+        np.empty(rows),
         np.empty(d),
         np.empty(d),
         np.empty(d),
@@ -151,8 +161,12 @@ def new_cell(m, d):
 
 @inner
 def multiply(columns, vector, n, out):
-    """Set out[i] to the product of column i with the vector, for the first n columns."""
+    """Set out[i] to the product of column i with the vector, for the first n columns.
+
+    Where the columns are padded, up to full vectors: `out` must have room.
+    """
     d = columns.shape[0]
+    n = min(_padded(n), columns.shape[1])
     for i in range(n):
         out[i] = 0.0
     k = 0
@@ -261,14 +275,14 @@ def _pivot(cell, k, wall, distance):
 
     `rate` holds the rates of the walls along `step`. Prices follow. Cost: 4 d^2 + n.
     """
-    d = cell.vertex.shape[0]
-    for i in range(cell.count[WALLS]):
+    d, slots = cell.edges.shape
+    for i in range(_padded(cell.count[WALLS])):
         cell.slack[i] -= distance * cell.rate[i]
     cell.slack[wall] = 0.0
     multiply(cell.edges, cell.normals[cell.owner[wall]], d, cell.share)
     scale = 1.0 / cell.share[k]
     price = cell.price[k] * scale
-    for slot in range(d):
+    for slot in range(slots):
         cell.square[slot] = 0.0
         cell.price[slot] -= cell.share[slot] * price
     cell.price[k] = price
@@ -277,7 +291,7 @@ def _pivot(cell, k, wall, distance):
     for j in range(d):
         cell.vertex[j] += distance * cell.step[j]
         entry = cell.edges[j, k] * scale
-        for slot in range(d):
+        for slot in range(slots):
             cell.edges[j, slot] -= cell.share[slot] * entry
             cell.square[slot] += cell.edges[j, slot] * cell.edges[j, slot]
     if cell.basis[k] < 0:
@@ -337,8 +351,8 @@ def recover(cell):
 @inlined
 def _entering(cell):
     """Return the slot whose edge improves the objective fastest per length, or -1 at an optimum."""
-    d = cell.vertex.shape[0]
-    for k in range(d):
+    d, slots = cell.edges.shape
+    for k in range(slots):
         gain = cell.price[k] if cell.price[k] < 0.0 else 0.0
         cell.share[k] = -gain * gain / cell.square[k]
     if cell.count[FREE] > 0:
@@ -359,7 +373,7 @@ def _first_wall(cell, length):
     """Return the wall that stops the present step, and the distance; among near ties the steepest wall."""
     n = cell.count[WALLS]
     threshold = PIVOT * length
-    for i in range(n):
+    for i in range(_padded(n)):
         cell.ratio[i] = cell.slack[i] / cell.rate[i] if cell.rate[i] > threshold else np.inf
     best = smallest(cell.ratio, n)
     if best == np.inf:

@@ -168,7 +168,7 @@ def _record(cell, direction, products):
     the next one, s < r, is passed alone at distances between 1/r and 1/s: the target lies at their geometric
     mean, at most 2/r. The clearest target is kept.
     """
-    wall, largest, second = _first_two(products, products.shape[0])
+    wall, largest, second = _first_two(products, cell.normals.shape[0])
     parallel = PIVOT * np.sqrt(dot(direction, direction))
     if not (largest > parallel and largest - second > PIVOT * largest):
         return -1
@@ -325,6 +325,19 @@ def _settle(cell, objective, found, n, products):
 
 
 @inner
+def _explain_row(cell, i, objective, products, found, n):
+    """Decide one open row; if it is no facet, write its multipliers. Tell whether they explain it."""
+    outcome = _decide(cell, cell.normals[i], i, 1.0, products)
+    if cell.status[i] == FACET:
+        return True
+    for k in range(objective.shape[0]):
+        objective[k] = cell.normals[i, k] - cell.pull[k]
+    missed = _explain(cell, objective, found.support[n, i], found.multipliers[n, i])
+    cell.status[i] = REDUNDANT if outcome == OPTIMAL else OPEN
+    return missed < PIVOT
+
+
+@inner
 def _search(cell, objective, products, found, n):
     """Search one prepared cell; multipliers are those of the normalized rows."""
     m, d = cell.normals.shape
@@ -348,19 +361,10 @@ def _search(cell, objective, products, found, n):
             settled = _settle(cell, objective, found, n, products)
         if cell.status[i] == FACET:
             continue
-        for _ in range(2):
-            outcome = _decide(cell, cell.normals[i], i, 1.0, products)
-            if cell.status[i] == FACET:
-                break
-            for k in range(d):
-                objective[k] = cell.normals[i, k] - cell.pull[k]
-            missed = _explain(cell, objective, found.support[n, i], found.multipliers[n, i])
-            if missed < PIVOT:
-                break
+        if not _explain_row(cell, i, objective, products, found, n):
             # the inverse has gone bad on a near-singular basis: walk again from the origin
             restart(cell)
-        if cell.status[i] == OPEN and outcome == OPTIMAL:
-            cell.status[i] = REDUNDANT
+            _explain_row(cell, i, objective, products, found, n)
 
 
 @inner
@@ -406,7 +410,12 @@ def search_stack(A, slack, active, found):
     """
     N, m, d = A.shape
     cell = new_cell(m, d)
-    factor, inverse, objective, products = np.empty((d, d)), np.empty((d, d)), np.empty(d), np.empty(m)
+    factor, inverse, objective, products = (
+        np.empty((d, d)),
+        np.empty((d, d)),
+        np.empty(d),
+        np.empty(cell.rows.shape[1]),
+    )
     for n in range(N):
         _normalize(A[n], slack[n], active[n], cell, factor, inverse)
         for i in range(m):

@@ -91,7 +91,8 @@ def facets(P: Polyhedron, interior: object = None, method: str = "auto") -> Face
     proofs = _no_proofs(center[None], representative[None], P.dim)
     many_facets = P.dim >= LARGE_DIMENSION and active.sum() <= LARGE_EXCESS * P.dim
     if by_floats and not many_facets:
-        _search(CellStack.of(P), proofs, active[None])
+        stack = CellStack.of(P)
+        _search(stack, stack.slacks(center[None]), proofs, active[None])
     elif by_floats:
         _search_large(P, proofs, active, exact)
     _decide_rest(P, proofs, 0, active, exact, rational_center, method)
@@ -131,8 +132,8 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
         raise InputError(f"interior has shape {centers.shape}, wanted {(N, d)}.")
     stack = CellStack(A, b)
     zero = ~A.any(axis=2)
-    low, _ = stack.slacks(centers)
-    for n in np.flatnonzero(((low <= 0) & ~(zero & (b >= 0))).any(axis=1)).tolist():
+    slacks = stack.slacks(centers)
+    for n in np.flatnonzero(((slacks[0] <= 0) & ~(zero & (b >= 0))).any(axis=1)).tolist():
         _interior(Polyhedron(A[n], b[n]), centers[n])
     representative = np.broadcast_to(np.arange(m), (N, m)).copy()
     for n in _cells_with_like_rows(A, b).tolist():
@@ -140,7 +141,7 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
     active = ~zero & (representative == np.arange(m))
     proofs = _no_proofs(centers, representative, d)
     if active.any():
-        _search(stack, proofs, active)
+        _search(stack, slacks, proofs, active)
     exact: dict[int, dict[int, Certificate]] = {}
     for n in np.flatnonzero((proofs.status == UNDECIDED).any(axis=1)).tolist():
         exact[n] = {}
@@ -261,12 +262,13 @@ def _cells_with_like_rows(A: np.ndarray, b: np.ndarray) -> np.ndarray:
 # -- floats --------------------------------------------------------------------------------------------------
 
 
-def _search(stack: CellStack, proofs: FacetProofs, active: np.ndarray) -> None:
+def _search(
+    stack: CellStack, slacks: tuple[np.ndarray, np.ndarray], proofs: FacetProofs, active: np.ndarray
+) -> None:
     """Fill in what the kernel finds and `prove_stack` proves; the rest stays UNDECIDED."""
     from polygeom.kernels import redundancy
 
-    low, high = stack.slacks(proofs.interior)
-    slack = np.where(active, np.maximum(0.5 * (low + high), TINY), 1.0)
+    slack = np.where(active, np.maximum(0.5 * (slacks[0] + slacks[1]), TINY), 1.0)
     found = redundancy.Candidates(*(getattr(proofs, name) for name in redundancy.Candidates._fields))
     redundancy.search_stack(stack.A, slack, active, found)
     proofs.witness[...] += proofs.interior[:, None, :]

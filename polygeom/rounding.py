@@ -30,6 +30,7 @@ from __future__ import annotations
 import numpy as np
 
 __all__ = [
+    "LARGEST",
     "TINY",
     "U",
     "U32",
@@ -50,6 +51,10 @@ TINY = 2.0**-1022
 
 U32, TINY32 = 2.0**-24, 2.0**-126
 """Unit roundoff and smallest normal number of float32, for comparing with what others computed in it."""
+
+
+LARGEST = (2.0 - 2.0 * U) * 2.0**1023
+"""Largest finite float64."""
 
 
 def gamma(n: int) -> float:

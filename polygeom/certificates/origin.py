@@ -22,7 +22,7 @@ from polygeom.certificates.feasibility import Inclusion, zero_rows
 from polygeom.exact import is_exact_array
 from polygeom.polyhedron import UNKNOWN, Polyhedron
 from polygeom.ranks import has_full_rank, rank
-from polygeom.rounding import TINY, gamma
+from polygeom.rounding import LARGEST, TINY, gamma
 from polygeom.verified import sigma_min
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def distance_bounds(P: Polyhedron) -> tuple[np.ndarray, np.ndarray]:
         least, most = P.b - b_error, P.b + b_error
         nearest = np.where(least >= 0, least / high, np.where(low > 0, least / low, -np.inf))
         farthest = np.where(most <= 0, most / high, np.where(low > 0, most / low, np.inf))
+        # an overflow only says that the quotient is at least the largest float
+        nearest, farthest = np.minimum(nearest, LARGEST), np.maximum(farthest, -LARGEST)
         nearest -= gamma(4) * np.abs(nearest) + TINY
         farthest += gamma(4) * np.abs(farthest) + TINY
     return np.where(zero, np.inf, nearest), np.where(zero, np.inf, farthest)

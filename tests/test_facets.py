@@ -16,6 +16,7 @@ from polygeom.certificates.check import Level
 from polygeom.certificates.facet_stack import FACET, REDUNDANT, CellStack, prove_stack
 from polygeom.certificates.facets import CoincidentRow, FacetReport, FacetWitness, RedundantRow
 from polygeom.errors import InputError
+from polygeom.exact import is_exact_array
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.facets import facets, facets_batch
 from tests.facet_oracles import facets_by_definition, facets_by_programs, facets_by_qhull, has_interior
@@ -417,9 +418,21 @@ def test_bad_stacks_are_refused():
 
 def test_an_interior_point_may_be_given_in_fractions():
     thin = Polyhedron([[3.0], [-3.0]], [1.0, np.nextafter(-1.0, 0)])
-    report = facets(thin)
-    assert report.facets.tolist() == [0, 1]
-    assert all(c.holds(thin) for c in report.certificates.values())
+    middle = np.array([(1 + Fraction(np.nextafter(1.0, 0))) / 6])
+    report = facets(thin, interior=middle)
+    assert report.interior is middle
+    assert_all_proved(thin, report)
+
+
+def test_cells_too_thin_for_floats_are_proved_in_rationals():
+    A, b = np.array([[3.0], [-3.0]]), np.array([1.0, np.nextafter(-1.0, 0)])
+    P = Polyhedron(A, b)
+    report = facets(P)
+    assert is_exact_array(report.interior)
+    assert_all_proved(P, report)
+    batch = facets_batch(A[None], b[None])
+    assert batch.holds(A[None], b[None])
+    assert batch[0].facets.tolist() == report.facets.tolist() == [0, 1]
 
 
 def test_exact_certificates_are_rational():

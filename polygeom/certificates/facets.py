@@ -200,10 +200,13 @@ class FacetReport:
         The float proofs, as arrays with a leading axis of length 1.
     exact : mapping of int to certificate
         Certificates that replace those of the arrays: rational ones, and those of zero rows.
+    center : (d,) array of Fractions or None
+        The interior point, if P is so thin that no point of floats was found in it.
     """
 
     proofs: FacetProofs = field(repr=False)
     exact: Mapping[int, Certificate] = field(repr=False)
+    center: np.ndarray | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         counts = f"{self.facets.size} facets, {self.redundant.size} redundant"
@@ -222,8 +225,8 @@ class FacetReport:
 
     @property
     def interior(self) -> np.ndarray:
-        """The interior point (d,) the proofs are relative to."""
-        return self.proofs.interior[0]
+        """The interior point (d,) the proofs are relative to, floats or Fractions."""
+        return self.proofs.interior[0] if self.center is None else self.center
 
     @property
     def facets(self) -> np.ndarray:
@@ -343,6 +346,8 @@ class FacetBatch:
         Float proofs of all cells, as stacked arrays.
     exact : mapping of int to mapping
         For some cells, the certificates that replace those of the arrays (`FacetReport.exact`).
+    centers : mapping of int to array
+        For some cells, the interior point in Fractions (`FacetReport.center`).
 
     Examples
     --------
@@ -351,6 +356,7 @@ class FacetBatch:
 
     proofs: FacetProofs = field(repr=False)
     exact: Mapping[int, Mapping[int, Certificate]] = field(repr=False)
+    centers: Mapping[int, np.ndarray] = field(repr=False)
 
     def __len__(self) -> int:
         return self.proofs.status.shape[0]
@@ -359,7 +365,8 @@ class FacetBatch:
         if not -len(self) <= cell < len(self):
             raise IndexError(f"cell {cell} of {len(self)}")
         cell %= len(self)
-        return FacetReport(self.proofs.part(slice(cell, cell + 1)), self.exact.get(cell, {}))
+        part = self.proofs.part(slice(cell, cell + 1))
+        return FacetReport(part, self.exact.get(cell, {}), self.centers.get(cell))
 
     @property
     def is_facet(self) -> np.ndarray:
@@ -384,7 +391,9 @@ class FacetBatch:
             raise InputError(f"A has shape {np.shape(A)}, wanted {self.proofs.witness.shape}.")
         leads = self.proofs.representative == np.arange(self.proofs.status.shape[1])
         zero = ~np.any(A, axis=2)
-        special = set(self.exact) | set(np.flatnonzero((~leads | zero).any(axis=1)).tolist())
+        special = (
+            set(self.exact) | set(self.centers) | set(np.flatnonzero((~leads | zero).any(axis=1)).tolist())
+        )
         proved = prove_stack(CellStack(A, b), self.proofs, leads & ~zero)
         low, _ = CellStack(A, b).slacks(self.proofs.interior)
         simple = (proved | ~self.is_decided).all(axis=1) & (low > 0).all(axis=1)

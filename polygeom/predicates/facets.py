@@ -85,9 +85,9 @@ def facets(P: Polyhedron, interior: object = None, method: str = "auto") -> Face
     zero = zero_rows(P, np.arange(P.n_rows))
     representative = _representatives(P, ~zero)
     active = ~zero & (representative == np.arange(P.n_rows))
-    rounded_only = is_exact_array(rational_center)
+    thin = is_exact_array(rational_center)
     exact: dict[int, Certificate] = {}
-    by_floats = method == "auto" and not rounded_only and active.any()
+    by_floats = method == "auto" and not thin and active.any()
     proofs = _no_proofs(center[None], representative[None], P.dim)
     many_facets = P.dim >= LARGE_DIMENSION and active.sum() <= LARGE_EXCESS * P.dim
     if by_floats and not many_facets:
@@ -96,7 +96,7 @@ def facets(P: Polyhedron, interior: object = None, method: str = "auto") -> Face
     elif by_floats:
         _search_large(P, proofs, active, exact)
     _decide_rest(P, proofs, 0, active, exact, rational_center, method)
-    return FacetReport(proofs, exact)
+    return FacetReport(proofs, exact, rational_center if thin else None)
 
 
 def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
@@ -125,8 +125,11 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
     if A.ndim != 3 or b.shape != A.shape[:2]:
         raise InputError(f"A and b have shapes {A.shape} and {b.shape}, wanted (N, m, d) and (N, m).")
     N, m, d = A.shape
+    thin: dict[int, np.ndarray] = {}
     if interior is None:
-        interior = np.array([_interior(Polyhedron(A[n], b[n]), None)[0] for n in range(N)]).reshape(N, d)
+        found = [_interior(Polyhedron(A[n], b[n]), None) for n in range(N)]
+        interior = np.array([point for point, _ in found]).reshape(N, d)
+        thin = {n: exact for n, (_, exact) in enumerate(found) if is_exact_array(exact)}
     centers = as_array(interior, "interior")
     if centers.shape != (N, d):
         raise InputError(f"interior has shape {centers.shape}, wanted {(N, d)}.")
@@ -134,7 +137,8 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
     zero = ~A.any(axis=2)
     slacks = stack.slacks(centers)
     for n in np.flatnonzero(((slacks[0] <= 0) & ~(zero & (b >= 0))).any(axis=1)).tolist():
-        _interior(Polyhedron(A[n], b[n]), centers[n])
+        if n not in thin:
+            _interior(Polyhedron(A[n], b[n]), centers[n])
     representative = np.broadcast_to(np.arange(m), (N, m)).copy()
     for n in _cells_with_like_rows(A, b).tolist():
         representative[n] = _representatives(Polyhedron(A[n], b[n]), ~zero[n])
@@ -145,8 +149,9 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
     exact: dict[int, dict[int, Certificate]] = {}
     for n in np.flatnonzero((proofs.status == UNDECIDED).any(axis=1)).tolist():
         exact[n] = {}
-        _decide_rest(Polyhedron(A[n], b[n]), proofs, n, active[n], exact[n], centers[n], "auto")
-    return FacetBatch(proofs, exact)
+        center = thin.get(n, centers[n])
+        _decide_rest(Polyhedron(A[n], b[n]), proofs, n, active[n], exact[n], center, "auto")
+    return FacetBatch(proofs, exact, thin)
 
 
 # -- preparation ---------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.intervals import stopping_bounds
 from polygeom.network import Network
 from polygeom.pieces import AffinePiece, piece_at
+from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import TINY, gamma, round_up
 from polygeom.rows import RowLabels, row_functions
 from polygeom.steps import Convolution, Dense, LinearStep
@@ -259,7 +260,7 @@ def _best_first(
 def _measured(piece: AffinePiece, rows: np.ndarray, slacks: tuple[np.ndarray, np.ndarray]) -> list[Measure]:
     """Measure some rows; those proved to vanish are left out."""
     slack, error = slacks[0][rows], slacks[1][rows]
-    P = piece.labeled_rows(piece.labels[rows]) if piece.is_large else piece.polyhedron.select(rows)
+    P = _rows_of(piece, rows)
     low, high = norm_interval(P)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         upper = np.where(low > 0, (slack + error) / low * (1 + gamma(8)) + TINY, np.inf)
@@ -281,27 +282,33 @@ def _measured(piece: AffinePiece, rows: np.ndarray, slacks: tuple[np.ndarray, np
 def _settled(piece: AffinePiece, found: list[Measure], k: int) -> tuple[list[Measure], bool]:
     """Return the k nearest of the measured rows, and whether no other can be nearer.
 
-    Rows whose bounds overlap those of the last one listed are compared in rationals, within reach; the same
-    half-space drawn twice needs no comparison.
+    Rows whose bounds overlap those of the last one listed are compared in rationals, where their exact rows are
+    within reach; the same half-space drawn twice needs no comparison.
     """
     best, last = found[:k], found[min(k, len(found)) - 1][0] if found else 0.0
     rivals = [measure for measure in found[k:] if measure[1] < last]
-    if not rivals or piece.network.exact().is_feasible:
-        if rivals:
-            contenders = best + rivals
-            squares = _exact_squares(piece, np.array([r for *_, r in contenders]))
-            order = sorted(range(len(contenders)), key=squares.__getitem__)
-            best = [contenders[i] for i in order[:k]]
+    if not rivals or not np.isfinite(last):
         return best, bool(np.isfinite(last))
+    contenders = best + rivals
+    P = _rows_of(piece, np.array([r for *_, r in contenders]))
+    if P.has_exact_rows:
+        squares = _exact_squares(P, piece.witness)
+        order = sorted(range(len(contenders)), key=squares.__getitem__)
+        return [contenders[i] for i in order[:k]], True
     names = row_functions(piece.network, piece.code, piece.labels, piece.arrivals)
     listed = {tuple(names[r]) for *_, r in best}
-    return best, bool(np.isfinite(last)) and all(tuple(names[r]) in listed for *_, r in rivals)
+    return best, all(tuple(names[r]) in listed for *_, r in rivals)
 
 
-def _exact_squares(piece: AffinePiece, rows: np.ndarray) -> list[flint.fmpq]:
-    """Return the exact squared distances of some rows."""
-    A, b = piece.exact_rows(piece.labels[rows])
-    slacks = (b - A * rational_matrix(piece.witness)).entries()
+def _rows_of(piece: AffinePiece, rows: np.ndarray) -> Polyhedron:
+    """Return some half-spaces of a piece of any size."""
+    return piece.labeled_rows(piece.labels[rows]) if piece.is_large else piece.polyhedron.select(rows)
+
+
+def _exact_squares(P: Polyhedron, point: np.ndarray) -> list[flint.fmpq]:
+    """Return the exact squared distances of a point to all hyperplanes."""
+    A, b = P.exact_rows(np.arange(P.n_rows))
+    slacks = (b - A * rational_matrix(point)).entries()
     return [s * s / sum(a * a for a in row) for s, row in zip(slacks, A.table(), strict=True)]
 
 

@@ -142,9 +142,12 @@ def _nearest(P: Polyhedron, target: np.ndarray, inner: np.ndarray, exact: bool) 
 
 
 def _nearest_by_active_set(P: Polyhedron, target: np.ndarray) -> Projection:
-    """Return the exact projection by the dual active-set method."""
+    """Return the exact projection by the dual active-set method; P is known to have a point."""
     A, b = P.exact_rows(np.arange(P.n_rows))
-    point, multipliers = nearest_point(A, b, rational_matrix(target))
+    found = nearest_point(A, b, rational_matrix(target))
+    if found is None:
+        raise SolverError("The active-set method found no point in a polyhedron proved to have one.")
+    point, multipliers = found
     return Projection(target, freeze(point), freeze(multipliers), 0.0)
 
 

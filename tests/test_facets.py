@@ -425,7 +425,9 @@ def test_an_interior_point_may_be_given_in_fractions():
 
 
 def test_cells_too_thin_for_floats_are_proved_in_rationals():
-    A, b = np.array([[3.0], [-3.0]]), np.array([1.0, np.nextafter(-1.0, 0)])
+    # an interval strictly between 1 and the next float
+    A = np.array([[1.75], [-(2.0 - 2.0**-51)]])
+    b = np.array([1.75 + 2.0**-52, -(2.0 - 2.0**-52)])
     P = Polyhedron(A, b)
     report = facets(P)
     assert is_exact_array(report.interior)

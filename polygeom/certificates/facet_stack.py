@@ -183,6 +183,8 @@ def prove_stack(stack: CellStack, proofs: FacetProofs, active: np.ndarray) -> np
 def _facets_hold(stack: CellStack, proofs: FacetProofs, active: np.ndarray) -> np.ndarray:
     """Tell which witnesses are beyond their own row and inside all other active rows."""
     N, m, d = stack.A.shape
+    from polygeom.kernels.checks import leave_alone
+
     claimed = (proofs.status == FACET) & active
     holds = np.zeros((N, m), dtype=bool)
     if not claimed.any():
@@ -193,16 +195,17 @@ def _facets_hold(stack: CellStack, proofs: FacetProofs, active: np.ndarray) -> n
     error = round_up(error, 4)
     inner, outer = stack.b - error, stack.b + error
     inner[~active] = np.inf
-    rows = np.flatnonzero(claimed[0]) if N == 1 else np.arange(m)
-    step = max(1, BLOCK // (N * m))
+    if N > 1:
+        holds = leave_alone(stack.A, proofs.witness, inner, outer, claimed)
+    rows = np.flatnonzero(claimed[0]) if N == 1 else np.empty(0, np.intp)
+    step = max(1, BLOCK // m)
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        products = stack.A @ proofs.witness[:, some].transpose(0, 2, 1)
-        inside = products < inner[:, :, None]
+        products = stack.A[0] @ proofs.witness[0, some].T
+        inside = products < inner[0, :, None]
         index = np.arange(len(some))
-        inside[:, some, index] = products[:, some, index] > outer[:, some]
-        holds[:, some] = inside.all(axis=1)
-    holds &= claimed
+        inside[some, index] = products[some, index] > outer[0, some]
+        holds[0, some] = inside.all(axis=0)
     for cell in np.flatnonzero((claimed & ~holds).any(axis=1)):
         left = np.flatnonzero(claimed[cell] & ~holds[cell])
         holds[cell, left] = _witnesses_hold(

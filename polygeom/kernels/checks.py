@@ -1,4 +1,4 @@
-"""Sums over the supports of many redundant rows, for the proofs of `polygeom.certificates.facet_stack`.
+"""Sums of products for the proofs of `polygeom.certificates.facet_stack`, over stacks of small cells.
 
 Plain sums of products in the order written; rounding is bounded by the caller.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["combine_supports"]
+__all__ = ["combine_supports", "leave_alone"]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -59,3 +59,44 @@ def combine_supports(A, frame, columns, claimed, support, multipliers, weight):
                 rounding += abs(residual[k]) * w[k]
             sums[n, i, 0], sums[n, i, 1] = rounding, bound
     return sums
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def leave_alone(A, witness, inner, outer, claimed):
+    """Tell which points lie beyond their own row and inside all others, by products alone.
+
+    Parameters
+    ----------
+    A : (N, m, d) array
+    witness : (N, m, d) array
+        One point per row.
+    inner, outer : (N, m) arrays
+        A product below `inner` is inside the row, one above `outer` beyond it; `inner` is infinite for rows that
+        do not matter.
+    claimed : (N, m) bool array
+
+    Returns
+    -------
+    (N, m) bool array
+        False for rows not claimed.
+    """
+    N, m, d = A.shape
+    holds = np.zeros((N, m), np.bool_)
+    columns, products = np.empty((d, m)), np.empty(m)
+    for n in range(N):
+        for k in range(d):
+            for j in range(m):
+                columns[k, j] = A[n, j, k]
+        for i in range(m):
+            if not claimed[n, i]:
+                continue
+            products[:] = 0.0
+            for k in range(d):
+                entry = witness[n, i, k]
+                for j in range(m):
+                    products[j] += entry * columns[k, j]
+            crossed = 0
+            for j in range(m):
+                crossed += not products[j] < inner[n, j]
+            holds[n, i] = crossed == 1 and products[i] > outer[n, i]
+    return holds

@@ -19,7 +19,15 @@ import numpy as np
 
 from polygeom.arrays import as_array, as_vector
 from polygeom.certificates.check import Level
-from polygeom.certificates.facet_stack import FACET, REDUNDANT, UNDECIDED, CellStack, FacetProofs, prove_stack
+from polygeom.certificates.facet_stack import (
+    BLOCK,
+    FACET,
+    REDUNDANT,
+    UNDECIDED,
+    CellStack,
+    FacetProofs,
+    prove_stack,
+)
 from polygeom.certificates.facets import (
     Certificate,
     FacetBatch,
@@ -252,16 +260,22 @@ def _like_rows(A: np.ndarray, b: np.ndarray, *errors: np.ndarray | None) -> list
     """Return the sets of rows whose keys agree within their bounds: the only candidates for coincidence."""
     keys, bounds = _row_keys(A, b, *errors)
     order = np.argsort(keys, kind="stable")
-    linked = np.diff(keys[order]) <= 2 * bounds.max(initial=0.0)
+    linked = ~(np.diff(keys[order]) > 2 * bounds.max(initial=0.0))  # a key that overflowed decides nothing
     starts = np.flatnonzero(np.concatenate([[True], ~linked]))
     return [part for part in np.split(order, starts[1:]) if len(part) > 1]
 
 
 def _cells_with_like_rows(A: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the cells of a stack in which some keys agree."""
-    keys, bounds = _row_keys(A, b)
-    keys = np.sort(keys, axis=1)
-    return np.flatnonzero((np.diff(keys, axis=1) <= 2 * bounds.max(axis=1, initial=0.0)[:, None]).any(axis=1))
+    alike = np.zeros(len(b), dtype=bool)
+    step = max(1, BLOCK // max(1, A[:1].size))
+    for start in range(0, len(b), step):
+        cells = slice(start, start + step)
+        keys, bounds = _row_keys(A[cells], b[cells])
+        keys.sort(axis=1)
+        apart = np.diff(keys, axis=1) > 2 * bounds.max(axis=1, initial=0.0)[:, None]
+        alike[cells] = ~apart.all(axis=1)
+    return np.flatnonzero(alike)
 
 
 # -- floats --------------------------------------------------------------------------------------------------

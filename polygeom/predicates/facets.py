@@ -20,7 +20,6 @@ import numpy as np
 from polygeom.arrays import as_array, as_vector
 from polygeom.certificates.check import Level
 from polygeom.certificates.facet_stack import (
-    BLOCK,
     FACET,
     REDUNDANT,
     UNDECIDED,
@@ -34,13 +33,13 @@ from polygeom.certificates.facets import (
     FacetReport,
     FacetWitness,
     RedundantRow,
-    canonical_rows,
 )
 from polygeom.certificates.feasibility import InteriorPoint, zero_rows
 from polygeom.errors import InputError, UndecidedError
 from polygeom.exact import fraction, fractions_array, is_exact_array
 from polygeom.polyhedron import Polyhedron
-from polygeom.rounding import TINY, dot_error
+from polygeom.predicates.coincidence import cells_with_like_rows, representatives
+from polygeom.rounding import TINY
 
 __all__ = ["facets", "facets_batch"]
 
@@ -91,7 +90,7 @@ def facets(P: Polyhedron, interior: object = None, method: str = "auto") -> Face
         raise InputError(f"method is {method!r}, wanted 'auto' or 'lp'.")
     center, rational_center = _interior(P, interior)
     zero = zero_rows(P, np.arange(P.n_rows))
-    representative = _representatives(P, ~zero)
+    representative = representatives(P, ~zero)
     active = ~zero & (representative == np.arange(P.n_rows))
     thin = is_exact_array(rational_center)
     exact: dict[int, Certificate] = {}
@@ -148,8 +147,8 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
         if n not in thin:
             _interior(Polyhedron(A[n], b[n]), centers[n])
     representative = np.broadcast_to(np.arange(m), (N, m)).copy()
-    for n in _cells_with_like_rows(A, b).tolist():
-        representative[n] = _representatives(Polyhedron(A[n], b[n]), ~zero[n])
+    for n in cells_with_like_rows(A, b).tolist():
+        representative[n] = representatives(Polyhedron(A[n], b[n]), ~zero[n])
     active = ~zero & (representative == np.arange(m))
     proofs = _no_proofs(centers, representative, d)
     if active.any():
@@ -215,67 +214,6 @@ def _no_proofs(centers: np.ndarray, representative: np.ndarray, d: int) -> Facet
         closing=np.full((N, d), -1, np.int32),
         closing_multipliers=np.zeros((N, d)),
     )
-
-
-def _representatives(P: Polyhedron, nonzero: np.ndarray) -> np.ndarray:
-    """Return for each row the lowest row that coincides with it, exactly."""
-    representative = np.arange(P.n_rows)
-    rows = np.flatnonzero(nonzero)
-    errors = (P.A_error, P.b_error)
-    for cluster in _like_rows(P.A[rows], P.b[rows], *(None if e is None else e[rows] for e in errors)):
-        members = np.sort(rows[cluster])
-        canonical = canonical_rows(P, members)
-        lowest: dict[tuple, int] = {}
-        for row, key in zip(members.tolist(), canonical or [], strict=False):
-            representative[row] = lowest.setdefault(key, row)
-    return representative
-
-
-def _row_keys(
-    A: np.ndarray, b: np.ndarray, A_error: np.ndarray | None = None, b_error: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return numbers on which coincident rows agree within the bounds also returned, shapes (..., m).
-
-    The product of (a, b) with a fixed vector v, :math:`|v_k| \le 1`, over the sum of the sizes of a. Numerator
-    and denominator err by at most gamma times :math:`|a|_1 + |b|` and :math:`|a|_1`, so the quotient by gamma
-    times twice :math:`1 + |b| / |a|_1`, roundings of the quotient included; errors of rounded rows add their
-    share of both, twice over for second-order terms.
-    """
-    d = A.shape[-1]
-    v, ones = np.cos(np.arange(d + 1.0)), np.ones(d)
-    scale = np.abs(A) @ ones
-    scale = np.where(scale > 0, scale, 1.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        keys = (A @ v[:-1] + b * v[-1]) / scale
-        sizes = 1.0 + np.abs(b) / scale
-    bounds = dot_error(2.0 * sizes, d + 3)
-    if A_error is not None:
-        bounds = bounds + 4.0 * (A_error @ ones) / scale * sizes
-    if b_error is not None:
-        bounds = bounds + 4.0 * b_error / scale
-    return keys, bounds
-
-
-def _like_rows(A: np.ndarray, b: np.ndarray, *errors: np.ndarray | None) -> list[np.ndarray]:
-    """Return the sets of rows whose keys agree within their bounds: the only candidates for coincidence."""
-    keys, bounds = _row_keys(A, b, *errors)
-    order = np.argsort(keys, kind="stable")
-    linked = ~(np.diff(keys[order]) > 2 * bounds.max(initial=0.0))  # a key that overflowed decides nothing
-    starts = np.flatnonzero(np.concatenate([[True], ~linked]))
-    return [part for part in np.split(order, starts[1:]) if len(part) > 1]
-
-
-def _cells_with_like_rows(A: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the cells of a stack in which some keys agree."""
-    alike = np.zeros(len(b), dtype=bool)
-    step = max(1, BLOCK // max(1, A[:1].size))
-    for start in range(0, len(b), step):
-        cells = slice(start, start + step)
-        keys, bounds = _row_keys(A[cells], b[cells])
-        keys.sort(axis=1)
-        apart = np.diff(keys, axis=1) > 2 * bounds.max(axis=1, initial=0.0)[:, None]
-        alike[cells] = ~apart.all(axis=1)
-    return np.flatnonzero(alike)
 
 
 # -- floats --------------------------------------------------------------------------------------------------

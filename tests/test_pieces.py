@@ -17,6 +17,7 @@ from polygeom.exact import nearest_float
 from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.network import Network
 from polygeom.pieces import piece_at, spline_codes
+from polygeom.predicates import dimension, facets
 from polygeom.steps import Convolution, Dense, Gather
 from tests.oracles import exact_walk, within
 from tests.strategies import any_networks, matrices, points
@@ -221,3 +222,15 @@ def test_no_points_and_no_units() -> None:
     piece = piece_at(linear, [1, 2])
     assert piece.polyhedron.n_rows == 0
     assert np.array_equal(piece.affine_map.offset, [0, 1])
+
+
+@given(st.data())
+def test_facets_of_a_piece_are_those_of_its_closed_cell(data: st.DataObject) -> None:
+    net = data.draw(any_networks())
+    x, v = data.draw(points(net.dim_in)), data.draw(points(net.dim_in).filter(np.any))
+    piece = piece_at(net, x, toward=v)
+    if dimension(piece) < piece.dim_in:
+        return
+    report = facets(piece)
+    assert report.holds(piece.polyhedron)
+    assert not len(report.undecided)

@@ -38,7 +38,8 @@ def nearest_point(
 
     Notes
     -----
-    Cost: a product with A and a solve of size ``|S|`` a step, and about as many steps as rows at the nearest point.
+    Cost: a product with A and a solve of size ``|S|`` a step, and about as many steps as rows at the nearest
+    point.
 
     Examples
     --------

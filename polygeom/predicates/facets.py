@@ -39,6 +39,7 @@ from polygeom.errors import InputError, UndecidedError
 from polygeom.exact import fraction, fractions_array, is_exact_array
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.coincidence import cells_with_like_rows, representatives
+from polygeom.predicates.subject import about_polyhedra, check_method
 from polygeom.rounding import TINY
 
 __all__ = ["facets", "facets_batch"]
@@ -48,6 +49,7 @@ LARGE_DIMENSION, LARGE_EXCESS = 100, 6
 more, many rows are redundant, and it takes ten factorizations for each of them."""
 
 
+@about_polyhedra
 def facets(P: Polyhedron, interior: object = None, method: str = "auto") -> FacetReport:
     """Decide for every row whether it is a facet or redundant, with certificates.
 
@@ -86,8 +88,7 @@ def facets(P: Polyhedron, interior: object = None, method: str = "auto") -> Face
     >>> bool(report.holds(corner))
     True
     """
-    if method not in ("auto", "lp"):
-        raise InputError(f"method is {method!r}, wanted 'auto' or 'lp'.")
+    check_method(method)
     center, rational_center = _interior(P, interior)
     zero = zero_rows(P, np.arange(P.n_rows))
     representative = representatives(P, ~zero)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks import minilm
+from benchmarks.cells import FAMILIES
 from polygeom.certificates.check import Level
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.boundedness import boundedness
@@ -25,29 +26,6 @@ pytestmark = pytest.mark.bench
 LARGE = (768, 3072)
 SIZES = [(10, 50), (50, 200), (100, 400), (200, 800), (400, 1600), LARGE]
 GIGABYTE = 2**30
-
-
-def gaussian(d: int, m: int, seed: int = 0) -> Polyhedron:
-    """Return standard normal rows at normally distributed distances around 0."""
-    rng = np.random.default_rng(seed)
-    return Polyhedron(rng.standard_normal((m, d)), np.abs(rng.standard_normal(m)))
-
-
-def layer_like(d: int, m: int, seed: int = 0) -> Polyhedron:
-    """Return the cell at 0 of a layer as trained ones look: inputs and units in different units, a common shift.
-
-    Biases are negative, so that most units are off; the cell is translated to have its point at 0.
-    """
-    rng = np.random.default_rng(seed)
-    units = np.exp(0.7 * rng.standard_normal(d))
-    W = rng.standard_normal((m, d)) * units * np.exp(0.4 * rng.standard_normal((m, 1)))
-    W += 0.5 * rng.standard_normal(d) * units
-    x = rng.standard_normal(d)
-    z = W @ x - 0.8 * np.abs(rng.standard_normal(m)) * np.linalg.norm(W, axis=1)
-    return Polyhedron(-np.sign(z)[:, None] * W, np.abs(z))
-
-
-FAMILIES = {"gaussian": gaussian, "layer-like": layer_like}
 
 
 def cpu_seconds(work: Callable[[], object], runs: int = 3) -> tuple[float, object]:
@@ -63,7 +41,7 @@ def cpu_seconds(work: Callable[[], object], runs: int = 3) -> tuple[float, objec
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("d", "m"), SIZES)
 def test_boundedness(family, d, m):
-    P = FAMILIES[family](d, m)
+    P = Polyhedron(*FAMILIES[family](d, m, seed=0))
     seconds, result = cpu_seconds(lambda: boundedness(P))
     checking, check = cpu_seconds(lambda: result.holds(P))
     assert check
@@ -80,7 +58,7 @@ def test_boundedness(family, d, m):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_facets_of_a_large_cell(family):
-    P = FAMILIES[family](*LARGE)
+    P = Polyhedron(*FAMILIES[family](*LARGE, seed=0))
     with one_blas_thread(P.A.size):
         seconds, found = cpu_seconds(lambda: large_facets(P, np.zeros(P.dim)), runs=2)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

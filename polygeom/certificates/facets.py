@@ -23,8 +23,9 @@ from polygeom.certificates.check import PROVED, Check, Level
 from polygeom.certificates.facet_stack import FACET, REDUNDANT, UNDECIDED, CellStack, FacetProofs, prove_stack
 from polygeom.certificates.feasibility import InteriorPoint, implies, zero_rows
 from polygeom.errors import InputError
-from polygeom.exact import rational_matrix
+from polygeom.exact import fractions_array, is_exact_array, rational_matrix
 from polygeom.polyhedron import UNKNOWN, Polyhedron
+from polygeom.ranks import solve_near
 
 __all__ = ["CoincidentRow", "FacetBatch", "FacetReport", "FacetWitness", "RedundantRow", "canonical_rows"]
 
@@ -94,6 +95,8 @@ class RedundantRow:
     def holds(self, P: Polyhedron) -> Check:
         """Check the combination: exactly for Fractions, by the repair lemma for floats.
 
+        Floats the lemma is too weak for are replaced by the exact solution nearest to them.
+
         Examples
         --------
         >>> P = Polyhedron([[1, 0], [0, 1], [1, 1]], [1, 1, 3])
@@ -108,7 +111,23 @@ class RedundantRow:
         if support.size and any(_coincide(P, np.array([self.row, j])) for j in support):
             return REFUTED
         rows, own = _centered(P, support, self.center), _centered(P, np.array([self.row]), self.center)
-        return implies(rows, self.multipliers, own)
+        check = implies(rows, self.multipliers, own)
+        if check and check.level is Level.EXACT:
+            return check
+        nearest = self._nearest_exact(P, support)
+        return check if nearest is None else implies(P.select(support), nearest, P.select([self.row]))
+
+    def _nearest_exact(self, P: Polyhedron, support: np.ndarray) -> np.ndarray | None:
+        """Return non-negative Fractions near float multipliers that combine the row exactly, if there are."""
+        given = np.asarray(self.multipliers)
+        if is_exact_array(given) or not P.has_exact_rows or not support.size or not (given >= 0).all():
+            return None
+        A, _ = P.exact_rows(support)
+        own, _ = P.exact_rows(np.array([self.row]))
+        solution = solve_near(A.transpose(), own.transpose(), given)
+        if solution is None or any(v < 0 for v in solution.entries()):
+            return None
+        return fractions_array(solution.entries())
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ from polygeom.rounding import TINY, U
 
 __all__ = ["FACET", "OPEN", "REDUNDANT", "WEIGHT", "Candidates", "search_stack"]
 
-ACCURATE = 2.0**7 * U
+ACCURATE = 2.0 * U
 """Length of a residual that needs no refinement."""
 WEIGHT = 2.0**19 * U
 """Share of the reference in the multipliers of every redundant row: it absorbs their rounding errors."""

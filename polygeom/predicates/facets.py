@@ -40,9 +40,12 @@ from polygeom.exact import fraction, fractions_array, is_exact_array
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.coincidence import cells_with_like_rows, representatives
 from polygeom.predicates.subject import about_polyhedra, check_method
-from polygeom.rounding import TINY
+from polygeom.rounding import TINY, U
 
 __all__ = ["facets", "facets_batch"]
+
+ROOM = 2.0**33 * U
+"""Share of its slack that a redundant row of a bounded cell lends to its rounding errors, at first."""
 
 LARGE_DIMENSION, LARGE_EXCESS = 100, 6
 """`large_facets` is faster from this dimension on, while there are at most so many rows per dimension: with
@@ -230,7 +233,9 @@ def _search(
     found = redundancy.Candidates(*(getattr(proofs, name) for name in redundancy.Candidates._fields))
     redundancy.search_stack(stack.A, slack, active, found)
     proofs.witness[...] += proofs.interior[:, None, :]
-    np.multiply(slack, redundancy.WEIGHT, out=proofs.weight)
+    h = np.einsum("nk,nk->n", proofs.closing_multipliers, np.take_along_axis(slack, proofs.closing, 1))
+    share = np.where(proofs.closing[:, 0] >= 0, ROOM / (slack.shape[1] + h), redundancy.WEIGHT)
+    np.multiply(slack, share[:, None], out=proofs.weight)
     reference = np.take_along_axis(slack, np.maximum(proofs.reference, 0), 1)
     np.divide(1.0, reference, out=proofs.reference_weight, where=proofs.reference >= 0)
     proved = prove_stack(stack, proofs, active)

@@ -1,0 +1,249 @@
+r"""A network as a chain of dense maps between units that bend once, at zero: what the compiled recursion reads.
+
+A chain is a network without skips whose gates are homogeneous and have two letters (ReLU, leaky and parametric
+ReLU, absolute value). Neighboring linear steps are multiplied out, and everything lives in the coordinates y of a
+slice, x = B S y + c: S is diagonal with powers of two, chosen so that the first layer's slopes and offsets are of
+one size. Rows are homogeneous, :math:`z(y, t) = r \cdot (y, t)`.
+
+How far a computed row may be off
+---------------------------------
+On a cell the exact row of unit j of layer l is a polynomial in the stored numbers, a sum over the paths from the
+input to j. Whatever the order of the sums, each path's product passes through at most
+
+.. math:: N_l = \sum_{i \le l} (\text{terms}_i + 3)
+
+roundings (one per product, at most one per addition, one per slope and per divisor), so the computed row differs
+by at most :math:`\gamma_{N_l}` times the same sum over absolute values (Higham 2002, Lemma 3.1), which
+`ChainLayer.reach` bounds for all cells at once: slopes enter with the larger absolute value of the two. Products
+that underflow lose at most `TINY` each, magnified by the weights of the layers that follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from polygeom.affine import AffineMap
+from polygeom.arrays import freeze
+from polygeom.exact import ScaledMatrix
+from polygeom.gates import Elementwise
+from polygeom.network import Network
+from polygeom.rounding import TINY, gamma, round_up
+from polygeom.steps import LinearStep, Step
+
+__all__ = ["ENTRIES", "ChainLayer", "DenseChain", "dense_chain"]
+
+ENTRIES = 8_000_000
+"""Most entries of a chain's matrices: beyond, the maps are pushed through the graph instead of multiplied."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChainLayer:
+    """One dense map and the units that read it.
+
+    Attributes
+    ----------
+    first_column : int
+        Column of the first unit in the network's codes.
+    weight : (n, n_before), bias : (n,)
+        The map from the outputs of the layer before (of the first layer: from slice coordinates y).
+    slopes : (2, n)
+        Slope of every unit below and above zero.
+    reach : (n, D)
+        Upper bound on the absolute coefficients (y, t) of every unit's row, on any cell.
+    row_error : (n,)
+        Upper bound on the summed absolute errors of the D coefficients of a computed row, on any cell.
+    """
+
+    first_column: int
+    weight: np.ndarray
+    bias: np.ndarray
+    slopes: np.ndarray
+    reach: np.ndarray
+    row_error: np.ndarray
+
+    @property
+    def width(self) -> int:
+        """Number of units."""
+        return len(self.bias)
+
+
+@dataclass(frozen=True, eq=False)
+class DenseChain:
+    """Layers in order, and the slice whose coordinates the first one reads.
+
+    Attributes
+    ----------
+    layers : tuple of ChainLayer
+    scale : (k,) array of powers of two
+        Slice coordinates of the user are ``scale * y``.
+    """
+
+    network: Network
+    along: AffineMap | None
+    layers: tuple[ChainLayer, ...]
+    scale: np.ndarray
+
+    @property
+    def dim(self) -> int:
+        """Number k of slice coordinates."""
+        return len(self.scale)
+
+    @cached_property
+    def exact_maps(self) -> tuple[tuple[ScaledMatrix, ScaledMatrix], ...]:
+        """Exact weight and bias column of every layer, over y."""
+        start = _slice_map(self.along, self.scale)
+        exact = []
+        for group, _ in _groups(self.network):
+            weight, bias = (None, None) if exact else start
+            for step in group:
+                M, constant = _exact_step(step)
+                weight = M if weight is None else M @ weight
+                bias = constant if bias is None else M @ bias + constant
+            exact.append((weight, bias))
+        return tuple(exact)
+
+
+def dense_chain(net: Network, along: AffineMap | None) -> DenseChain | None:
+    """Return the network as a chain over a slice (None: the input space), or None if it is no small chain.
+
+    Cost: one product per linear step, with dense matrices of at most `ENTRIES` entries in all.
+    """
+    if not net.gates or not _is_chain(net):
+        return None
+    k = net.dim_in if along is None else along.dim_in
+    scale, layers = np.ones(k), _layers(net, along, np.ones(k))
+    first = next(layers)
+    if (scale := _balance(first)) is not None:
+        layers = _layers(net, along, scale)
+        first = next(layers)
+    return DenseChain(net, along, (first, *layers), freeze(np.ones(k) if scale is None else scale))
+
+
+def _is_chain(net: Network) -> bool:
+    """Tell whether every step reads the one before, units bend once at zero, and the matrices are small."""
+    last = 1 + max(k for k, step in enumerate(net.steps) if isinstance(step, Elementwise) or step in net.gates)
+    steps = net.steps[:last]
+    if any(step.inputs != (k,) for k, step in enumerate(steps)):
+        return False
+    entries = sum(
+        step.size * int(np.prod(step.shapes[0], dtype=np.int64)) for step in steps if isinstance(step, LinearStep)
+    )
+    return entries <= ENTRIES and all(
+        isinstance(g, Elementwise) and g.is_homogeneous and g.n_letters == 2 for g in net.gates
+    )
+
+
+def _groups(net: Network) -> Iterator[tuple[list[LinearStep], Elementwise]]:
+    """Yield the linear steps before each gate, with the gate."""
+    group: list[LinearStep] = []
+    for step in net.steps:
+        if isinstance(step, LinearStep):
+            group.append(step)
+        else:
+            yield group, step
+            group = []
+
+
+def _balance(first: ChainLayer) -> np.ndarray | None:
+    """Return powers of two that bring the first layer's slopes to the size of its offsets (to 1 without)."""
+    slopes = np.abs(first.weight).max(axis=0, initial=0.0)
+    offsets = np.abs(first.bias[first.bias != 0])
+    size = np.median(offsets) if len(offsets) else 1.0
+    with np.errstate(divide="ignore"):
+        wanted = np.where(slopes > 0, np.round(np.log2(size) - np.log2(slopes)), 0.0)
+    return 2.0**wanted if wanted.any() else None
+
+
+def _slice_map(along: AffineMap | None, scale: np.ndarray) -> tuple[ScaledMatrix | None, ScaledMatrix | None]:
+    """Return the exact start of the chain, x as a map of y."""
+    k = len(scale)
+    matrix = np.diag(scale) if along is None else along.matrix * scale
+    offset = np.zeros(k) if along is None else along.offset
+    return ScaledMatrix.from_floats(matrix), ScaledMatrix.from_floats(offset.reshape(-1, 1))
+
+
+def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> Iterator[ChainLayer]:
+    """Yield the layers of a chain, first to last."""
+    k = len(scale)
+    matrix = np.diag(scale) if along is None else along.matrix * scale
+    offset = np.zeros(k) if along is None else along.offset
+    carried = _Product(matrix, offset, np.abs(matrix), np.abs(offset))
+    reach, roundings, lost = np.eye(k + 1), 0, np.zeros(k)
+    for group, gate in _groups(net):
+        for step in group:
+            roundings += step.terms + 3
+            carried = carried.then(step)
+        # `reach` maps what arrives (t last) to (y, t); the layer's own product is added to it.
+        homogeneous = np.column_stack([carried.size, carried.offset_size])
+        reach = round_up(homogeneous @ reach, homogeneous.shape[1] + 2)
+        lost = round_up(carried.size @ lost + (carried.size.shape[1] + 2) * (k + 1) * TINY, 8)
+        roundings += carried.matrix.shape[1] + 3
+        slopes = np.ascontiguousarray(gate.table(gate.slopes).reshape(2, -1))
+        yield ChainLayer(
+            gate.first_column,
+            freeze(np.ascontiguousarray(carried.matrix)),
+            freeze(carried.offset),
+            freeze(slopes),
+            freeze(reach),
+            freeze(round_up(gamma(roundings) * reach.sum(axis=1) + lost, k + 4)),
+        )
+        steepest = np.maximum(np.abs(slopes).max(axis=0), 0.0)
+        reach = np.vstack([steepest[:, None] * reach, np.eye(k + 1)[-1:]])
+        lost = steepest * lost
+        carried = _Product(np.eye(gate.size), np.zeros(gate.size), np.eye(gate.size), np.zeros(gate.size))
+
+
+@dataclass(frozen=True, eq=False)
+class _Product:
+    """An affine map multiplied out of linear steps, and the same product of absolute values."""
+
+    matrix: np.ndarray
+    offset: np.ndarray
+    size: np.ndarray
+    offset_size: np.ndarray
+
+    def then(self, step: LinearStep) -> _Product:
+        """Return the map followed by one more step."""
+        M, constant = _float_step(step)
+        size = np.abs(M)
+        return _Product(
+            M @ self.matrix,
+            M @ self.offset + constant,
+            round_up(size @ self.size, M.shape[1]),
+            round_up(size @ self.offset_size + np.abs(constant), M.shape[1] + 1),
+        )
+
+
+def _float_step(step: Step) -> tuple[np.ndarray, np.ndarray]:
+    """Return a linear step as a float matrix (divided, one rounding) and its constant."""
+    (M,) = step.matrices()
+    divisors = step.divisors()
+    if divisors is not None:
+        M = M / divisors.reshape(-1, 1)
+    constant = np.zeros(step.size)
+    if step.constant is not None:
+        constant = np.broadcast_to(step.constant, step.shape).reshape(-1).astype(np.float64)
+    return M, constant
+
+
+def _exact_step(step: LinearStep) -> tuple[ScaledMatrix, ScaledMatrix]:
+    """Return a linear step as an exact matrix and constant column."""
+    import flint
+
+    (M,) = step.matrices()
+    exact, divisors = ScaledMatrix.from_floats(M), step.divisors()
+    if divisors is not None:
+        common = flint.fmpz(1)
+        for divisor in divisors:
+            common = common.lcm(int(divisor))
+        factors = [common // int(v) for v in divisors]
+        rows = [[f * v for v in row] for f, row in zip(factors, exact.numerators.table(), strict=True)]
+        exact = ScaledMatrix(flint.fmpz_mat(rows), exact.denominator * common)
+    constant = np.zeros((step.size, 1))
+    if step.constant is not None:
+        constant[:, 0] = np.broadcast_to(step.constant, step.shape).reshape(-1)
+    return exact, ScaledMatrix.from_floats(constant)

@@ -1,5 +1,6 @@
 from . import models, plotting
 from .affine import AffineMap
+from .budget import Budget
 from .certificates import Check, Level
 from .codes import SplineCodes
 from .errors import (

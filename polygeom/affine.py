@@ -11,6 +11,7 @@ import numpy as np
 
 from polygeom.arrays import as_array, as_matrix, as_points, as_vector
 from polygeom.errors import InputError
+from polygeom.rounding import dot_error, round_up, unbounded_where_overflown
 
 __all__ = ["AffineMap"]
 
@@ -110,6 +111,33 @@ class AffineMap:
         if not np.isfinite(points).all():
             raise InputError("The point of these coordinates overflows float64; give smaller coordinates.")
         return points[0] if array.ndim == 1 else points
+
+    @property
+    def linear_part(self) -> AffineMap:
+        """The map w -> matrix w, which carries directions."""
+        return AffineMap(self.matrix, np.zeros_like(self.offset))
+
+    def enclose(self, points: np.ndarray, error: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ambient points of coordinates (N, k), and bounds on their errors.
+
+        `error` bounds the errors of the coordinates themselves. Sums of k products and the offset: `dot_error`
+        with n = k + 1. What overflows has an infinite bound.
+
+        Examples
+        --------
+        >>> value, error = AffineMap.segment([0.0], [0.1]).enclose(np.array([[3.0]]))
+        >>> bool(abs(value[0, 0] - 0.3) <= error[0, 0] < 2.0**-40)
+        True
+        """
+        spread = np.abs(self.matrix.T)
+        with np.errstate(over="ignore", invalid="ignore"):
+            ambient = points @ self.matrix.T + self.offset
+            rounding = dot_error(np.abs(points) @ spread + np.abs(self.offset), self.dim_in + 1)
+            at_offset = ~points.any(axis=-1, keepdims=True)  # the offset itself is not rounded
+            rounding = np.where(at_offset, 0.0, rounding)
+            if error is not None:
+                rounding = round_up(rounding + error @ spread, 2 * self.dim_in + 2)
+        return unbounded_where_overflown(ambient, rounding)
 
     def compose(self, inner: AffineMap) -> AffineMap:
         """Return self after inner, w -> self(inner(w)), with one rounding per product sum.

@@ -34,9 +34,13 @@ __all__ = [
     "EnclosedPass",
     "enclose",
     "enclose_adjoint",
+    "enclose_derivative",
     "enclose_directions",
+    "enclose_linear",
     "enclose_pass",
-    "enclose_toward",
+    "pass_gate",
+    "pass_gate_directions",
+    "read_letters",
 ]
 
 OVERFLOW_IS_UNKNOWN = np.errstate(over="ignore", invalid="ignore")
@@ -138,15 +142,15 @@ def enclose_pass(
         if keep:
             inputs.append(state)
         if letters is None:
-            chosen, open_ = _read(step, state)
+            chosen, open_ = read_letters(step, state)
             undecided[:, step.columns] = open_.reshape(n, -1)
         else:
             imposed = np.broadcast_to(letters, (n, net.n_units))[:, step.columns]
             chosen, open_ = imposed.reshape(n, *step.shape), None
         read[:, step.columns] = chosen.reshape(n, -1)
-        return _pass_gate(step, state, chosen, open_)
+        return pass_gate(step, state, chosen, open_)
 
-    output = net.fold(start, _enclose_linear, gate)
+    output = net.fold(start, enclose_linear, gate)
     return EnclosedPass(output, read, undecided, tuple(inputs))
 
 
@@ -156,7 +160,7 @@ def _initial_liveness(points: np.ndarray, live: np.ndarray | None) -> np.ndarray
     return np.broadcast_to(live.reshape(points.shape[1:]), points.shape)
 
 
-def _enclose_linear(step: LinearStep, *states: Enclosed) -> Enclosed:
+def enclose_linear(step: LinearStep, *states: Enclosed) -> Enclosed:
     """Carry enclosures through a linear step (module docstring)."""
     value = step.forward(*(s.value for s in states))
     live = None
@@ -207,7 +211,7 @@ def _smallest_spread(state: Enclosed, g: float) -> float:
     return min(g * smallest_nonzero(state.value), smallest_nonzero(state.error))
 
 
-def _read(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
+def read_letters(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
     """Return letters and which of them the enclosure leaves open, both (N, *shape)."""
     letters = gate.read(state.value)
     if isinstance(gate, Elementwise):
@@ -234,63 +238,7 @@ def _read(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
     return letters, ~certain.all(axis=2).reshape(n, *gate.shape)
 
 
-@OVERFLOW_IS_UNKNOWN
-def enclose_toward(
-    net: Network, point: tuple[np.ndarray, np.ndarray], direction: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return letters and open letters (n_units,) of the cell entered from a point in a direction.
-
-    Point and direction come with bounds on their errors, (1, dim_in) each.
-
-    Values and one-sided derivatives travel together. Where a pre-activation is exactly on a breakpoint, or
-    maxima exactly tie, the derivative decides (lexicographically, gate by gate); a letter that the bounds
-    leave open on either count stays open. Cost: four forward passes.
-    """
-    letters = np.zeros(net.n_units, dtype=net.letter_dtype)
-    undecided = np.zeros(net.n_units, dtype=bool)
-
-    def start(value: np.ndarray, error: np.ndarray) -> Enclosed:
-        return Enclosed(value.reshape(1, *net.input_shape), error.reshape(1, *net.input_shape))
-
-    def linear(step: LinearStep, *states: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
-        values, slopes = zip(*states, strict=True)
-        return _enclose_linear(step, *values), _enclose_derivative(step, *slopes)
-
-    def gate(step: Gate, state: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
-        value, slope = state
-        chosen, open_ = _read(step, value)
-        chosen, open_ = _break_ties(step, value, slope, chosen, open_)
-        letters[step.columns], undecided[step.columns] = chosen.ravel(), open_.ravel()
-        return _pass_gate(step, value, chosen, open_), _pass_gate_directions(step, slope, chosen)
-
-    net.fold((start(*point), start(*direction)), linear, gate)
-    return letters, undecided
-
-
-def _break_ties(
-    gate: Gate, value: Enclosed, slope: Enclosed, letters: np.ndarray, open_: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return letters and open letters after exact ties are broken by derivatives."""
-    if isinstance(gate, Elementwise):
-        met = (value.value[:, None] == gate.table(gate.breakpoints)[None]).sum(axis=1)  # equal bounds: both
-        tied = (met > 0) & (value.error == 0)
-        rises, unsure = slope.value > slope.error, ~(np.abs(slope.value) > slope.error)
-        passed = np.where(tied & rises, met, 0)
-        return letters + passed.astype(letters.dtype), open_ | (tied & unsure & (slope.error > 0))
-    best = gate.window(value.value, -np.inf).max(axis=2, keepdims=True)
-    tied = (gate.window(value.value, -np.inf) == best) & (gate.window(value.error, np.inf) == 0)
-    several = (tied.sum(axis=2) > 1).reshape(letters.shape) & ~open_
-    steepest = np.where(tied, gate.window(slope.value, -np.inf), -np.inf).argmax(axis=2)
-    spread = np.where(tied, gate.window(slope.error, 0.0), 0.0)
-    top = np.take_along_axis(gate.window(slope.value - slope.error, -np.inf), steepest[..., None], axis=2)
-    beaten = gate.window(slope.value + slope.error, -np.inf) < top
-    exact = (spread == 0).all(axis=2)  # equal exact derivatives: the first position wins, as argmax does
-    sure = exact | (beaten | ~tied | (np.arange(gate.index.shape[1]) == steepest[..., None])).all(axis=2)
-    chosen = np.where(several, steepest.reshape(letters.shape), letters).astype(letters.dtype)
-    return chosen, open_ | (several & ~sure.reshape(letters.shape))
-
-
-def _pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarray | None) -> Enclosed:
+def pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarray | None) -> Enclosed:
     """Carry an enclosure through a gate with given letters; open letters cost the largest slope."""
     n = len(state.value)
     if isinstance(gate, MaxGate):
@@ -343,13 +291,13 @@ def enclose_directions(
 
     def gate(step: Gate, state: Enclosed) -> Enclosed:
         arrivals.append(state)
-        return _pass_gate_directions(step, state, letters[step.columns].reshape(1, *step.shape))
+        return pass_gate_directions(step, state, letters[step.columns].reshape(1, *step.shape))
 
     spread = np.zeros_like(start) if error is None else error.reshape(start.shape)
-    return net.fold(Enclosed(start, spread), _enclose_derivative, gate), tuple(arrivals)
+    return net.fold(Enclosed(start, spread), enclose_derivative, gate), tuple(arrivals)
 
 
-def _enclose_derivative(step: LinearStep, *states: Enclosed) -> Enclosed:
+def enclose_derivative(step: LinearStep, *states: Enclosed) -> Enclosed:
     """Carry enclosed derivatives through the linear part of a step."""
     value = step.linear(*(s.value for s in states))
     if step.moves_only:
@@ -368,13 +316,14 @@ def _is_signed_unit(state: Enclosed) -> bool:
     )
 
 
-def _pass_gate_directions(gate: Gate, state: Enclosed, letters: np.ndarray) -> Enclosed:
-    """Carry derivatives through a gate with given letters (1, *shape): offsets do not matter."""
+def pass_gate_directions(gate: Gate, state: Enclosed, letters: np.ndarray) -> Enclosed:
+    """Carry derivatives through a gate with given letters, (1, *shape) or (k, *shape): offsets do not matter."""
     k = len(state.value)
     if isinstance(gate, MaxGate):
-        winners = gate.winners(letters)[0]
+        winners = np.broadcast_to(gate.winners(letters), (k, gate.size))
         value, error = (
-            a.reshape(k, -1)[:, winners].reshape(k, *gate.shape) for a in (state.value, state.error)
+            np.take_along_axis(a.reshape(k, -1), winners, axis=1).reshape(k, *gate.shape)
+            for a in (state.value, state.error)
         )
         return Enclosed(value, error)
     slope = gate.chosen(gate.slopes, letters)

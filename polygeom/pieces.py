@@ -19,25 +19,19 @@ import numpy as np
 from polygeom.affine import AffineMap
 from polygeom.arrays import as_points, as_vector, freeze
 from polygeom.codes import SplineCodes
-from polygeom.enclosures import (
-    EnclosedPass,
-    enclose_adjoint,
-    enclose_directions,
-    enclose_pass,
-    enclose_toward,
-)
+from polygeom.enclosures import EnclosedPass, enclose_adjoint, enclose_directions, enclose_pass
 from polygeom.errors import InputError, TooLargeError
 from polygeom.exact import ScaledMatrix, rational_matrix
 from polygeom.gates import MaxGate
 from polygeom.network import Network
+from polygeom.one_sided import enclose_toward
 from polygeom.polyhedron import Polyhedron
-from polygeom.rounding import dot_error, unbounded_where_overflown
 from polygeom.rows import Arrival, RowLabels, drawn_rows, row_seeds, row_slacks
 
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["BYTE_BUDGET", "AffinePiece", "piece_at", "spline_codes"]
+__all__ = ["BYTE_BUDGET", "AffinePiece", "piece_at", "piece_with_code", "spline_codes"]
 
 BYTE_BUDGET = 2**30
 """Bytes a materialized polyhedron may take, its error bounds included, and chunks of work in between."""
@@ -137,6 +131,15 @@ def piece_at(net: Network, x: object, along: AffineMap | None = None, toward: ob
     code, undecided, seen = _letters(net, witness, along, direction)
     arrivals = _arrivals(net, code, along, seen)
     return AffinePiece(net, freeze(code), along, witness, undecided, arrivals)
+
+
+def piece_with_code(
+    net: Network, code: np.ndarray, witness: np.ndarray, along: AffineMap | None = None
+) -> AffinePiece:
+    """Return the affine piece with letters that are known already; the witness should lie in its closed cell."""
+    seen = enclose_pass(net, np.zeros((1, net.dim_in)), letters=code, keep=True)
+    nothing = np.zeros(0, dtype=np.intp)
+    return AffinePiece(net, freeze(code), along, witness, nothing, _arrivals(net, code, along, seen))
 
 
 @dataclass(frozen=True, eq=False)
@@ -375,20 +378,12 @@ def _check_slice(net: Network, along: AffineMap) -> None:
 
 def _ambient(along: AffineMap | None, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return ambient points and bounds on their rounding errors (0 without a slice)."""
-    if along is None:
-        return points, np.zeros_like(points)
-    with np.errstate(over="ignore", invalid="ignore"):
-        ambient = points @ along.matrix.T + along.offset
-        magnitude = np.abs(points) @ np.abs(along.matrix.T) + np.abs(along.offset)
-        error = dot_error(magnitude, along.dim_in + 1)
-    ambient, error = unbounded_where_overflown(ambient, error)
-    at_offset = ~points.any(axis=-1)  # the offset itself is not rounded
-    return ambient, np.where(at_offset[..., None], 0.0, error)
+    return (points, np.zeros_like(points)) if along is None else along.enclose(points)
 
 
 def _ambient_direction(along: AffineMap | None, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return ambient directions and bounds on their rounding errors."""
-    return _ambient(None if along is None else AffineMap(along.matrix, 0 * along.offset), vectors)
+    return _ambient(None if along is None else along.linear_part, vectors)
 
 
 def _letters(
@@ -401,7 +396,7 @@ def _letters(
     feasible = net.exact().is_feasible
     if direction is not None and (along is None or not feasible):
         vector, vector_error = _ambient_direction(along, direction[None])
-        code, open_ = enclose_toward(net, (ambient, error), (vector, vector_error))
+        code, open_ = (a[0] for a in enclose_toward(net, (ambient, error), (vector, vector_error)))
     if feasible and (open_.any() or not (along is None or direction is None)):
         code, open_ = _exact_letters(net, witness, along, direction), np.zeros_like(open_)
     if open_.any() or seen.undecided.any() or not np.array_equal(code, seen.letters[0]):

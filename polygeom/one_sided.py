@@ -1,0 +1,181 @@
+r"""Letters of the cells entered from points on boundaries, in floats with error bounds.
+
+Values and one-sided derivatives travel through the network together. Where a pre-activation is exactly on a
+breakpoint, or maxima exactly tie, the derivative decides, lexicographically, gate by gate: just beyond p in the
+direction v the pre-activation is :math:`z(p) + t\,z'(p; v)` with a small t > 0. `RationalNetwork.letters` is the
+same in rationals.
+
+A float point is hardly ever on a boundary, but an enclosure may contain one that is: where a segment leaves its
+cell, a pre-activation is on its breakpoint although no float is. Such knowledge is given as `KnownTies`; a
+pre-activation known to be on its breakpoint is exact from there on, so everything it alone feeds ties exactly too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polygeom.enclosures import (
+    OVERFLOW_IS_UNKNOWN,
+    Enclosed,
+    enclose_derivative,
+    enclose_linear,
+    pass_gate,
+    pass_gate_directions,
+    read_letters,
+)
+from polygeom.gates import Elementwise, Gate, MaxGate
+from polygeom.network import Network
+from polygeom.rounding import U
+from polygeom.steps import LinearStep
+
+__all__ = ["KnownTies", "enclose_toward"]
+
+Enclosure = tuple[np.ndarray, np.ndarray]
+"""Values (N, dim_in) and bounds on their errors."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownTies:
+    """Boundaries that points are known to lie on, as (t,) integer arrays.
+
+    Attributes
+    ----------
+    points : (t,) array
+        Which point.
+    units, sides : (t,) arrays
+        The unit, and the breakpoint its pre-activation is on or the window position whose entry equals the
+        winner's (`RowLabels`).
+    letters : (t,) array
+        The letter of the unit on the side the point is reached from; of a max-pooling unit the winner.
+    """
+
+    points: np.ndarray
+    units: np.ndarray
+    sides: np.ndarray
+    letters: np.ndarray
+
+    def of(self, gate: Gate) -> KnownTies:
+        """Return the ties of one gate's units, numbered from the gate's first."""
+        mine = (self.units >= gate.first_column) & (self.units < gate.first_column + gate.size)
+        local = self.units[mine] - gate.first_column
+        return KnownTies(self.points[mine], local, self.sides[mine], self.letters[mine])
+
+
+NO_TIES = KnownTies(*(np.zeros(0, dtype=np.intp) for _ in range(4)))
+
+
+@OVERFLOW_IS_UNKNOWN
+def enclose_toward(
+    net: Network, points: Enclosure, directions: Enclosure, ties: KnownTies = NO_TIES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the letters of the cells entered from points in directions, and which of them stay open.
+
+    Parameters
+    ----------
+    points, directions : pairs of (N, dim_in) arrays
+        Values and bounds on their errors.
+    ties : KnownTies
+        Boundaries that the exact points lie on.
+
+    Returns
+    -------
+    letters, undecided : (N, n_units) arrays
+        A letter that the bounds leave open, by value or by derivative, stays open.
+
+    Notes
+    -----
+    Cost: four forward passes per point.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[3.0, 0.0]], [-1.0]), ([[1.0]], [0.0])])
+    >>> third = np.array([[1 / 3, 0.0]])
+    >>> across = np.array([[1.0, 0.0]]), np.zeros((1, 2))
+    >>> enclose_toward(net, (third, np.full((1, 2), 2.0**-50)), across)[1]
+    array([[ True]])
+    >>> on_it = KnownTies(*np.zeros((4, 1), dtype=int))
+    >>> enclose_toward(net, (third, np.full((1, 2), 2.0**-50)), across, on_it)
+    (array([[1]], dtype=uint8), array([[False]]))
+    """
+    n = len(points[0])
+    letters = np.zeros((n, net.n_units), dtype=net.letter_dtype)
+    undecided = np.zeros(letters.shape, dtype=bool)
+
+    def start(value: np.ndarray, error: np.ndarray) -> Enclosed:
+        return Enclosed(value.reshape(n, *net.input_shape), error.reshape(n, *net.input_shape))
+
+    def linear(step: LinearStep, *states: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
+        values, slopes = zip(*states, strict=True)
+        return enclose_linear(step, *values), enclose_derivative(step, *slopes)
+
+    def gate(step: Gate, state: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
+        value, slope, known = *state, ties.of(step)
+        if isinstance(step, Elementwise):
+            value = _on_breakpoints(step, value, known)
+        chosen, open_ = _break_ties(step, value, slope, *read_letters(step, value))
+        if isinstance(step, MaxGate) and len(known.units):
+            chosen, open_ = _break_known_ties(step, known, value, slope, chosen, open_)
+        letters[:, step.columns], undecided[:, step.columns] = chosen.reshape(n, -1), open_.reshape(n, -1)
+        return pass_gate(step, value, chosen, open_), pass_gate_directions(step, slope, chosen)
+
+    net.fold((start(*points), start(*directions)), linear, gate)
+    return letters, undecided
+
+
+def _on_breakpoints(gate: Elementwise, value: Enclosed, ties: KnownTies) -> Enclosed:
+    """Put the pre-activations that are known to be on a breakpoint exactly there."""
+    n = len(value.value)
+    exact, error = value.value.reshape(n, -1).copy(), value.error.reshape(n, -1).copy()
+    levels = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)
+    exact[ties.points, ties.units] = levels[ties.sides, ties.units]
+    error[ties.points, ties.units] = 0.0
+    return Enclosed(exact.reshape(value.value.shape), error.reshape(value.value.shape), None, value.source)
+
+
+def _break_ties(
+    gate: Gate, value: Enclosed, slope: Enclosed, letters: np.ndarray, open_: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return letters and open letters after exact ties are broken by derivatives."""
+    if isinstance(gate, Elementwise):
+        met = (value.value[:, None] == gate.table(gate.breakpoints)[None]).sum(axis=1)  # equal bounds: both
+        tied = (met > 0) & (value.error == 0)
+        rises, unsure = slope.value > slope.error, ~(np.abs(slope.value) > slope.error)
+        passed = np.where(tied & rises, met, 0)
+        return letters + passed.astype(letters.dtype), open_ | (tied & unsure & (slope.error > 0))
+    best = gate.window(value.value, -np.inf).max(axis=2, keepdims=True)
+    tied = (gate.window(value.value, -np.inf) == best) & (gate.window(value.error, np.inf) == 0)
+    several = (tied.sum(axis=2) > 1).reshape(letters.shape) & ~open_
+    steepest, sure = _steepest(gate, slope, tied)
+    chosen = np.where(several, steepest.reshape(letters.shape), letters).astype(letters.dtype)
+    return chosen, open_ | (several & ~sure.reshape(letters.shape))
+
+
+def _steepest(gate: MaxGate, slope: Enclosed, tied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tied position (N, size) with the largest derivative, and where that is certain."""
+    steepest = np.where(tied, gate.window(slope.value, -np.inf), -np.inf).argmax(axis=2)
+    spread = np.where(tied, gate.window(slope.error, 0.0), 0.0)
+    top = np.take_along_axis(gate.window(slope.value - slope.error, -np.inf), steepest[..., None], axis=2)
+    beaten = gate.window(slope.value + slope.error, -np.inf) < top
+    exact = (spread == 0).all(axis=2)  # equal exact derivatives: the first position wins, as argmax does
+    sure = exact | (beaten | ~tied | (np.arange(gate.index.shape[1]) == steepest[..., None])).all(axis=2)
+    return steepest, sure
+
+
+def _break_known_ties(
+    gate: MaxGate, ties: KnownTies, value: Enclosed, slope: Enclosed, letters: np.ndarray, open_: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decide open windows whose winner is known to tie: the steepest of the tied, if all others are below."""
+    low = gate.window(value.value - value.error, -np.inf)
+    high = gate.window(value.value + value.error, -np.inf)
+    tied = np.zeros(low.shape, dtype=bool)
+    tied[ties.points, ties.units, ties.sides] = tied[ties.points, ties.units, ties.letters] = True
+    # the entries tied are one number, so each bounds it; one rounding in value -+ error is pushed apart
+    floor = np.where(tied, low, -np.inf).max(axis=2, keepdims=True)
+    slack = 2 * U * (np.abs(floor) + np.abs(np.where(gate.valid, high, 0.0)))
+    alone = (tied | ~gate.valid | (high < floor - slack)).all(axis=2)
+    steepest, sure = _steepest(gate, slope, tied)
+    known = tied.any(axis=2).reshape(letters.shape) & open_
+    chosen = np.where(known, steepest.reshape(letters.shape), letters).astype(letters.dtype)
+    return chosen, np.where(known, ~(alone & sure).reshape(letters.shape), open_)

@@ -56,11 +56,18 @@ class KnownTies:
     sides: np.ndarray
     letters: np.ndarray
 
+    def __getitem__(self, index: np.ndarray) -> KnownTies:
+        return KnownTies(self.points[index], self.units[index], self.sides[index], self.letters[index])
+
     def of(self, gate: Gate) -> KnownTies:
         """Return the ties of one gate's units, numbered from the gate's first."""
-        mine = (self.units >= gate.first_column) & (self.units < gate.first_column + gate.size)
-        local = self.units[mine] - gate.first_column
-        return KnownTies(self.points[mine], local, self.sides[mine], self.letters[mine])
+        mine = self[(self.units >= gate.first_column) & (self.units < gate.first_column + gate.size)]
+        return KnownTies(mine.points, mine.units - gate.first_column, mine.sides, mine.letters)
+
+    def at(self, points: np.ndarray) -> KnownTies:
+        """Return the ties of some points, given by a mask and numbered anew."""
+        mine, number = self[points[self.points]], np.cumsum(points) - 1
+        return KnownTies(number[mine.points], mine.units, mine.sides, mine.letters)
 
 
 NO_TIES = KnownTies(*(np.zeros(0, dtype=np.intp) for _ in range(4)))

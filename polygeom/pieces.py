@@ -31,7 +31,7 @@ from polygeom.rows import Arrival, RowLabels, drawn_rows, row_seeds, row_slacks
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["BYTE_BUDGET", "AffinePiece", "piece_at", "piece_with_code", "spline_codes"]
+__all__ = ["BYTE_BUDGET", "AffinePiece", "piece_at", "piece_with_code", "points_at_once", "spline_codes"]
 
 BYTE_BUDGET = 2**30
 """Bytes a materialized polyhedron may take, its error bounds included, and chunks of work in between."""
@@ -67,7 +67,7 @@ def spline_codes(net: Network, X: object) -> SplineCodes:
     flat = points.reshape(len(points), net.dim_in)
     letters = np.zeros((len(flat), net.n_units), dtype=net.letter_dtype)
     undecided = np.zeros(letters.shape, dtype=bool)
-    chunk = _chunk(net)
+    chunk = points_at_once(net)
     for first in range(0, len(flat), chunk):
         seen = enclose_pass(net, flat[first : first + chunk])
         letters[first : first + chunk], undecided[first : first + chunk] = seen.letters, seen.undecided
@@ -244,7 +244,7 @@ class AffinePiece:
     def _normals(self, labels: RowLabels) -> tuple[np.ndarray, np.ndarray]:
         """Return outward normals (m, k) and their error bounds, pushing columns in chunks."""
         A, A_error = np.empty((len(labels), self.dim_in)), np.empty((len(labels), self.dim_in))
-        chunk = _chunk(self.network)
+        chunk = points_at_once(self.network)
         for first in range(0, self.dim_in, chunk):
             columns = np.arange(first, min(first + chunk, self.dim_in))
             if self.along is None:
@@ -289,7 +289,7 @@ class AffinePiece:
         """Return the half-spaces with these labels, in order, by vector-Jacobian products."""
         net = self.network
         A, A_error = np.zeros((len(labels), net.dim_in)), np.zeros((len(labels), net.dim_in))
-        owners, chunk = net.units.gate_of(labels.units), _chunk(net)
+        owners, chunk = net.units.gate_of(labels.units), points_at_once(net)
         for g in np.unique(owners):
             gate, members = net.gates[g], np.flatnonzero(owners == g)
             for first in range(0, len(members), chunk):
@@ -428,7 +428,7 @@ def _arrivals(
     return tuple(Arrival.of(s) for s in seen.inputs)
 
 
-def _chunk(net: Network) -> int:
+def points_at_once(net: Network) -> int:
     """Return how many points or columns go through the network at once within a quarter of the budget."""
     widest = max([net.dim_in, *(s.size for s in net.steps)], default=1)
     windows = max([g.index.size for g in net.gates if isinstance(g, MaxGate)], default=0)

@@ -3,6 +3,7 @@ from .affine import AffineMap
 from .budget import Budget
 from .certificates import Check, Level
 from .codes import SplineCodes
+from .complex_checks import check_complex
 from .errors import (
     ConversionError,
     InputError,

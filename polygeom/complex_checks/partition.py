@@ -1,0 +1,224 @@
+"""What is said about all regions together: connected, filling the domain, as many as the theorems say."""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+
+from polygeom.certificates import Check, Level
+from polygeom.certificates.check import OPEN, PROVED, REFUTED
+from polygeom.complex_checks.arrangements import (
+    Arrangement,
+    arrangement_of,
+    buck_faces,
+    central_regions,
+    simple_regions,
+)
+from polygeom.complex_checks.cells import VERTEX_DIMENSION, CellCheck
+from polygeom.complex_checks.listing import Listing
+from polygeom.complex_checks.regionwise import quoted
+from polygeom.complex_checks.report import Item, Outcome, not_applicable
+from polygeom.polyhedron import Polyhedron
+from polygeom.predicates.boundedness import recession_cone
+from polygeom.predicates.volumes import volume
+
+__all__ = ["arrangement_items", "completeness", "connected", "euler", "points", "volumes"]
+
+MOST_ELIMINATIONS = 400_000
+"""Rows that counting an arrangement may eliminate: about three seconds."""
+
+MOST_HYPERPLANES = 14
+"""Hyperplanes of an arrangement whose flats are listed, to count faces that are not in general position."""
+
+INCOMPLETE = "The enumeration was stopped: this holds for complete complexes."
+
+
+def connected(listing: Listing) -> Item:
+    """Check that the graph of neighbors is connected."""
+    from scipy.sparse.csgraph import connected_components
+
+    parts, _ = connected_components(listing.claimed.adjacency, directed=False)
+    if parts == 1:
+        return Item("connected", PROVED, "From every region a path leads to every other.", {"parts": 1})
+    if not listing.claimed.complete:
+        return not_applicable("connected", INCOMPLETE)
+    return Item("connected", REFUTED, f"The graph falls into {parts} parts.", {"parts": int(parts)})
+
+
+def points(listing: Listing, n_points: int, rng: np.random.Generator) -> Item:
+    """Look for points on lines through two witnesses that no region has; on a boundary, take a random side."""
+    if not listing.claimed.complete:
+        return not_applicable("points", INCOMPLETE)
+    W = listing.claimed.arrays.witnesses
+    first, second = rng.integers(len(W), size=(2, n_points))
+    X = W[first] + rng.uniform(-1.0, 2.0, (n_points, 1)) * (W[second] - W[first])
+    if len(W) == 1:
+        X = W + rng.standard_normal((n_points, listing.dim))
+    if listing.domain is not None:
+        X = X[(listing.domain.slack_signs(X) == 1).all(axis=1)]
+    letters, clear = listing.letters_and_margins(X)
+    if not clear.all() and listing.network.exact().is_feasible:
+        for i in np.flatnonzero(~clear).tolist():
+            letters[i] = listing.exact_letters(X[i], rng.standard_normal(listing.dim))
+        clear[:] = True
+    missed = np.flatnonzero(clear & (listing.find(letters) < 0)).tolist()
+    seen = int(np.count_nonzero(clear))
+    if missed:
+        faults = [f"The point {X[i].tolist()} is in no listed region." for i in missed]
+        return Item("points", REFUTED, quoted(faults), {"points": seen, "missed": len(missed)})
+    if not seen:
+        return not_applicable("points", "No point was provably off all boundaries.")
+    text = f"{seen} random points on lines through two witnesses are all in listed regions."
+    return Item("points", Check(True, Level.SAMPLED, 3.0 / seen), text, {"points": seen})
+
+
+def volumes(listing: Listing, cells: list[CellCheck], domain_bounded: bool | None) -> Item:
+    """Check that the volumes of the cells sum to that of the domain, in rationals."""
+    reason = None
+    if not listing.claimed.complete:
+        reason = INCOMPLETE
+    elif not domain_bounded:
+        reason = "The domain has no finite volume."
+    elif listing.dim > VERTEX_DIMENSION:
+        reason = f"Exact volumes are summed in dimension {VERTEX_DIMENSION} or less."
+    elif len(cells) < len(listing):
+        reason = f"Only {len(cells)} of {len(listing)} cells were proved again; sample=None takes all."
+    if reason is not None:
+        return not_applicable("volumes", reason)
+    if any(c.volume is None for c in cells):
+        return Item("volumes", OPEN, "Some cells could not be measured.")
+    total, whole = sum(c.volume for c in cells), volume(listing.domain)
+    if total == whole:
+        text = f"{len(cells)} exact volumes sum to that of the domain, {float(whole):.6g}, exactly."
+        return Item("volumes", PROVED, text, {"cells": len(cells)})
+    share = float(1 - total / whole)
+    return Item("volumes", REFUTED, f"The volumes sum to the domain's but for a share of {share:.3g}.")
+
+
+# -- arrangements ----------------------------------------------------------------------------------------------
+
+
+def arrangement_items(listing: Listing) -> list[Item]:
+    """Compare the numbers of regions, bounded regions and faces with those of the arrangement."""
+    names = ("Zaslavsky's theorem", "Buck's formula")
+    arrangement = None
+    if not listing.claimed.complete:
+        reason = INCOMPLETE
+    elif listing.domain is not None:
+        reason = "The formulas count the regions of a whole space."
+    else:
+        arrangement = arrangement_of(listing.network, listing.along)
+        reason = "The network is not one layer of elementwise units (of a size that rationals reach)."
+    if arrangement is None:
+        return [not_applicable(name, reason) for name in names]
+    return [_zaslavsky(listing, arrangement), _buck(listing, arrangement)]
+
+
+def _zaslavsky(listing: Listing, arrangement: Arrangement) -> Item:
+    """Compare the numbers of regions and of bounded regions."""
+    name, n, d, N = "Zaslavsky's theorem", len(arrangement), arrangement.dim, len(listing)
+    flags = listing.claimed.arrays.bounded
+    found = (N, None if flags is None else int(np.count_nonzero(flags)))
+    if arrangement.work <= MOST_ELIMINATIONS:
+        wanted = (arrangement.n_regions(), arrangement.n_bounded())
+    else:
+        central = arrangement.is_central
+        most = central_regions(n, d) if central else simple_regions(n, d)
+        if most > N:
+            text = (
+                f"{n} hyperplanes in R^{d} make at most {most} regions; these are too many to count exactly."
+            )
+            return not_applicable(name, text)
+        # as many as there can be: the arrangement is in general position (through the common point)
+        wanted = (most, 0 if central else comb(n - 1, d))
+    counts = {"hyperplanes": n, "regions": wanted[0], "bounded": wanted[1]}
+    if found[0] != wanted[0] or found[1] not in (None, wanted[1]):
+        text = f"{n} hyperplanes in R^{d} make {wanted} (bounded) regions, {found} are listed."
+        return Item(name, REFUTED, text, counts)
+    text = f"{n} distinct hyperplanes in R^{d} make {wanted[0]} regions, {wanted[1]} of them bounded."
+    return Item(name, PROVED, text, counts)
+
+
+def _buck(listing: Listing, arrangement: Arrangement) -> Item:
+    """Compare the numbers of faces of every dimension."""
+    name, n, d = "Buck's formula", len(arrangement), arrangement.dim
+    if listing.claimed.arrays.vertices is None:
+        return not_applicable(name, "The vertices were not stored: enumerate with store='cells'.")
+    found = tuple(int(v) for v in listing.claimed.f_vector)
+    if n <= MOST_HYPERPLANES:
+        wanted, kind = arrangement.faces(), "all flats and their traces"
+    elif len(listing) == simple_regions(n, d):
+        wanted, kind = buck_faces(n, d), "general position"
+    else:
+        return not_applicable(name, f"{n} hyperplanes that are not in general position are too many.")
+    if found != wanted:
+        return Item(name, REFUTED, f"{n} hyperplanes have {wanted} faces, {found} are listed.")
+    return Item(name, PROVED, f"The numbers of faces are {found} ({kind}).")
+
+
+# -- topology --------------------------------------------------------------------------------------------------
+
+
+def euler(listing: Listing) -> Item:
+    r"""Compare the alternating sum of the numbers of faces with the Euler characteristic of the domain.
+
+    Relatively open faces partition the domain, so :math:`\sum_i (-1)^i f_i` is its Euler characteristic with
+    compact support: 1 for a polytope, :math:`(-1)^l` for one times :math:`R^l`, 0 for a closed polyhedron with
+    any other recession cone.
+    """
+    if not listing.claimed.complete:
+        return not_applicable("Euler's relation", INCOMPLETE)
+    if listing.claimed.arrays.vertices is None:
+        return not_applicable(
+            "Euler's relation", "The vertices were not stored: enumerate with store='cells'."
+        )
+    faces = tuple(int(v) for v in listing.claimed.f_vector)
+    found = sum((-1) ** i * f for i, f in enumerate(faces))
+    wanted = _characteristic_of(listing.domain, listing.dim)
+    if found != wanted:
+        return Item("Euler's relation", REFUTED, f"The faces {faces} sum to {found}, wanted {wanted}.")
+    return Item("Euler's relation", PROVED, f"The numbers of faces {faces} sum alternatingly to {wanted}.")
+
+
+def _characteristic_of(domain: Polyhedron | None, dim: int) -> int:
+    """Return the Euler characteristic with compact support of a closed polyhedron."""
+    if domain is None:
+        return (-1) ** dim
+    cone = recession_cone(domain)
+    lines = len(cone.lineality)
+    return (-1) ** lines if cone.dim == lines else 0
+
+
+# -- the conclusion --------------------------------------------------------------------------------------------
+
+
+def completeness(listing: Listing, items: list[Item]) -> Item:
+    """Conclude that nothing is missing: by count, by volume, or because no facet leads out of the list.
+
+    The last is a proof: a path between interior points of the domain that avoids all faces of dimension k - 2
+    leaves cells through facets only, so from listed cells it reaches listed cells only.
+    """
+    name = "completeness"
+    if not listing.claimed.complete:
+        text = f"The enumeration was stopped after {len(listing)} regions: regions are missing."
+        return Item(name, OPEN, text)
+    by_name = {item.name: item for item in items}
+    if any(i.outcome is Outcome.REFUTED for i in items):
+        return Item(name, OPEN, "Something above is wrong, so nothing follows.")
+    if all(_is_proved(by_name[n]) for n in ("witnesses", "distinct codes")):
+        if _is_proved(by_name["Zaslavsky's theorem"]):
+            return Item(name, PROVED, "There are as many regions as hyperplanes make.")
+        if _is_proved(by_name["volumes"]):
+            return Item(name, PROVED, "The regions fill the domain.")
+        if all(_is_proved(by_name[n]) for n in ("facets", "neighbors")):
+            return Item(name, PROVED, "No facet of any region leads out of the list.")
+    checks = [by_name[n].check for n in ("neighbors", "points") if by_name[n].check is not None]
+    if not checks or any(i.outcome is Outcome.OPEN for i in items):
+        return Item(name, OPEN, "Neither a count, nor the volumes, nor all facets prove it.")
+    text = "Neither sampled cells nor sampled points lead out of the list."
+    return Item(name, Check(True, Level.SAMPLED, max(c.residual for c in checks)), text)
+
+
+def _is_proved(item: Item) -> bool:
+    return item.outcome is Outcome.HOLDS and item.check.level is Level.EXACT

@@ -1,7 +1,7 @@
 r"""The codes of the cells on the other side of a cell's facets.
 
-Let C be the cell, F a facet, x inside C, w the facet's witness: beyond F and strictly inside every row that does not
-coincide with F. The segment from x to w leaves C at
+Let C be the cell, F a facet, x inside C, w the facet's witness: beyond F and strictly inside every row that does
+not coincide with F. The segment from x to w leaves C at
 
 .. math:: p = x + \tau (w - x), \qquad \tau = \frac{s(x)}{s(x) - s(w)} \quad (s \text{ the slack of F's row}),
 
@@ -10,7 +10,8 @@ entered from p in the direction w - x. It is the same for all such p: where a un
 relative interior of F, its row would cut C there, so it vanishes on all of F, and beyond F its sign is constant.
 
 Flipping the facet's own unit is not enough: units of later layers may flip without drawing a row of C, others
-may vanish on F and flip back. So the letters are those of the lexicographic rule (`RationalNetwork.letters`), found
+may vanish on F and flip back. So the letters are those of the lexicographic rule (`RationalNetwork.letters`),
+found
 
 1. from structure, where nothing follows the units that draw F: just their own letters change;
 2. in floats (`polygeom.one_sided`), with p in an enclosure and the units that draw F exactly on their breakpoints;

@@ -6,6 +6,7 @@ bounds, ties from rationals.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,13 +15,11 @@ import numpy as np
 
 from polygeom.affine import AffineMap
 from polygeom.enclosures import EnclosedPass, enclose_pass
-from polygeom.exact import is_exact_array, rational_matrix
+from polygeom.exact import rational_matrix
 from polygeom.gates import Elementwise
 from polygeom.network import Network
-from polygeom.pieces import AffinePiece
+from polygeom.pieces import AffinePiece, piece_with_code, points_at_once
 from polygeom.polyhedron import Polyhedron
-from polygeom.rounding import dot_error, unbounded_where_overflown
-from polygeom.rows import Arrival
 
 if TYPE_CHECKING:
     import flint
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from polygeom.complexes import PolyhedralComplex
 
 __all__ = ["Listing"]
-
-CHUNK = 2**22
-"""Letters read at once: some 200 MB of values and bounds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,15 +130,6 @@ class Listing:
 
     # -- points ------------------------------------------------------------------------------------------
 
-    def ambient(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return input-space points of slice coordinates (N, k), and bounds on their rounding errors."""
-        if self.along is None:
-            return points, np.zeros_like(points)
-        M, c = self.along.matrix, self.along.offset
-        with np.errstate(over="ignore", invalid="ignore"):
-            error = dot_error(np.abs(points) @ np.abs(M.T) + np.abs(c), self.dim + 1)
-            return unbounded_where_overflown(points @ M.T + c, error)
-
     @cached_property
     def _exact_slice(self) -> tuple[flint.fmpq_mat, flint.fmpq_mat] | None:
         """The slice in rationals."""
@@ -162,13 +149,15 @@ class Listing:
             rational.point(x.entries()), None if v is None else rational.point(v.entries())
         )
 
-    def passes(self, points: np.ndarray, *, keep: bool = False) -> list[tuple[slice, EnclosedPass]]:
+    def _passes(self, points: np.ndarray) -> Iterator[tuple[slice, EnclosedPass]]:
         """Yield enclosed passes of points (N, k), a chunk at a time."""
-        chunk = max(1, CHUNK // max(1, self.network.n_units))
+        chunk = points_at_once(self.network)
         for first in range(0, len(points), chunk):
             part = slice(first, first + chunk)
-            ambient, error = self.ambient(points[part])
-            yield part, enclose_pass(self.network, ambient, error=error, keep=keep)
+            ambient, error = points[part], None
+            if self.along is not None:
+                ambient, error = self.along.enclose(ambient)
+            yield part, enclose_pass(self.network, ambient, error=error, keep=True)
 
     def letters_and_margins(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return float letters (N, n_units) and whether a point is beyond rounding off every boundary, (N,).
@@ -178,7 +167,7 @@ class Listing:
         """
         letters = np.zeros((len(points), self.network.n_units), dtype=self.network.letter_dtype)
         clear = np.ones(len(points), dtype=bool)
-        for part, seen in self.passes(points, keep=True):
+        for part, seen in self._passes(points):
             letters[part] = seen.letters
             for gate, state in zip(self.network.gates, seen.inputs, strict=True):
                 if not isinstance(gate, Elementwise):
@@ -203,15 +192,5 @@ class Listing:
 
     def piece(self, region: int) -> AffinePiece:
         """Return the piece with a listed code, whatever the code of its witness."""
-        net, code = self.network, self.letters[region].astype(self.network.letter_dtype)
-        point = np.asarray(self.witness(region), dtype=np.float64)
-        ambient, error = self.ambient(point[None])
-        moving = None if self.along is None else self.along.matrix.any(axis=1)
-        seen = enclose_pass(net, ambient, error=error, letters=code, keep=True, live=moving)
-        arrivals = tuple(Arrival.of(state) for state in seen.inputs)
-        return AffinePiece(net, code, self.along, point, np.empty(0, dtype=np.intp), arrivals)
-
-    def is_inside(self, piece: AffinePiece, point: np.ndarray) -> bool:
-        """Tell exactly whether a point is strictly inside a piece, so that its cell has full dimension."""
-        points = point[None] if is_exact_array(point) else point.reshape(1, -1)
-        return bool((piece.polyhedron.slack_signs(points) == 1).all())
+        code = self.letters[region].astype(self.network.letter_dtype)
+        return piece_with_code(self.network, code, self.claimed.arrays.witnesses[region], self.along)

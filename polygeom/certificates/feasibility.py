@@ -112,15 +112,16 @@ def _has_slacks(P: Polyhedron, point: np.ndarray, strict: bool) -> Check:
 
 def zero_rows(P: Polyhedron, rows: np.ndarray) -> np.ndarray:
     """Tell which of some rows have a normal that is exactly zero; where that is not known, False."""
-    zero = ~P.A[rows].any(axis=1)
     if P.A_error is None:
-        return zero
-    certain = ~P.A_error[rows].any(axis=1)
+        return ~P.A[rows].any(axis=1)
+    zero = np.zeros(len(rows), dtype=bool)
+    possible = np.flatnonzero((np.abs(P.A[rows]) <= P.A_error[rows]).all(axis=1))
     if P.has_exact_rows:
-        for k in np.flatnonzero(~certain):
+        for k in possible:
             zero[k] = not any(P.exact_rows(rows[k : k + 1])[0].entries())
-        return zero
-    return zero & certain
+    else:
+        zero[possible] = ~P.A_error[rows[possible]].any(axis=1)
+    return zero
 
 
 # -- combinations of rows ----------------------------------------------------------------------------------

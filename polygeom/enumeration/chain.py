@@ -56,6 +56,8 @@ class ChainLayer:
         Upper bound on the absolute coefficients (y, t) of every unit's row, on any cell.
     row_error : (n,)
         Upper bound on the summed absolute errors of the D coefficients of a computed row, on any cell.
+    bias_error : (n,)
+        Upper bound on the error of ``bias`` alone; 0 where it is a stored number.
     """
 
     first_column: int
@@ -64,6 +66,7 @@ class ChainLayer:
     slopes: np.ndarray
     reach: np.ndarray
     row_error: np.ndarray
+    bias_error: np.ndarray
 
     @property
     def width(self) -> int:
@@ -93,18 +96,34 @@ class DenseChain:
         return len(self.scale)
 
     @cached_property
-    def exact_maps(self) -> tuple[tuple[ScaledMatrix, ScaledMatrix], ...]:
-        """Exact weight and bias column of every layer, over y."""
-        start = _slice_map(self.along, self.scale)
-        exact = []
-        for group, _ in _groups(self.network):
-            weight, bias = (None, None) if exact else start
+    def exact_maps(self) -> ExactMaps:
+        """Exact weight and bias column of every layer, over y; ``exact_maps[l]`` is made when first read."""
+        return ExactMaps(self)
+
+
+@dataclass(frozen=True, eq=False)
+class ExactMaps:
+    """The maps of a chain as integers over one denominator, layer by layer, each made once."""
+
+    chain: DenseChain
+
+    @cached_property
+    def _kept(self) -> dict[int, tuple[ScaledMatrix, ScaledMatrix]]:
+        return {}
+
+    def __len__(self) -> int:
+        return len(self.chain.layers)
+
+    def __getitem__(self, layer: int) -> tuple[ScaledMatrix, ScaledMatrix]:
+        if layer not in self._kept:
+            group, _ = list(_groups(self.chain.network))[layer]
+            weight, bias = _exact_start(self.chain) if layer == 0 else (None, None)
             for step in group:
                 M, constant = _exact_step(step)
                 weight = M if weight is None else M @ weight
                 bias = constant if bias is None else M @ bias + constant
-            exact.append((weight, bias))
-        return tuple(exact)
+            self._kept[layer] = weight, bias
+        return self._kept[layer]
 
 
 def dense_chain(net: Network, along: AffineMap | None) -> DenseChain | None:
@@ -158,22 +177,27 @@ def _balance(first: ChainLayer) -> np.ndarray | None:
     return 2.0**wanted if wanted.any() else None
 
 
-def _slice_map(along: AffineMap | None, scale: np.ndarray) -> tuple[ScaledMatrix | None, ScaledMatrix | None]:
-    """Return the exact start of the chain, x as a map of y."""
-    k = len(scale)
-    matrix = np.diag(scale) if along is None else along.matrix * scale
-    offset = np.zeros(k) if along is None else along.offset
+def _start(along: AffineMap | None, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return x as a map of y: matrix and offset, without rounding."""
+    if along is None:
+        return np.diag(scale), np.zeros(len(scale))
+    return along.matrix * scale, along.offset
+
+
+def _exact_start(chain: DenseChain) -> tuple[ScaledMatrix, ScaledMatrix]:
+    """Return x as an exact map of y."""
+    matrix, offset = _start(chain.along, chain.scale)
     return ScaledMatrix.from_floats(matrix), ScaledMatrix.from_floats(offset.reshape(-1, 1))
 
 
 def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> Iterator[ChainLayer]:
     """Yield the layers of a chain, first to last."""
     k = len(scale)
-    matrix = np.diag(scale) if along is None else along.matrix * scale
-    offset = np.zeros(k) if along is None else along.offset
+    matrix, offset = _start(along, scale)
     carried = _Product(matrix, offset, np.abs(matrix), np.abs(offset))
     reach, roundings, lost = np.eye(k + 1), 0, np.zeros(k)
-    for group, gate in _groups(net):
+    for layer, (group, gate) in enumerate(_groups(net)):
+        rounded = len(group) > 1 or group[0].divisors() is not None or (layer == 0 and offset.any())
         for step in group:
             roundings += step.terms + 3
             carried = carried.then(step)
@@ -190,6 +214,7 @@ def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> Iterato
             freeze(slopes),
             freeze(reach),
             freeze(round_up(gamma(roundings) * reach.sum(axis=1) + lost, k + 4)),
+            freeze(round_up(gamma(roundings) * carried.offset_size + lost, 4) if rounded else np.zeros(gate.size)),
         )
         steepest = np.maximum(np.abs(slopes).max(axis=0), 0.0)
         reach = np.vstack([steepest[:, None] * reach, np.eye(k + 1)[-1:]])

@@ -1,0 +1,288 @@
+"""Regions by their vertices: drives the compiled recursion, one start cone after the other.
+
+The compiled loop stops when it wants an exact sign, a longer array or room for its outputs; everything it needs to
+go on stands in its arrays, so an enumeration can stop anywhere and go on later.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from polygeom.enumeration.arrays import Exactness, RegionArrays
+from polygeom.enumeration.cell_arrays import (
+    flatten,
+    grown,
+    new_cells,
+    new_regions,
+    new_scratch,
+    roomier,
+    wider,
+)
+from polygeom.enumeration.chain import DenseChain
+from polygeom.enumeration.exact_signs import ExactRows, crossing, dot, integer_row, nearest_ray
+from polygeom.enumeration.starts import Frame, StartCone, find_frame, inner_rows, start_cones
+from polygeom.errors import TooLargeError
+from polygeom.exact import rational
+from polygeom.polyhedron import Polyhedron
+from polygeom.rounding import U
+
+__all__ = ["CellEngine"]
+
+NODES = 100_000
+"""Most nodes of one call of the compiled loop, so that Ctrl-C and time budgets are seen in time."""
+
+LEAVES = 4096
+"""Regions in one batch of outputs."""
+
+
+class CellEngine:
+    """Enumerate the regions of a chain within a domain by splitting cells given by vertices.
+
+    Parameters
+    ----------
+    chain : DenseChain
+        Its first layer must have rank k, together with the domain's normals.
+    domain : Polyhedron
+        In slice coordinates; full-dimensional.
+    mode : {0, 1, 2}
+        Count; codes, witnesses and facets; vertices too.
+    """
+
+    def __init__(self, chain: DenseChain, domain: Polyhedron, frame: Frame, mode: int) -> None:
+        from polygeom.kernels import cell_regions
+
+        self.chain, self.mode, self.dims = chain, mode, (0,) * (chain.dim + 1)
+        rows, errors, exact = inner_rows(domain, chain.scale)
+        self.domain_rows, self.exact = rows, ExactRows(chain, exact)
+        self.frame, self.starts = frame, start_cones(chain, frame, exact)
+        self.loop = flatten(chain, errors, exact)
+        self.cells = new_cells(chain, self.dims)
+        self.scratch = new_scratch(max(*(layer.width for layer in chain.layers), len(rows), 1), self.dims)
+        room = 0 if mode == cell_regions.COUNT else LEAVES
+        self.regions = new_regions(chain, mode == cell_regions.VERTICES_TOO, room, self.dims)
+        self.regions.fill[cell_regions.MODE] = mode
+        self.limits = np.array([-1, 0, 0])
+        self.rationals, self.kept_signs, self.next_start = 0, 0, 0
+        self.exact_witnesses: dict[int, tuple[Fraction, ...]] = {}
+        self.finished = False
+
+    # -- what was found ------------------------------------------------------------------------------------
+
+    @property
+    def n_regions(self) -> int:
+        """Regions found so far."""
+        return int(self.cells.tally[0])
+
+    @property
+    def n_bounded(self) -> int:
+        """Bounded ones among them."""
+        return int(self.cells.tally[1])
+
+    @property
+    def fraction(self) -> float:
+        """Share of the recursion that is done, every split halving it."""
+        return float(self.cells.done[0]) / len(self.starts)
+
+    @property
+    def exactness(self) -> Exactness:
+        """How signs were decided."""
+        tally = self.cells.tally
+        return Exactness(int(tally[4]), int(tally[5]), self.rationals)
+
+    def take(self) -> RegionArrays:
+        """Return what was found since the last call, and make room."""
+        from polygeom.kernels import cell_regions as parts
+
+        out, n = self.regions, self.regions.fill
+        r, f, t, v = (int(n[i]) for i in range(4))
+        counts = out.n_facets[:r].astype(np.int64)
+        keep = self.mode == parts.VERTICES_TOO
+        result = RegionArrays(
+            out.packed[:r].copy(),
+            out.witness[:r] * self.chain.scale,
+            self.exact_witnesses,
+            out.bounded[:r].copy(),
+            np.concatenate([[0], np.cumsum(counts)]),
+            out.facet[:f].copy(),
+            out.tied[:f].copy(),
+            self._user_rays(out.tied_point[:t]),
+            out.n_domain[:r].copy(),
+            np.concatenate([[0], np.cumsum(out.n_vertices[:r].astype(np.int64))]) if keep else None,
+            self._user_rays(out.vertex[:v]) if keep else None,
+        )
+        self.exact_witnesses = {}
+        n[:4] = 0
+        return result
+
+    def _user_rays(self, rays: np.ndarray) -> np.ndarray:
+        """Return homogeneous rays in slice coordinates: points with t = 1, directions with t = 0."""
+        y, t = rays[:, :-1] * self.chain.scale, rays[:, -1:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(t > 0, np.column_stack([y / t, np.ones(len(y))]), np.column_stack([y, 0.0 * t]))
+
+    # -- going on ------------------------------------------------------------------------------------------
+
+    def run(self, regions: int) -> None:
+        """Go on until this many more regions are found, the outputs are full, many nodes are done, or all is."""
+        from polygeom.kernels import cell_recursion as loop
+
+        self.limits[loop.REGIONS], self.limits[loop.NODES] = regions, NODES
+        while True:
+            if self.limits[loop.TOP] < 0:
+                if self.next_start == len(self.starts):
+                    self.finished = True
+                    return
+                self._load(self.starts[self.next_start])
+                self.next_start += 1
+            status = loop.recur(self.cells, self.loop, self.scratch, self.regions, self.limits, self.dims)
+            if status == loop.PAUSED and self.limits[loop.NODES] > 0 and self.limits[loop.REGIONS] == regions:
+                self.regions = roomier(self.regions)  # not even one region fits
+            elif status == loop.PAUSED:
+                return
+            if status == loop.TIE:
+                self._decide_tie()
+            elif status == loop.GROW:
+                self._grow()
+            elif status == loop.THIN:
+                self._give_witness()
+            elif status == loop.WIDE:
+                raise TooLargeError(
+                    "A cell has more than 64 facets, too many for cells given by vertices in this dimension. "
+                    "Ask for method='lp', which has no such limit."
+                )
+
+    def _load(self, start: StartCone) -> None:
+        """Put a start cone on the stack: its rows on the path, its rays, the rest of the domain undecided."""
+        from polygeom.kernels import cells as parts
+
+        D, frame, chain, cells = len(self.dims), self.frame, self.loop, self.cells
+        n, m = int(chain.starts[0]), len(self.domain_rows)
+        first = self.chain.layers[0]
+        layer = np.column_stack([first.weight, first.bias])
+        infinity = np.append(np.zeros(D - 1), 1.0)
+        rows = np.vstack([self.domain_rows[list(frame.domain_rows)], layer[list(frame.units)], infinity])
+        units = [*(n + i for i in frame.domain_rows), *frame.units, n + m]
+        sides = np.array([0] * len(frame.domain_rows) + [s < 0 for s in start.signs] + [0], dtype=np.int64)
+        cells.path[: rows.size] = rows.ravel()
+        cells.path_size[:D] = np.abs(rows).sum(axis=1) * (1.0 + parts.DEEPEST)
+        cells.path_unit[:D] = units
+        order = np.arange(D)
+        if D == 3:
+            order = np.array([0, 1, 2] if start.is_positive else [0, 2, 1])
+            edges = np.roll(order, -2)  # the edge from ray a to ray b lies on the third row
+            cells.facets[:D] = 4 * edges + sides[edges]
+        else:
+            cells.facets[:D] = ((1 << D) - 1) ^ (1 << order)
+            cells.slot_row[0, :D] = 2 * order + sides
+        cells.coord[: D * D] = start.rays[order].ravel()
+        cells.spread[:D], cells.marks[:D] = 2.0 * U, 0
+        if start.at_origin:
+            cells.marks[int(np.flatnonzero(order == D - 1)[0])] = parts.NULL
+        cells.serial[:D] = cells.tally[parts.SERIAL] + np.arange(D)
+        cells.tally[parts.SERIAL] += D
+        self._load_domain(rows.shape[0])
+
+    def _load_domain(self, path: int) -> None:
+        """Leave the rows of the domain outside the frame undecided, with the first layer's rows next."""
+        from polygeom.kernels import cell_recursion as loop
+        from polygeom.kernels import cells as parts
+
+        D, chain, cells = len(self.dims), self.loop, self.cells
+        rest = np.setdiff1d(np.arange(len(self.domain_rows)), self.frame.domain_rows)
+        while len(rest) > len(cells.unit) or chain.widths[1] * D > len(cells.nexts):
+            self._grow()
+            cells = self.cells
+        rows = self.domain_rows[rest]
+        sizes = np.abs(rows).sum(axis=1) * (1.0 + parts.DEEPEST)
+        cells.rows[: rows.size + len(rest)] = np.column_stack([rows, sizes]).T.ravel()
+        cells.unit[: len(rest)] = chain.starts[0] + rest
+        first = self.chain.layers[0]
+        cells.nexts[: D * first.width] = np.column_stack([first.weight, first.bias]).T.ravel()
+        node = cells.node[0]
+        node[:] = 0
+        node[parts.VERTICES], node[parts.STRIDE], node[parts.LEFT] = D, max(len(rest), 1), len(rest)
+        node[parts.PATH], node[parts.CUT], node[parts.SIMPLE] = path, -1, 1
+        if len(rest) == 0:
+            node[parts.STRIDE] = 0
+        cells.share[0] = 1.0
+        self.limits[loop.TOP] = 0
+
+    # -- what the compiled loop asks for -----------------------------------------------------------------------
+
+    def _grow(self) -> None:
+        """Double the arrays of the stack."""
+        self.cells, self.scratch = grown(self.cells), wider(self.scratch)
+
+    def _facet_rows(self, sp: int, v: int, letters: np.ndarray) -> tuple[list, list | None]:
+        """Return the exact inner rows of the facets through vertex v, and of one that does not hold it."""
+        from polygeom.kernels import cells as parts
+
+        cells, first = self.cells, int(self.cells.node[sp, parts.VERTEX])
+        k = int(cells.node[sp, parts.VERTICES])
+        if len(self.dims) == 3:
+            codes = (int(cells.facets[first + (v - 1) % k]), int(cells.facets[first + v]))
+            return [self._inner_row(2 * (c >> 2) + (c & 1), letters) for c in codes], None
+        mask = int(cells.facets[first + v]) & (2**64 - 1)
+        used = int(np.bitwise_or.reduce(cells.facets[first : first + k])) & (2**64 - 1)
+        through = [s for s in range(parts.SLOTS) if mask >> s & 1]
+        other = next(s for s in range(parts.SLOTS) if (used & ~mask) >> s & 1)
+        rows = [self._inner_row(int(cells.slot_row[sp, s]), letters) for s in (*through, other)]
+        return rows[:-1], rows[-1]
+
+    def _inner_row(self, code: int, letters: np.ndarray) -> list:
+        """Return the exact row of a facet (2 row + side), positive inside."""
+        row = self.exact.row(int(self.cells.path_unit[code >> 1]), letters)
+        return [-v for v in row] if code & 1 else row
+
+    def _letters(self) -> np.ndarray:
+        """Return the letters of the cell on top; those of layers not yet reached are left over from others."""
+        return np.unpackbits(self.cells.code)[: int(self.loop.starts[0])]
+
+    def _decide_tie(self) -> None:
+        """Decide a unit's sign exactly at the vertices where floats could not, and sharpen those vertices."""
+        from polygeom.kernels import cell_recursion as loop
+        from polygeom.kernels import cells as parts
+
+        cells, sp, D = self.cells, int(self.limits[loop.TOP]), len(self.dims)
+        first, k = int(cells.node[sp, parts.VERTEX]), int(cells.node[sp, parts.VERTICES])
+        unit = int(cells.unit[cells.node[sp, parts.SLOT] + self.scratch.tie[0]])
+        letters = self._letters()
+        row = self.exact.row(unit, letters)
+        for v in np.flatnonzero(self.scratch.sign[:k] == parts.UNKNOWN):
+            ray = crossing(*self._facet_rows(sp, int(v), letters))
+            value, at = dot(row, ray), first + int(v)
+            if 2 * self.kept_signs >= len(cells.table):
+                self.cells = cells = cells._replace(table=parts.rehashed(cells.table))
+            parts.keep_sign(cells.table, cells.serial[at], unit, (value > 0) - (value < 0))
+            cells.coord[at * D : at * D + D], cells.spread[at] = nearest_ray(ray), 2.0 * U
+            self.kept_signs += 1
+            self.rationals += 1
+
+    def _give_witness(self) -> None:
+        """Find a witness of the region on top exactly; give its rounding, and keep it if that is not inside."""
+        from polygeom.kernels import cell_recursion as loop
+        from polygeom.kernels import cell_regions
+        from polygeom.kernels import cells as parts
+
+        sp, letters, D = int(self.limits[loop.TOP]), self._letters(), len(self.dims)
+        total = [Fraction(0)] * (D - 1)
+        weight, rows = Fraction(0), []
+        for v in range(int(self.cells.node[sp, parts.VERTICES])):
+            through, other = self._facet_rows(sp, v, letters)
+            rows += through
+            ray = [int(c) for c in crossing(through, other)]
+            size = ray[-1] or max(abs(c) for c in ray)
+            total = [a + Fraction(c, size) for a, c in zip(total, ray[:-1], strict=True)]
+            weight += ray[-1] != 0
+        point = [a / weight for a in total]
+        floats = [float(a) for a in point]
+        rounded = integer_row([rational(a) for a in (*floats, 1)])
+        at = int(self.regions.fill[0])
+        if not all(dot(row, rounded) > 0 for row in rows):
+            scale = [Fraction(float(s)) for s in self.chain.scale]
+            self.exact_witnesses[at] = tuple(a * s for a, s in zip(point, scale, strict=True))
+        self.regions.witness[at] = floats
+        self.regions.fill[cell_regions.GIVEN] = 1
+        self.rationals += 1

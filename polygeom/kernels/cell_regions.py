@@ -1,0 +1,213 @@
+r"""What a finished cell leaves: its code, a witness, its facets and, if asked for, its vertices.
+
+The witness is the sum of the extreme rays, dehomogenized: a float point y. It lies strictly inside the exact cell if
+every facet's computed row exceeds :math:`(s \gamma_{D+6} + 2 r) \max(1, |y|_\infty)` at (y, 1), s and r as in
+`cells`. Where one does not, the caller finds a witness over the rationals.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from polygeom.kernels.cells import (
+    BOUNDED,
+    DEEPEST,
+    FACET,
+    FLAT,
+    REGION,
+    SLOTS,
+    TIED,
+    VERTEX,
+    VERTICES,
+    Cells,
+    Chain,
+    Scratch,
+    inlined,
+)
+
+__all__ = ["COUNT", "FILLED", "GIVEN", "KEEP", "MODE", "NARROW", "NO_WITNESS", "VERTICES_TOO", "Regions", "emit"]
+
+FILLED, NARROW, NO_WITNESS = 0, 1, 2
+COUNT, KEEP, VERTICES_TOO = 0, 1, 2
+"""What is kept of a region: nothing but the tally; code, witness and facets; vertices too."""
+
+N_REGIONS, N_FACETS, N_TIED, N_VERTICES, MODE, GIVEN = range(6)
+"""Places in `Regions.fill`; GIVEN: the caller has put the witness of the next region into ``witness``."""
+
+
+class Regions(NamedTuple):
+    """Outputs in flat arrays, with how far they are filled.
+
+    Attributes
+    ----------
+    fill : (6,) int64
+    packed, witness, bounded, n_facets, n_domain, n_vertices : (R, ...)
+        By region.
+    facet, tied : (F,)
+        Unit of every facet, and whether another unit vanishes on it.
+    tied_point : (T, D)
+        Sums of the vertices on tied facets.
+    vertex : (V, D)
+    """
+
+    fill: np.ndarray
+    packed: np.ndarray
+    witness: np.ndarray
+    bounded: np.ndarray
+    n_facets: np.ndarray
+    n_domain: np.ndarray
+    n_vertices: np.ndarray
+    facet: np.ndarray
+    tied: np.ndarray
+    tied_point: np.ndarray
+    vertex: np.ndarray
+
+
+@inlined
+def _is_bounded(cells: Cells, first: int, k: int, D: int) -> bool:
+    """Tell whether no vertex is at infinity."""
+    for v in range(first, first + k):
+        if cells.coord[v * D + D - 1] == 0.0:
+            return False
+    return True
+
+
+@inlined
+def _used(cells: Cells, first: int, k: int) -> np.uint64:
+    """Return the slots in use."""
+    used = np.uint64(0)
+    for v in range(first, first + k):
+        used |= np.uint64(cells.facets[v])
+    return used
+
+
+@inlined
+def _find_witness(
+    cells: Cells, regions: Regions, first: int, k: int, at: int, dims: tuple[int, ...]
+) -> float:
+    """Write the dehomogenized sum of the vertices; return its largest coordinate, at least 1."""
+    D = len(dims)
+    t, largest = 0.0, 1.0
+    for v in range(first, first + k):
+        t += cells.coord[v * D + D - 1]
+    for c in range(D - 1):
+        total = 0.0
+        for v in range(first, first + k):
+            total += cells.coord[v * D + c]
+        regions.witness[at, c] = total / t
+        largest = max(largest, abs(regions.witness[at, c]))
+    return largest
+
+
+@inlined
+def _holds(
+    cells: Cells, chain: Chain, regions: Regions, code: int, at: int, largest: float, dims: tuple[int, ...]
+) -> bool:
+    """Tell whether the witness is provably on the inner side of a facet, 2 row + side."""
+    D = len(dims)
+    row, side = code >> 1, 1.0 - 2.0 * (code & 1)
+    z = cells.path[row * D + D - 1]
+    for c in range(D - 1):
+        z += cells.path[row * D + c] * regions.witness[at, c]
+    error = cells.path_size[row] * DEEPEST + 2.0 * chain.row_error[cells.path_unit[row]]
+    return z * side > error * largest
+
+
+@inlined
+def _add_facet(cells: Cells, chain: Chain, regions: Regions, row: int, tied: bool, at: int) -> bool:
+    """Add a facet to region `at`; tell whether it is a tied facet of the network."""
+    unit, fill = cells.path_unit[row], regions.fill
+    if unit >= chain.starts[0]:
+        regions.n_domain[at] += unit != chain.starts[-1]
+        return False
+    regions.facet[fill[N_FACETS]], regions.tied[fill[N_FACETS]] = unit, tied
+    fill[N_FACETS] += 1
+    regions.n_facets[at] += 1
+    return tied
+
+
+@inlined
+def _add_tied_point(
+    cells: Cells, regions: Regions, sp: int, v: int, slot: np.uint64, dims: tuple[int, ...]
+) -> None:
+    """Add the sum of the vertices on a facet: edge v of a polygon, or all that lie in a slot (a bit)."""
+    D = len(dims)
+    first, k, at = cells.node[sp, VERTEX], cells.node[sp, VERTICES], regions.fill[N_TIED]
+    after = v + 1 if v + 1 < k else 0
+    for c in range(D):
+        regions.tied_point[at, c] = 0.0
+    for w in range(k):
+        on = (w == v or w == after) if D == 3 else np.uint64(cells.facets[first + w]) & slot != 0
+        if on:
+            for c in range(D):
+                regions.tied_point[at, c] += cells.coord[(first + w) * D + c]
+    regions.fill[N_TIED] += 1
+
+
+@inlined
+def emit(
+    cells: Cells, chain: Chain, regions: Regions, scratch: Scratch, sp: int, dims: tuple[int, ...]
+) -> int:
+    """Write down the finished cell on top of the stack."""
+    D = len(dims)
+    first, k, fill = cells.node[sp, VERTEX], cells.node[sp, VERTICES], regions.fill
+    at, most = fill[N_REGIONS], max(k, SLOTS)
+    if fill[MODE] != COUNT:
+        room = at < len(regions.packed) and fill[N_FACETS] + most <= len(regions.facet)
+        room = room and fill[N_TIED] + most <= len(regions.tied_point)
+        if not room or (fill[MODE] == VERTICES_TOO and fill[N_VERTICES] + k > len(regions.vertex)):
+            return NARROW
+    bounded = _is_bounded(cells, first, k, D)
+    used = np.uint64(0) if D == 3 else _used(cells, first, k)
+    if fill[MODE] == COUNT:
+        cells.tally[REGION] += 1
+        cells.tally[BOUNDED] += bounded
+        return FILLED
+    if fill[GIVEN] == 0:
+        largest = _find_witness(cells, regions, first, k, at, dims)
+        inside = True
+        if D == 3:
+            for v in range(k):
+                code = cells.facets[first + v]
+                inside = inside and _holds(
+                    cells, chain, regions, 2 * (code >> 2) + (code & 1), at, largest, dims
+                )
+        else:
+            for s in range(SLOTS):
+                if (used >> np.uint64(s)) & np.uint64(1):
+                    inside = inside and _holds(
+                        cells, chain, regions, cells.slot_row[sp, s], at, largest, dims
+                    )
+        if not inside:
+            return NO_WITNESS
+    fill[GIVEN] = 0
+    regions.n_facets[at], regions.n_domain[at] = 0, 0
+    flat = cells.node[sp, FLAT] == 1
+    if D == 3:
+        for v in range(k):
+            code = cells.facets[first + v]
+            if _add_facet(cells, chain, regions, code >> 2, flat or code & 2 != 0, at):
+                _add_tied_point(cells, regions, sp, v, np.uint64(0), dims)
+    else:
+        tied = np.uint64(cells.node[sp, TIED])
+        for s in range(SLOTS):
+            slot = np.uint64(1) << np.uint64(s)
+            if used & slot != 0:
+                row = cells.slot_row[sp, s] >> 1
+                if _add_facet(cells, chain, regions, row, flat or tied & slot != 0, at):
+                    _add_tied_point(cells, regions, sp, 0, slot, dims)
+    for i in range(len(cells.code)):
+        regions.packed[at, i] = cells.code[i]
+    regions.bounded[at] = bounded
+    if fill[MODE] == VERTICES_TOO:
+        for i in range(k * D):
+            regions.vertex[fill[N_VERTICES] + i // D, i % D] = cells.coord[first * D + i]
+        regions.n_vertices[at] = k
+        fill[N_VERTICES] += k
+    fill[N_REGIONS] += 1
+    cells.tally[REGION] += 1
+    cells.tally[BOUNDED] += bounded
+    cells.tally[FACET] += regions.n_facets[at]
+    return FILLED

@@ -1,0 +1,317 @@
+r"""Splitting a cell by a unit's hyperplane: polygons edge by edge, cones ray by ray.
+
+Both halves are full-dimensional whenever the exact signs of the unit at the vertices are strict on both sides.
+Everything combinatorial rests on exact signs, so the halves are exact; coordinates are approximations with bounds.
+
+*Polygons* (D = 3). A new vertex is the cross product of the rows of an edge and of the cut. With computed rows a, b,
+:math:`|a|_1 \le s_a`, summed coefficient errors :math:`r_a`, likewise b, each coordinate of the cross product is
+off by at most :math:`3 u s_a s_b + r_a s_b + s_a r_b + r_a r_b`: no error is passed on from vertex to vertex.
+
+*Cones*. A new ray :math:`w = p + \tau (q - p)`, :math:`\tau = z_p / (z_p - z_q)`, joins adjacent rays p, q on both
+sides (double description, Motzkin et al. 1953). Adjacency is combinatorial: no third ray lies on all facets that p
+and q share (Fukuda, Prodon 1996, Proposition 7). Let :math:`\delta` bound the errors of :math:`z_p, z_q`. The exact
+ray is :math:`\hat p + \hat \tau (\hat q - \hat p)` with
+:math:`|\hat\tau - \tau| \le \delta / (z_p - z_q - 2 \delta)` up to rounding, so
+
+.. math:: |w - \hat w| \le \max(e_p, e_q) + |q - p| \, \delta / (z_p - z_q - 2 \delta) + 8 u.
+
+A facet of a half is a slot whose vertices share no other slot: a face that lies in another facet is dropped.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polygeom.kernels.cells import (
+    ALIVE,
+    NULL,
+    PATH,
+    SERIAL,
+    SIMPLE,
+    SLOTS,
+    TIED,
+    VERTEX,
+    VERTICES,
+    Cells,
+    Chain,
+    Scratch,
+    inlined,
+    tolerance,
+)
+from polygeom.rounding import TINY, U
+
+__all__ = ["FITS", "FULL", "NO_SLOT", "split_cone", "split_polygon"]
+
+FITS, FULL, NO_SLOT = 0, 1, 2
+
+ROUNDED = 8.0 * U
+"""Relative roundings of scaling a vertex and of its interpolation, 3 in all, and of the bound's own arithmetic."""
+
+ONE = np.uint64(1)
+ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+@inlined
+def _keep(
+    cells: Cells, scratch: Scratch, source: int, target: int, marks: int, dims: tuple[int, ...]
+) -> None:
+    """Copy a vertex of the arena to scratch, with the marks given."""
+    D = len(dims)
+    for c in range(D):
+        scratch.coord[target * D + c] = cells.coord[source * D + c]
+    scratch.spread[target], scratch.serial[target] = cells.spread[source], cells.serial[source]
+    scratch.marks[target] = marks
+
+
+@inlined
+def _place(cells: Cells, scratch: Scratch, source: int, target: int, dims: tuple[int, ...]) -> None:
+    """Copy a new vertex from scratch to the arena."""
+    D = len(dims)
+    for c in range(D):
+        cells.coord[target * D + c] = scratch.coord[source * D + c]
+    cells.spread[target], cells.serial[target] = scratch.spread[source], scratch.serial[source]
+    cells.marks[target] = scratch.marks[source]
+
+
+@inlined
+def _shift(cells: Cells, source: int, target: int, dims: tuple[int, ...]) -> None:
+    """Copy a vertex within the arena."""
+    D = len(dims)
+    for c in range(D):
+        cells.coord[target * D + c] = cells.coord[source * D + c]
+    cells.spread[target], cells.serial[target] = cells.spread[source], cells.serial[source]
+    cells.marks[target], cells.facets[target] = cells.marks[source], cells.facets[source]
+
+
+@inlined
+def _restore(cells: Cells, scratch: Scratch, first: int, k: int, dims: tuple[int, ...]) -> None:
+    """Write the k vertices of the half that stays from scratch to its node's place."""
+    for v in range(k):
+        _place(cells, scratch, v, first + v, dims)
+        cells.facets[first + v] = scratch.facets[v]
+
+
+@inlined
+def _cross(cells: Cells, chain: Chain, scratch: Scratch, edge: int, cut: int, entering: bool, at: int) -> None:
+    """Write the vertex where an edge meets the new row `cut` into scratch; entering: the edge comes from outside."""
+    row, side = edge >> 2, 1.0 - 2.0 * (edge & 1)
+    side = side if not entering else -side
+    a0, a1, a2 = cells.path[row * 3] * side, cells.path[row * 3 + 1] * side, cells.path[row * 3 + 2] * side
+    b0, b1, b2 = cells.path[cut * 3], cells.path[cut * 3 + 1], cells.path[cut * 3 + 2]
+    x, y, t = a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
+    if t <= 0.0 and cells.path_unit[row] != chain.starts[-1]:
+        t = TINY  # a point: only the facet at infinity holds directions that were not there before
+    size = max(abs(x), abs(y), abs(t))
+    a, b = cells.path_size[row], cells.path_size[cut]
+    r, s = chain.row_error[cells.path_unit[row]], chain.row_error[cells.path_unit[cut]]
+    error = 4.0 * U * a * b + r * (b + s) + a * s
+    inverse = 1.0 / size
+    scratch.coord[at * 3], scratch.coord[at * 3 + 1], scratch.coord[at * 3 + 2] = (
+        x * inverse,
+        y * inverse,
+        t * inverse,
+    )
+    known = size > 2.0 * error
+    scratch.spread[at] = error * inverse * (1.0 + ROUNDED) + ROUNDED if known else np.inf
+    scratch.serial[at] = cells.tally[SERIAL]
+    cells.tally[SERIAL] += 1
+
+
+@inlined
+def split_polygon(
+    cells: Cells, chain: Chain, scratch: Scratch, sp: int, above: int, dims: tuple[int, ...]
+) -> int:
+    """Split the polygon of node sp by the row at the end of its path: on stays, off goes to `above`.
+
+    Signs of the vertices are in ``scratch.sign``. A vertex followed by the new edge ends the old boundary; the
+    tied bit of edges is kept.
+    """
+    first, k, cut = cells.node[sp, VERTEX], cells.node[sp, VERTICES], cells.node[sp, PATH]
+    base = first + k + 2
+    if base + k + 2 > len(cells.spread):
+        return FULL
+    below = ALIVE if chain.slopes[0, cells.path_unit[cut]] != 0.0 else 0
+    a, b = 0, 0
+    for v in range(k):
+        u = v + 1 if v + 1 < k else 0
+        here, there, edge = scratch.sign[v], scratch.sign[u], cells.facets[first + v]
+        if here >= 0:
+            marks = cells.marks[first + v]
+            _keep(cells, scratch, first + v, a, marks | ALIVE if here > 0 else marks, dims)
+            scratch.facets[a] = edge if here > 0 or there > 0 else 4 * cut
+            a += 1
+        if here <= 0:
+            marks = cells.marks[first + v]
+            _shift(cells, first + v, base + b, dims)
+            cells.marks[base + b] = marks | below if here < 0 else marks
+            cells.facets[base + b] = edge if here < 0 or there < 0 else 4 * cut + 1
+            b += 1
+        if here * there < 0:
+            p, q = cells.marks[first + v], cells.marks[first + u]
+            _cross(cells, chain, scratch, edge, cut, here < 0, a)
+            scratch.marks[a] = (p & q & NULL) | ((p | q) & ALIVE)
+            _place(cells, scratch, a, base + b, dims)
+            scratch.facets[a] = 4 * cut if here > 0 else edge
+            cells.facets[base + b] = 4 * cut + 1 if here < 0 else edge
+            a += 1
+            b += 1
+    _restore(cells, scratch, first, a, dims)
+    cells.node[sp, VERTICES] = a
+    cells.node[above, VERTEX], cells.node[above, VERTICES] = base, b
+    return FITS
+
+
+@inlined
+def _count(bits: np.uint64) -> np.uint64:
+    """Return the number of bits set."""
+    bits = bits - ((bits >> ONE) & np.uint64(0x5555555555555555))
+    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@inlined
+def _adjacent(cells: Cells, first: int, k: int, p: int, q: int, common: np.uint64) -> bool:
+    """Tell whether no third vertex of the cell lies on all facets that p and q share."""
+    for w in range(k):
+        if np.uint64(cells.facets[first + w]) & common == common and w != p and w != q:
+            return False
+    return True
+
+
+@inlined
+def _meet(
+    cells: Cells, chain: Chain, scratch: Scratch, p: int, q: int, z: tuple[float, float, float], at: int,
+    dims: tuple[int, ...],
+) -> None:
+    """Write the ray where the cone of vertices p, q of the arena meets the cut into scratch.
+
+    z holds the cut's values at p and at q and the bound on their errors.
+    """
+    D = len(dims)
+    gap = z[0] - z[1]
+    tau = z[0] / gap
+    size, apart = 0.0, 0.0
+    for c in range(D):
+        step = cells.coord[q * D + c] - cells.coord[p * D + c]
+        value = cells.coord[p * D + c] + tau * step
+        scratch.coord[at * D + c] = value
+        size, apart = max(size, abs(value)), max(apart, abs(step))
+    if cells.coord[p * D + D - 1] + cells.coord[q * D + D - 1] > 0.0:
+        scratch.coord[at * D + D - 1] = max(scratch.coord[at * D + D - 1], TINY)  # a point, no direction
+    error = max(cells.spread[p], cells.spread[q]) + apart * z[2] / (gap - 2.0 * z[2]) + ROUNDED
+    known = gap > 2.0 * z[2] and size > 2.0 * error
+    inverse = 1.0 / size
+    for c in range(D):
+        scratch.coord[at * D + c] *= inverse
+    scratch.spread[at] = error * inverse * (1.0 + ROUNDED) + ROUNDED if known else np.inf
+    scratch.serial[at] = cells.tally[SERIAL]
+    cells.tally[SERIAL] += 1
+    one, other = cells.marks[p], cells.marks[q]
+    scratch.marks[at] = (one & other & NULL) | ((one | other) & ALIVE)
+
+
+@inlined
+def _shed(cells: Cells, scratch: Scratch, node: int, used: np.uint64, D: int) -> None:
+    """Drop the slots of a node that are no facets, and note whether the cell is simple."""
+    first, k = cells.node[node, VERTEX], cells.node[node, VERTICES]
+    for s in range(SLOTS):
+        scratch.face[s] = ALL
+    for v in range(k):
+        mask = np.uint64(cells.facets[first + v])
+        bits, s = mask, 0
+        while bits != 0:
+            if bits & ONE:
+                scratch.face[s] &= mask
+            bits >>= ONE
+            s += 1
+    kept, bits, s = np.uint64(0), used, 0
+    while bits != 0:
+        if bits & ONE and scratch.face[s] == ONE << np.uint64(s):
+            kept |= ONE << np.uint64(s)
+        bits >>= ONE
+        s += 1
+    simple = 1
+    for v in range(k):
+        mask = np.uint64(cells.facets[first + v]) & kept
+        cells.facets[first + v] = np.int64(mask)
+        if _count(mask) != np.uint64(D - 1):
+            simple = 0
+    cells.node[node, SIMPLE] = simple
+    cells.node[node, TIED] = np.int64(np.uint64(cells.node[node, TIED]) & kept)
+
+
+@inlined
+def split_cone(
+    cells: Cells, chain: Chain, scratch: Scratch, sp: int, above: int, size: float, dims: tuple[int, ...]
+) -> int:
+    """Split the cone of node sp by the row at the end of its path: on stays, off goes to `above`.
+
+    Signs and values of the cut at the vertices are in ``scratch.sign`` and ``scratch.value``; `size` is the sum
+    of its absolute coefficients.
+    """
+    D = len(dims)
+    first, k, cut = cells.node[sp, VERTEX], cells.node[sp, VERTICES], cells.node[sp, PATH]
+    used, worst = np.uint64(0), 0.0
+    for v in range(k):
+        used |= np.uint64(cells.facets[first + v])
+        worst = max(worst, cells.spread[first + v])
+    slot = 0
+    while slot < SLOTS and (used >> np.uint64(slot)) & ONE:
+        slot += 1
+    if slot == SLOTS:
+        return NO_SLOT
+    new = ONE << np.uint64(slot)
+    error = tolerance(size, worst, chain.row_error[cells.path_unit[cut]])
+    room = len(scratch.spread)
+    base = first + room
+    if base + room > len(cells.spread):
+        return FULL
+    below = ALIVE if chain.slopes[0, cells.path_unit[cut]] != 0.0 else 0
+    a, b = 0, 0
+    for v in range(k):
+        mask, here, marks = np.uint64(cells.facets[first + v]), scratch.sign[v], cells.marks[first + v]
+        if here >= 0:
+            _keep(cells, scratch, first + v, a, marks | ALIVE if here > 0 else marks, dims)
+            scratch.facets[a] = np.int64(mask if here > 0 else mask | new)
+            a += 1
+        if here <= 0:
+            _shift(cells, first + v, base + b, dims)
+            cells.marks[base + b] = marks | below if here < 0 else marks
+            cells.facets[base + b] = np.int64(mask if here < 0 else mask | new)
+            b += 1
+    simple = cells.node[sp, SIMPLE] == 1
+    for p in range(k):
+        if scratch.sign[p] <= 0:
+            continue
+        mask = np.uint64(cells.facets[first + p])
+        for q in range(k):
+            if scratch.sign[q] >= 0:
+                continue
+            common = mask & np.uint64(cells.facets[first + q])
+            if _count(common) < np.uint64(D - 2):
+                continue
+            if not simple and not _adjacent(cells, first, k, p, q, common):
+                continue
+            if a == room or b == room:
+                return FULL
+            z = (scratch.value[p], scratch.value[q], error)
+            _meet(cells, chain, scratch, first + p, first + q, z, a, dims)
+            scratch.facets[a] = np.int64(common | new)
+            _place(cells, scratch, a, base + b, dims)
+            cells.facets[base + b] = np.int64(common | new)
+            a += 1
+            b += 1
+    _restore(cells, scratch, first, a, dims)
+    cells.node[sp, VERTICES] = a
+    for v in range(b):  # close the gap
+        _shift(cells, base + v, first + a + v, dims)
+    cells.node[above, VERTEX], cells.node[above, VERTICES] = first + a, b
+    for s in range(SLOTS):
+        cells.slot_row[above, s] = cells.slot_row[sp, s]
+    cells.slot_row[sp, slot], cells.slot_row[above, slot] = 2 * cut, 2 * cut + 1
+    cells.node[sp, TIED] = np.int64(np.uint64(cells.node[sp, TIED]) & ~new)
+    cells.node[above, TIED] = cells.node[sp, TIED]
+    _shed(cells, scratch, sp, used | new, D)
+    _shed(cells, scratch, above, used | new, D)
+    return FITS

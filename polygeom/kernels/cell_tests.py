@@ -1,0 +1,261 @@
+r"""Testing the undecided units of a cell, and joining the decided ones to the rows of the next layer.
+
+A unit whose least value at the vertices lies beyond the bound of `cells.tolerance` is on, one whose largest value
+lies below is off; a unit beyond it on both sides cuts. What is left is called by the exact signs at the vertices.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polygeom.kernels.cells import (
+    ALIVE,
+    DEEPEST,
+    FLAT,
+    LAYER,
+    LEFT,
+    NEXT,
+    SLOT,
+    SLOTS,
+    STRIDE,
+    TESTED,
+    TIED,
+    UNKNOWN,
+    VERTEX,
+    VERTICES,
+    Cells,
+    Chain,
+    Scratch,
+    inlined,
+    sign_at,
+)
+
+__all__ = ["CUTS", "OFF", "ON", "decide", "join", "judge", "signs", "write_letter"]
+
+VECTOR = 12
+"""Units from which on a loop over units beats a loop over vertices."""
+
+OFF, ON, CUTS, CLOSE = 0, 1, 2, 3
+"""Verdicts on a unit: decided, cutting, or too close to call in floats."""
+
+
+@inlined
+def _extremes(cells: Cells, scratch: Scratch, sp: int, dims: tuple[int, ...]) -> float:
+    """Write every undecided unit's least and largest value at the vertices; return the largest spread."""
+    D = len(dims)
+    first, k = cells.node[sp, VERTEX], cells.node[sp, VERTICES]
+    base, stride, m = cells.node[sp, SLOT] * (D + 1), cells.node[sp, STRIDE], cells.node[sp, LEFT]
+    worst = 0.0
+    for v in range(k):
+        worst = max(worst, cells.spread[first + v])
+    if m < VECTOR:
+        for u in range(m):
+            low, high = np.inf, -np.inf
+            for v in range(k):
+                z = 0.0
+                for c in range(D):
+                    z += cells.rows[base + c * stride + u] * cells.coord[(first + v) * D + c]
+                low = z if z < low else low
+                high = z if z > high else high
+            scratch.low[u], scratch.high[u] = low, high
+        return worst
+    for u in range(m):
+        scratch.low[u], scratch.high[u] = np.inf, -np.inf
+    for v in range(k):
+        for u in range(m):
+            z = 0.0
+            for c in range(D):
+                z += cells.rows[base + c * stride + u] * cells.coord[(first + v) * D + c]
+            low, high = scratch.low[u], scratch.high[u]
+            scratch.low[u] = z if z < low else low
+            scratch.high[u] = z if z > high else high
+    return worst
+
+
+@inlined
+def signs(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: tuple[int, ...]) -> bool:
+    """Write the exact signs and values of undecided unit u at all vertices; False (and TIE) if one is unknown."""
+    D = len(dims)
+    first, k = cells.node[sp, VERTEX], cells.node[sp, VERTICES]
+    base, stride = cells.node[sp, SLOT] * (D + 1), cells.node[sp, STRIDE]
+    unit, size = cells.unit[cells.node[sp, SLOT] + u], cells.rows[base + D * stride + u]
+    known = True
+    for v in range(k):
+        z = 0.0
+        for c in range(D):
+            z += cells.rows[base + c * stride + u] * cells.coord[(first + v) * D + c]
+        sign = sign_at(cells, chain, sp, v, unit, z, size, dims)
+        scratch.sign[v], scratch.value[v] = sign, z
+        known = known and sign != UNKNOWN
+    if not known:
+        scratch.tie[0] = u
+    return known
+
+
+@inlined
+def _call_close(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: tuple[int, ...]) -> int:
+    """Return the verdict on a unit that floats cannot call, CLOSE if exact signs are still wanted."""
+    if not signs(cells, chain, scratch, sp, u, dims):
+        return CLOSE
+    below, above = False, False
+    for v in range(cells.node[sp, VERTICES]):
+        below, above = below or scratch.sign[v] < 0, above or scratch.sign[v] > 0
+    if below and above:
+        return CUTS
+    return ON if above else OFF
+
+
+@inlined
+def _note_zeros(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: tuple[int, ...]) -> None:
+    """Mark the facets on which a decided unit vanishes altogether, and its vertices that come alive.
+
+    The signs of the unit are in ``scratch.sign``. The zeros of a unit of one sign are a face of the cell.
+    """
+    first, k = cells.node[sp, VERTEX], cells.node[sp, VERTICES]
+    unit, zeros = cells.unit[cells.node[sp, SLOT] + u], 0
+    outside = np.uint64(0)
+    for v in range(k):
+        if scratch.sign[v] == 0:
+            zeros += 1
+        else:
+            outside |= np.uint64(cells.facets[first + v])
+            bends = 1 if scratch.sign[v] > 0 else 0
+            if unit < chain.starts[0] and chain.slopes[bends, unit] != 0.0:
+                cells.marks[first + v] |= ALIVE
+    if zeros == 0 or unit >= chain.starts[0]:
+        return
+    if zeros == k:
+        cells.node[sp, FLAT] = 1
+    elif len(dims) == 3:
+        for v in range(k):
+            u_next = v + 1 if v + 1 < k else 0
+            if scratch.sign[v] == 0 and scratch.sign[u_next] == 0:
+                if cells.path_unit[cells.facets[first + v] >> 2] != unit:
+                    cells.facets[first + v] |= 2
+    else:
+        for s in range(SLOTS):
+            bit = np.uint64(1) << np.uint64(s)
+            if outside & bit == 0 and cells.path_unit[cells.slot_row[sp, s] >> 1] != unit:
+                cells.node[sp, TIED] = np.int64(np.uint64(cells.node[sp, TIED]) | bit)
+
+
+@inlined
+def judge(cells: Cells, chain: Chain, scratch: Scratch, sp: int, dims: tuple[int, ...]) -> int:
+    """Write the verdicts on all undecided units; return the most balanced cut, -1 for none, -2 for a tie.
+
+    ``scratch.tie[1]`` tells whether some unit that goes on is strict at every vertex: they all come alive.
+    """
+    D = len(dims)
+    m, slot = cells.node[sp, LEFT], cells.node[sp, SLOT]
+    size_at = slot * (D + 1) + D * cells.node[sp, STRIDE]
+    worst = _extremes(cells, scratch, sp, dims)
+    slack = worst + DEEPEST if worst < 0.5 else np.inf
+    best, cut = -1.0, -1
+    cells.tally[TESTED] += m
+    scratch.tie[1] = 0
+    for u in range(m):
+        low, high, unit = scratch.low[u], scratch.high[u], cells.unit[slot + u]
+        bound = cells.rows[size_at + u] * slack + 2.0 * chain.row_error[unit]
+        if low > bound:
+            scratch.verdict[u] = ON
+            scratch.tie[1] |= chain.slopes[ON, unit] != 0.0
+        elif high < -bound:
+            scratch.verdict[u] = OFF
+            scratch.tie[1] |= chain.slopes[OFF, unit] != 0.0
+        else:
+            if not (low < -bound and high > bound):
+                verdict = _call_close(cells, chain, scratch, sp, u, dims)
+                if verdict == CLOSE:
+                    return -2
+                scratch.verdict[u] = verdict
+                if verdict != CUTS:
+                    _note_zeros(cells, chain, scratch, sp, u, dims)
+                    continue
+            scratch.verdict[u] = CUTS
+            balance = min(-low, high) / (high - low)
+            if balance > best or cut < 0:
+                best, cut = balance, u
+    return cut
+
+
+@inlined
+def write_letter(code: np.ndarray, unit: int, on: bool) -> None:
+    """Set or clear a unit's bit, first unit in the highest bit of the first byte."""
+    bit = np.uint8(128 >> (unit & 7))
+    code[unit >> 3] = code[unit >> 3] | bit if on else code[unit >> 3] & ~bit
+
+
+@inlined
+def join(
+    cells: Cells, chain: Chain, scratch: Scratch, sp: int, target: int, count: int, dims: tuple[int, ...]
+) -> None:
+    """Add the rows of the first `count` units of ``scratch.active`` to the next layer's rows at `target`.
+
+    ``scratch.active`` holds 2 slot + letter. Units go in fours, so that the next layer's rows are read and
+    written once for four of them.
+    """
+    D = len(dims)
+    layer = cells.node[sp, LAYER]
+    n, weight_at, start = chain.widths[layer + 1], chain.weight_at[layer], chain.starts[layer]
+    slot, stride = cells.node[sp, SLOT], cells.node[sp, STRIDE]
+    base, w, at, q = slot * (D + 1), chain.weights, cells.nexts, 0
+    while q + 4 <= count:
+        i0, i1, i2, i3 = scratch.active[q], scratch.active[q + 1], scratch.active[q + 2], scratch.active[q + 3]
+        u0, u1, u2, u3 = i0 >> 1, i1 >> 1, i2 >> 1, i3 >> 1
+        n0, n1, n2, n3 = cells.unit[slot + u0], cells.unit[slot + u1], cells.unit[slot + u2], cells.unit[slot + u3]
+        w0, w1 = weight_at + (n0 - start) * n, weight_at + (n1 - start) * n
+        w2, w3 = weight_at + (n2 - start) * n, weight_at + (n3 - start) * n
+        for c in range(D):
+            row = base + c * stride
+            g0, g1 = cells.rows[row + u0] * chain.slopes[i0 & 1, n0], cells.rows[row + u1] * chain.slopes[i1 & 1, n1]
+            g2, g3 = cells.rows[row + u2] * chain.slopes[i2 & 1, n2], cells.rows[row + u3] * chain.slopes[i3 & 1, n3]
+            for j in range(n):
+                at[target + c * n + j] += w[w0 + j] * g0 + w[w1 + j] * g1 + w[w2 + j] * g2 + w[w3 + j] * g3
+        q += 4
+    while q < count:
+        u, letter = scratch.active[q] >> 1, scratch.active[q] & 1
+        unit = cells.unit[slot + u]
+        w0 = weight_at + (unit - start) * n
+        for c in range(D):
+            g0 = cells.rows[base + c * stride + u] * chain.slopes[letter, unit]
+            for j in range(n):
+                at[target + c * n + j] += w[w0 + j] * g0
+        q += 1
+
+
+@inlined
+def decide(cells: Cells, chain: Chain, scratch: Scratch, sp: int, cut: int, dims: tuple[int, ...]) -> int:
+    """Write the letters of decided units, join them to the next layer, close the list; return the cut's new slot."""
+    D = len(dims)
+    layer, slot, m = cells.node[sp, LAYER], cells.node[sp, SLOT], cells.node[sp, LEFT]
+    base, stride = slot * (D + 1), cells.node[sp, STRIDE]
+    last = layer + 1 == len(chain.widths)
+    count = 0
+    if layer > 0:
+        for u in range(m):
+            verdict = scratch.verdict[u]
+            if verdict == CUTS:
+                continue
+            unit = cells.unit[slot + u]
+            write_letter(cells.code, unit, verdict == ON)
+            if not last and chain.slopes[verdict, unit] != 0.0:
+                scratch.active[count] = 2 * u + verdict
+                count += 1
+        if count > 0:
+            join(cells, chain, scratch, sp, cells.node[sp, NEXT], count, dims)
+        if scratch.tie[1]:
+            for v in range(cells.node[sp, VERTICES]):
+                cells.marks[cells.node[sp, VERTEX] + v] |= ALIVE
+    left, moved = 0, -1
+    for u in range(m):
+        if scratch.verdict[u] != CUTS:
+            continue
+        if u == cut:
+            moved = left
+        if u != left:
+            for c in range(D + 1):
+                cells.rows[base + c * stride + left] = cells.rows[base + c * stride + u]
+            cells.unit[slot + left] = cells.unit[slot + u]
+        left += 1
+    cells.node[sp, LEFT] = left
+    return moved

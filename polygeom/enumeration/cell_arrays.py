@@ -110,6 +110,10 @@ def new_scratch(width: int, dims: tuple[int, ...]) -> Scratch:
         marks=np.zeros(room, dtype=np.int64),
         face=np.zeros(parts.SLOTS, dtype=np.uint64),
         tie=np.zeros(2, dtype=np.int64),
+        matrix=np.zeros(2 * D * D),
+        system=np.zeros(D * D),
+        ray=np.zeros(D),
+        rest=np.zeros(D),
     )
 
 
@@ -142,8 +146,8 @@ def grown(cells: Cells) -> Cells:
 
 def wider(scratch: Scratch) -> Scratch:
     """Return room for cells with twice as many vertices."""
-    fixed = {"low", "high", "verdict", "active", "face", "tie"}
-    return scratch._replace(**{n: _doubled(a) for n, a in scratch._asdict().items() if n not in fixed})
+    growing = ("sign", "value", "coord", "spread", "serial", "facets", "marks")
+    return scratch._replace(**{name: _doubled(getattr(scratch, name)) for name in growing})
 
 
 def roomier(regions: Regions) -> Regions:

@@ -97,7 +97,7 @@ def _inherit(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims
     D, above = len(dims), sp + 1
     layer, slot, stride, m = cells.node[sp, LAYER], cells.node[sp, SLOT], cells.node[sp, STRIDE], cells.node[sp, LEFT]
     unit, base = cells.unit[slot + u], slot * (D + 1)
-    if layer + 1 < len(chain.widths):
+    if 0 < layer < len(chain.widths) - 1:
         here, n = cells.node[sp, NEXT], chain.widths[layer + 1]
         there = here + D * n
         cells.node[above, NEXT] = there

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from polygeom.kernels.cell_rays import COARSE, ROUNDED, count, sharpen
 from polygeom.kernels.cells import (
     ALIVE,
     NULL,
@@ -43,9 +44,6 @@ from polygeom.rounding import TINY, U
 __all__ = ["FITS", "FULL", "NO_SLOT", "split_cone", "split_polygon"]
 
 FITS, FULL, NO_SLOT = 0, 1, 2
-
-ROUNDED = 8.0 * U
-"""Relative roundings of scaling a vertex and of its interpolation, 3 in all, and of the bound's own arithmetic."""
 
 ONE = np.uint64(1)
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -162,15 +160,6 @@ def split_polygon(
 
 
 @inlined
-def _count(bits: np.uint64) -> np.uint64:
-    """Return the number of bits set."""
-    bits = bits - ((bits >> ONE) & np.uint64(0x5555555555555555))
-    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-@inlined
 def _adjacent(cells: Cells, first: int, k: int, p: int, q: int, common: np.uint64) -> bool:
     """Tell whether no third vertex of the cell lies on all facets that p and q share."""
     for w in range(k):
@@ -181,13 +170,15 @@ def _adjacent(cells: Cells, first: int, k: int, p: int, q: int, common: np.uint6
 
 @inlined
 def _meet(
-    cells: Cells, chain: Chain, scratch: Scratch, p: int, q: int, z: tuple[float, float, float], at: int,
-    dims: tuple[int, ...],
+    cells: Cells, chain: Chain, scratch: Scratch, pair: tuple[int, int], z: tuple[float, float, float],
+    facets: tuple[int, np.uint64], at: int, dims: tuple[int, ...],
 ) -> None:
-    """Write the ray where the cone of vertices p, q of the arena meets the cut into scratch.
+    """Write the ray where the cone of two vertices of the arena meets the cut into scratch.
 
-    z holds the cut's values at p and at q and the bound on their errors.
+    z holds the cut's values at the two and the bound on their errors; `facets` the node and the slots in which the
+    new ray lies.
     """
+    (p, q), (sp, mask) = pair, facets
     D = len(dims)
     gap = z[0] - z[1]
     tau = z[0] / gap
@@ -205,6 +196,8 @@ def _meet(
     for c in range(D):
         scratch.coord[at * D + c] *= inverse
     scratch.spread[at] = error * inverse * (1.0 + ROUNDED) + ROUNDED if known else np.inf
+    if scratch.spread[at] > COARSE:
+        sharpen(cells, chain, scratch, sp, mask, at, dims)
     scratch.serial[at] = cells.tally[SERIAL]
     cells.tally[SERIAL] += 1
     one, other = cells.marks[p], cells.marks[q]
@@ -235,7 +228,7 @@ def _shed(cells: Cells, scratch: Scratch, node: int, used: np.uint64, D: int) ->
     for v in range(k):
         mask = np.uint64(cells.facets[first + v]) & kept
         cells.facets[first + v] = np.int64(mask)
-        if _count(mask) != np.uint64(D - 1):
+        if count(mask) != np.uint64(D - 1):
             simple = 0
     cells.node[node, SIMPLE] = simple
     cells.node[node, TIED] = np.int64(np.uint64(cells.node[node, TIED]) & kept)
@@ -262,6 +255,7 @@ def split_cone(
     if slot == SLOTS:
         return NO_SLOT
     new = ONE << np.uint64(slot)
+    cells.slot_row[sp, slot] = 2 * cut
     error = tolerance(size, worst, chain.row_error[cells.path_unit[cut]])
     room = len(scratch.spread)
     base = first + room
@@ -289,14 +283,14 @@ def split_cone(
             if scratch.sign[q] >= 0:
                 continue
             common = mask & np.uint64(cells.facets[first + q])
-            if _count(common) < np.uint64(D - 2):
+            if count(common) < np.uint64(D - 2):
                 continue
             if not simple and not _adjacent(cells, first, k, p, q, common):
                 continue
             if a == room or b == room:
                 return FULL
             z = (scratch.value[p], scratch.value[q], error)
-            _meet(cells, chain, scratch, first + p, first + q, z, a, dims)
+            _meet(cells, chain, scratch, (first + p, first + q), z, (sp, common | new), a, dims)
             scratch.facets[a] = np.int64(common | new)
             _place(cells, scratch, a, base + b, dims)
             cells.facets[base + b] = np.int64(common | new)
@@ -309,7 +303,7 @@ def split_cone(
     cells.node[above, VERTEX], cells.node[above, VERTICES] = first + a, b
     for s in range(SLOTS):
         cells.slot_row[above, s] = cells.slot_row[sp, s]
-    cells.slot_row[sp, slot], cells.slot_row[above, slot] = 2 * cut, 2 * cut + 1
+    cells.slot_row[above, slot] = 2 * cut + 1
     cells.node[sp, TIED] = np.int64(np.uint64(cells.node[sp, TIED]) & ~new)
     cells.node[above, TIED] = cells.node[sp, TIED]
     _shed(cells, scratch, sp, used | new, D)

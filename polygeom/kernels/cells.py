@@ -185,6 +185,10 @@ class Scratch(NamedTuple):
     marks: np.ndarray
     face: np.ndarray
     tie: np.ndarray
+    matrix: np.ndarray
+    system: np.ndarray
+    ray: np.ndarray
+    rest: np.ndarray
 
 
 @inlined

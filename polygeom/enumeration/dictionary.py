@@ -1,39 +1,224 @@
 r"""Regions in many dimensions: cells with a vertex and its dictionary, split by linear programs.
 
-`polygeom.kernels.dictionary_cells` splits and proves in floats; this module prepares the chain for it and answers in
-rationals what it asks.
-
-The first dictionary
---------------------
-Everything on the first layer and the domain is a function of the rows of both. If their rank r is less than k, r
-coordinates on which the rows keep their rank are enough: every cell is a cylinder, and witnesses get 0 elsewhere. A
-vertex of the domain (all of its rows, where there are lines in it, as far as they go) gives the first of r
-independent *reference* rows, units of the first layer the others. Those units cut everything: restricted to the
-lines in the domain they are independent, so all combinations of their signs have interior.
-
-Sources as in `polygeom.kernels.dictionary_cells`.
+`polygeom.kernels.dictionary_cells` splits and proves in floats; this module runs it and answers in rationals what it
+asks. Cost: one simplex walk of few pivots, (rows) x (k + 1) numbers each, per cell and undecided unit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from math import gcd
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polygeom.enumeration.arrays import Exactness
-from polygeom.enumeration.chain import ChainLayer, DenseChain
-from polygeom.enumeration.dictionary_ties import ExactCells
-from polygeom.errors import InputError
-from polygeom.exact import ScaledMatrix, fraction, nearest_float, rational
+from polygeom.enumeration.chain import DenseChain
+from polygeom.enumeration.dictionary_start import make_start
+from polygeom.enumeration.dictionary_ties import ExactCells, rounded
+from polygeom.exact import fraction, rational
 from polygeom.polyhedron import Polyhedron
-from polygeom.predicates.rational import RationalLp, independent_columns
-from polygeom.rounding import TINY, U, dot_error, gamma, round_up
 
 if TYPE_CHECKING:
-    import flint
+    from polygeom.kernels.dictionary_cells import Found
 
 __all__ = ["DictionaryEngine"]
+
+ROOM = 4096
+"""Leaves that the kernel writes before it hands them over."""
+
+
+class DictionaryEngine:
+    """Enumerate the full-dimensional regions of a chain, exactly, one walk after the other.
+
+    Parameters
+    ----------
+    chain : DenseChain
+    domain : Polyhedron, optional
+        In slice coordinates of the user; None is the whole slice.
+    store : bool, optional
+        Whether codes and witnesses are kept for `take`; without, regions are only counted, in constant memory.
+
+    Attributes
+    ----------
+    n_regions : int
+        Regions found so far.
+
+    Raises
+    ------
+    InputError
+        If the domain has no interior.
+
+    Examples
+    --------
+    >>> from polygeom.enumeration.chain import dense_chain
+    >>> from polygeom.network import Network
+    >>> net = Network.from_layers([(np.eye(6), np.ones(6)), (np.ones((1, 6)), [0.0])])
+    >>> engine = DictionaryEngine(dense_chain(net, None))
+    >>> engine.run()
+    True
+    >>> engine.n_regions
+    64
+    """
+
+    def __init__(self, chain: DenseChain, domain: Polyhedron | None = None, *, store: bool = True) -> None:
+        from polygeom.kernels.dictionary import NOTHING
+        from polygeom.kernels.dictionary_cells import Found
+
+        start = make_start(chain, domain)
+        self._chain, self._columns = chain, start.columns
+        self._arrays = start
+        self._stack = start.stack
+        self._exact = ExactCells(chain, start.columns, start.domain, int(NOTHING))
+        n_units, room = chain.network.n_units, ROOM if store else 0
+        self._found: Found = Found(
+            np.zeros((room, (n_units + 7) // 8), np.uint8),
+            np.zeros((room, len(start.columns))),
+            np.zeros(2, np.int64),
+        )
+        self._store = store
+        self._packed: list[np.ndarray] = []
+        self._points: list[np.ndarray] = []
+        self._exact_points: dict[int, tuple[Fraction, ...]] = {}
+        self._kept = 0
+        self._rationals = 0
+        self.n_regions = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all regions have been found."""
+        return bool(self._arrays.control.counts[0] < 0)
+
+    @property
+    def fraction(self) -> float:
+        """The share of the tree that is done, every split halving the weight: a rough measure of progress."""
+        return 1.0 if self.finished else float(self._arrays.control.finished[0])
+
+    @property
+    def exactness(self) -> Exactness:
+        """How units that keep their sign on a cell were decided."""
+        _, _, _, floats, structure, *_ = self._arrays.control.counts.tolist()
+        return Exactness(floats, structure, self._rationals)
+
+    def run(self, max_regions: int | None = None) -> bool:
+        """Find at most this many more regions; return whether all are found.
+
+        What was found stays valid whenever this is interrupted, and the next call goes on.
+        """
+        from polygeom.kernels import dictionary_cells as cells
+
+        arrays, found, goal = self._arrays, self._found, None
+        goal = np.iinfo(np.int64).max if max_regions is None else self.n_regions + max_regions
+        while not self.finished and self.n_regions < goal:
+            found.count[:] = 0, min(goal - self.n_regions, 64 * ROOM)
+            outcome = cells.advance(
+                arrays.chain, arrays.rows, self._stack, arrays.control, arrays.proof, found
+            )
+            self._collect()
+            if outcome == cells.DEEP:
+                self._stack = type(self._stack)(*(np.concatenate([a, np.zeros_like(a)]) for a in self._stack))
+            elif outcome == cells.ASK_UNIT:
+                self._answer_unit()
+            elif outcome == cells.ASK_LEAF:
+                self._answer_leaf()
+        return self.finished
+
+    def take(self) -> tuple[np.ndarray, np.ndarray, dict[int, tuple[Fraction, ...]]]:
+        """Hand over the regions found since the last call.
+
+        Returns
+        -------
+        packed : (n, bytes) uint8 array
+            The codes, as `SplineCodes.packed`.
+        witnesses : (n, k) array
+            Points strictly inside, in slice coordinates of the user.
+        exact_witnesses : dict
+            Index and exact point where no float point is known to be inside; `witnesses` has its rounding.
+        """
+        width = self._found.packed.shape[1]
+        packed = np.concatenate([np.zeros((0, width), np.uint8), *self._packed])
+        points = np.concatenate([np.zeros((0, self._chain.dim)), *self._points])
+        exact = self._exact_points
+        self._packed, self._points, self._exact_points, self._kept = [], [], {}, 0
+        return packed, points, exact
+
+    # -- what the kernel wrote -----------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Take over the leaves written by the kernel."""
+        n = int(self._found.count[0])
+        self.n_regions += n
+        if self._store and n:
+            self._keep(self._found.packed[:n].copy(), self._found.point[:n])
+
+    def _keep(self, packed: np.ndarray, points: np.ndarray) -> None:
+        """Keep codes and points y (n, r), given over the coordinates kept, for `take`."""
+        x = np.zeros((len(points), self._chain.dim))
+        x[:, self._columns] = points * self._chain.scale[self._columns]
+        self._packed.append(packed)
+        self._points.append(x)
+        self._kept += len(points)
+
+    # -- what the kernel asks ------------------------------------------------------------------------------------
+
+    def _signs(self) -> np.ndarray:
+        """Return the signs of all units at the node on top of the stack."""
+        arrays = self._arrays.chain
+        n_domain = int(arrays.first[0])
+        sign = self._stack.sign[self._arrays.control.counts[0]]
+        own = sign[arrays.leader]
+        flips = (arrays.ratio < 0) & (np.abs(own) == 1)
+        return np.where(flips, -own, own)[n_domain:]
+
+    def _answer_unit(self) -> None:
+        """Decide in rationals whether a unit cuts the cell on top of the stack."""
+        from polygeom.kernels.dictionary import LAYER, NOTHING
+        from polygeom.kernels.dictionary_cells import CUTS, DROP
+
+        counts, arrays = self._arrays.control.counts, self._arrays.chain
+        top, n_domain = counts[0], int(arrays.first[0])
+        number, layer = int(self._stack.basic[top, counts[1]]), int(self._stack.head[top, LAYER])
+        signs = self._signs()
+        signs[arrays.layer[n_domain:] > layer] = 0
+        sides = self._exact.sides(signs, layer, number - n_domain, self._stack.nonbasic[top].tolist())
+        answers = {
+            (True, True): CUTS,
+            (True, False): 1,
+            (False, True): -1,
+            (False, False): int(NOTHING),
+            None: DROP,
+        }
+        counts[2] = answers[sides]
+        self._rationals += 1
+
+    def _answer_leaf(self) -> None:
+        """Find in rationals a point inside the leaf on top of the stack, or that it has no interior."""
+        from polygeom.kernels.dictionary_cells import DROP, POINT
+
+        counts, signs = self._arrays.control.counts, self._signs()
+        self._rationals += 1
+        point = self._exact.interior_point(signs)
+        if point is None:
+            counts[2] = DROP
+            return
+        counts[2] = POINT
+        self.n_regions += 1
+        if not self._store:
+            return
+        floats = rounded(point)
+        if not (np.isfinite(floats).all() and self._exact.is_inside(signs, [rational(v) for v in floats])):
+            self._exact_points[self._kept] = self._in_slice(point)
+        letters = np.zeros((1, self._chain.network.n_units), bool)
+        start = 0
+        for layer in self._chain.layers:
+            letters[0, layer.first_column : layer.first_column + layer.width] = (
+                signs[start : start + layer.width] == 1
+            )
+            start += layer.width
+        self._keep(np.packbits(letters, axis=1), floats[None])
+
+    def _in_slice(self, point: list[object]) -> tuple[Fraction, ...]:
+        """Return an exact point y over the coordinates kept in slice coordinates of the user."""
+        x = [Fraction(0)] * self._chain.dim
+        for c, v in zip(self._columns, point, strict=True):
+            x[c] = fraction(v) * fraction(float(self._chain.scale[c]))
+        return tuple(x)

@@ -114,7 +114,8 @@ class _Ways:
         """
         P, rows = piece.polyhedron, report.facets
         certificates = [report.certificates[row].point for row in rows.tolist()]
-        rounded = is_exact_array(report.interior) or np.array([is_exact_array(w) for w in certificates], bool)
+        rounded = np.array([is_exact_array(point) for point in certificates], dtype=bool)
+        rounded |= is_exact_array(report.interior)
         center = _floats(report.interior)
         witnesses = np.array([_floats(w) for w in certificates]).reshape(len(rows), piece.dim_in)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

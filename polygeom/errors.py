@@ -6,6 +6,7 @@ Each message says what was got, what was wanted, the likely cause and the remedy
 from __future__ import annotations
 
 __all__ = [
+    "BudgetError",
     "ConversionError",
     "InputError",
     "NotPiecewiseAffineError",
@@ -57,6 +58,20 @@ class UndecidedError(PolygeomError):
 
 class TooLargeError(PolygeomError):
     """Materializing the requested object would exceed the byte budget; the message gives the size."""
+
+
+class BudgetError(TooLargeError):
+    """A search would exceed memory.
+
+    Attributes
+    ----------
+    partial : object
+        What was found until then; valid and marked as incomplete.
+    """
+
+    def __init__(self, message: str, partial: object) -> None:
+        super().__init__(message)
+        self.partial = partial
 
 
 class SolverError(PolygeomError):

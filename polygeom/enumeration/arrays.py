@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -83,3 +83,54 @@ class RegionArrays:
 
     def __len__(self) -> int:
         return len(self.packed)
+
+    @classmethod
+    def joined(cls, parts: Sequence[RegionArrays]) -> RegionArrays:
+        """Return batches one after the other; at least one, all with the same arrays present.
+
+        Cost: one copy of everything.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        first_regions = np.cumsum([0, *(len(p) for p in parts[:-1])])
+        exact = {
+            int(first) + i: point
+            for first, part in zip(first_regions, parts, strict=True)
+            for i, point in part.exact_witnesses.items()
+        }
+        together = {name: _end_to_end([getattr(p, name) for p in parts]) for name in _FLAT}
+        starts = {name: _running([getattr(p, name) for p in parts]) for name in _STARTS}
+        return cls(exact_witnesses=exact, **together, **starts)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = (getattr(self, name) for name in (*_FLAT, *_STARTS))
+        return sum(a.nbytes for a in arrays if a is not None)
+
+
+_STARTS = ("facet_start", "vertex_start")
+_FLAT = (
+    "packed",
+    "witnesses",
+    "bounded",
+    "facet_units",
+    "facet_tied",
+    "tied_points",
+    "domain_facets",
+    "vertices",
+)
+
+
+def _end_to_end(arrays: list[np.ndarray | None]) -> np.ndarray | None:
+    """Return arrays one after the other."""
+    return None if arrays[0] is None else np.concatenate(arrays)
+
+
+def _running(starts: list[np.ndarray | None]) -> np.ndarray | None:
+    """Return start positions of batches, each beginning at 0, as those of the whole."""
+    if starts[0] is None:
+        return None
+    shifts = np.cumsum([0, *(int(s[-1]) for s in starts[:-1])])
+    shifted = [s[:-1] + shift for s, shift in zip(starts, shifts, strict=True)]
+    return np.concatenate([*shifted, [shifts[-1] + starts[-1][-1]]])

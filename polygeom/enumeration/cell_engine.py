@@ -6,10 +6,12 @@ go on stands in its arrays, so an enumeration can stop anywhere and go on later.
 
 from __future__ import annotations
 
+from copy import copy
 from fractions import Fraction
 
 import numpy as np
 
+from polygeom.affine import AffineMap
 from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.enumeration.cell_arrays import (
     flatten,
@@ -20,10 +22,10 @@ from polygeom.enumeration.cell_arrays import (
     roomier,
     wider,
 )
-from polygeom.enumeration.chain import DenseChain
+from polygeom.enumeration.chain import DenseChain, dense_chain
 from polygeom.enumeration.exact_signs import ExactRows, crossing, dot, integer_row, nearest_ray
 from polygeom.enumeration.starts import Frame, StartCone, find_frame, inner_rows, start_cones
-from polygeom.errors import TooLargeError
+from polygeom.errors import InputError, TooLargeError
 from polygeom.exact import rational
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import U
@@ -48,12 +50,16 @@ class CellEngine:
         In slice coordinates; full-dimensional.
     mode : {0, 1, 2}
         Count; codes, witnesses and facets; vertices too.
+    lift : AffineMap, optional
+        From the coordinates of the chain to those of the user, of which nothing else depends on.
     """
 
-    def __init__(self, chain: DenseChain, domain: Polyhedron, frame: Frame, mode: int) -> None:
+    def __init__(
+        self, chain: DenseChain, domain: Polyhedron, frame: Frame, mode: int, lift: AffineMap | None = None
+    ) -> None:
         from polygeom.kernels import cell_regions
 
-        self.chain, self.mode, self.dims = chain, mode, (0,) * (chain.dim + 1)
+        self.chain, self.mode, self.dims, self.lift = chain, mode, (0,) * (chain.dim + 1), lift
         rows, errors, exact = inner_rows(domain, chain.scale)
         self.domain_rows, self.exact = rows, ExactRows(chain, exact)
         self.frame, self.starts = frame, start_cones(chain, frame, exact)
@@ -78,7 +84,7 @@ class CellEngine:
     @property
     def n_bounded(self) -> int:
         """Bounded ones among them."""
-        return int(self.cells.tally[1])
+        return int(self.cells.tally[1]) if self.lift is None else 0
 
     @property
     def fraction(self) -> float:
@@ -101,9 +107,9 @@ class CellEngine:
         keep = self.mode == parts.VERTICES_TOO
         result = RegionArrays(
             out.packed[:r].copy(),
-            out.witness[:r] * self.chain.scale,
-            self.exact_witnesses,
-            out.bounded[:r].copy(),
+            self._lifted(out.witness[:r] * self.chain.scale),
+            self._exact_witnesses(),
+            out.bounded[:r].copy() if self.lift is None else np.zeros(r, dtype=bool),
             np.concatenate([[0], np.cumsum(counts)]),
             out.facet[:f].copy(),
             out.tied[:f].copy(),
@@ -120,7 +126,34 @@ class CellEngine:
         """Return homogeneous rays in slice coordinates: points with t = 1, directions with t = 0."""
         y, t = rays[:, :-1] * self.chain.scale, rays[:, -1:]
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(t > 0, np.column_stack([y / t, np.ones(len(y))]), np.column_stack([y, 0.0 * t]))
+            points = np.where(t > 0, y / t, y)
+        return np.column_stack([self._lifted(points), t > 0])
+
+    def _lifted(self, points: np.ndarray) -> np.ndarray:
+        """Return points or directions in all coordinates of the slice."""
+        return points if self.lift is None else points @ self.lift.matrix.T
+
+    def _exact_witnesses(self) -> dict[int, tuple[Fraction, ...]]:
+        """Return the exact witnesses in all coordinates of the slice."""
+        if self.lift is None:
+            return self.exact_witnesses
+        at = self.lift.matrix.argmax(axis=0)
+        lifted = {}
+        for region, point in self.exact_witnesses.items():
+            full = [Fraction(0)] * self.lift.dim_out
+            for i, value in zip(at, point, strict=True):
+                full[int(i)] = value
+            lifted[region] = tuple(full)
+        return lifted
+
+    def copy(self) -> CellEngine:
+        """Return an engine that goes on from here on its own."""
+        other = copy(self)
+        other.cells = self.cells._replace(**{name: a.copy() for name, a in self.cells._asdict().items()})
+        other.scratch = self.scratch._replace(**{n: a.copy() for n, a in self.scratch._asdict().items()})
+        other.regions = self.regions._replace(**{n: a.copy() for n, a in self.regions._asdict().items()})
+        other.limits, other.exact_witnesses = self.limits.copy(), dict(self.exact_witnesses)
+        return other
 
     # -- going on ------------------------------------------------------------------------------------------
 
@@ -286,3 +319,30 @@ class CellEngine:
         self.regions.witness[at] = floats
         self.regions.fill[cell_regions.GIVEN] = 1
         self.rationals += 1
+
+
+def cell_engine(chain: DenseChain, domain: Polyhedron | None, mode: int) -> CellEngine:
+    """Return the engine of a chain; where normals do not span the space, over coordinates in which they do.
+
+    Raises
+    ------
+    InputError
+        If vertices are asked for and regions contain lines.
+    """
+    k = chain.dim
+    whole = Polyhedron.whole(k) if domain is None else domain
+    rows, _, exact = inner_rows(whole, chain.scale)
+    frame = find_frame(chain, rows, exact)
+    if frame.dim == k:
+        return CellEngine(chain, whole, frame, mode)
+    if mode == 2:
+        raise InputError(
+            f"Rows span {frame.dim} of {k} dimensions: regions contain lines and have no vertices. Ask for "
+            "store='regions', or give a bounded domain."
+        )
+    lift = AffineMap(np.eye(k)[:, list(frame.coordinates)], np.zeros(k))
+    along = lift if chain.along is None else chain.along.compose(lift)
+    less = dense_chain(chain.network, along)
+    narrow = whole.pullback(lift)
+    rows, _, exact = inner_rows(narrow, less.scale)
+    return CellEngine(less, narrow, find_frame(less, rows, exact), mode, lift)

@@ -1,0 +1,356 @@
+"""All regions of a network: which engine finds them, how long it may run, what comes back.
+
+The rule
+--------
+A network that is a dense chain (`polygeom.enumeration.chain`) is read by a compiled recursion; in the plane its cells
+are polygons, up to five dimensions cones given by their extreme rays, from six on a vertex with its simplex
+dictionary (there cells may have more rays than a search can carry). Every other network goes gate by gate
+(`polygeom.enumeration.staged`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from polygeom.affine import AffineMap
+from polygeom.budget import Budget
+from polygeom.complexes import PolyhedralComplex
+from polygeom.enumeration.arrays import Exactness, RegionArrays
+from polygeom.enumeration.chain import dense_chain
+from polygeom.errors import BudgetError, InputError
+from polygeom.network import Network
+from polygeom.polyhedron import Polyhedron
+from polygeom.predicates import feasibility
+from polygeom.ranks import rank
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+__all__ = ["MOST_RAYS_DIM", "Frontier", "RegionCount", "enumerate_regions", "region_batches"]
+
+MOST_RAYS_DIM = 5
+"""Largest dimension in which cells are given by their vertices."""
+
+STEP = 1 << 14
+"""Regions asked of an engine at a time."""
+
+STORES = {"count": 0, "regions": 1, "cells": 2}
+
+
+class Engine(Protocol):
+    """What finds regions, step by step."""
+
+    n_regions: int
+    n_bounded: int | None
+    fraction: float
+    exactness: Exactness
+    finished: bool
+
+    def run(self, regions: int) -> object:
+        """Find at most this many more regions, or stop earlier."""
+
+    def take(self) -> RegionArrays:
+        """Return the regions found since the last call."""
+
+    def copy(self) -> Engine:
+        """Return an engine that goes on independently."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """Where an unfinished enumeration goes on: cells still to be split.
+
+    Attributes
+    ----------
+    fraction : float
+        Share of the recursion that is done, every split halving it. A rough guess: subtrees differ in size.
+    """
+
+    engine: Engine
+    store: str
+    fraction: float
+
+
+@dataclass(frozen=True, eq=False)
+class RegionCount:
+    """How many regions there are (`enumerate_regions` with ``store="count"``).
+
+    Attributes
+    ----------
+    n_regions : int
+    n_bounded : int or None
+        None where the engine does not see boundedness (six dimensions and more).
+    exactness : Exactness
+    complete : bool
+        False if a budget or Ctrl-C stopped it; `frontier` then goes into ``resume=``.
+    """
+
+    network: Network
+    along: AffineMap | None
+    domain: Polyhedron | None
+    n_regions: int
+    n_bounded: int | None
+    exactness: Exactness
+    complete: bool
+    frontier: Frontier | None
+
+    def __repr__(self) -> str:
+        bounded = "" if self.n_bounded is None else f", {self.n_bounded} bounded"
+        rest = "" if self.complete else f"; incomplete, about {self.frontier.fraction:.1%} done"
+        return f"RegionCount({self.n_regions} regions{bounded}{rest})"
+
+
+def enumerate_regions(
+    net: Network,
+    domain: Polyhedron | None = None,
+    along: AffineMap | None = None,
+    store: str = "regions",
+    *,
+    progress: bool = False,
+    budget: Budget | None = None,
+    resume: PolyhedralComplex | RegionCount | None = None,
+) -> PolyhedralComplex | RegionCount:
+    r"""Return all full-dimensional regions of a network, exactly.
+
+    Parameters
+    ----------
+    net : Network
+    domain : Polyhedron, optional
+        The part of the space looked at, in slice coordinates with `along`; bounded or not, of full dimension.
+        None: all of :math:`R^k`.
+    along : AffineMap, optional
+        A slice of the input space (injective): regions, witnesses and facets are then in its coordinates.
+    store : {"regions", "cells", "count"}
+        Codes, witnesses, facets; vertices and rays too (up to five dimensions); or only how many there are,
+        in memory that does not grow with their number.
+    progress : bool
+        Show a bar.
+    budget : Budget, optional
+        Stop early. Without one, an enumeration that would fill the memory stops with `BudgetError`.
+    resume : PolyhedralComplex or RegionCount, optional
+        What an unfinished enumeration of the same network, slice and domain returned; it goes on from there.
+
+    Returns
+    -------
+    PolyhedralComplex, or RegionCount with ``store="count"``
+        After a budget or Ctrl-C a valid part, with ``complete`` False and its ``frontier``.
+
+    Raises
+    ------
+    InputError
+        If the domain is empty, flat or of another dimension, the slice not injective, or an option unknown.
+    BudgetError
+        If the memory is used up; its ``partial`` holds what was found, and can be resumed.
+
+    Notes
+    -----
+    Regions are full-dimensional cells with distinct codes, letters on where z > 0. Every sign is decided by floats
+    beyond their rounding bounds, by structure, or over the rationals (`exactness`), so degenerate networks are
+    answered exactly. Cost: some microseconds a region and dimension; memory of the search O(depth).
+    Sources: Rada, Cerny 2018 (recursion over sign vectors); Motzkin et al. 1953 (splitting cones).
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1, 0], [0, 1], [1, 1]], [0, 0, -1]), ([[1, 1, 1]], [0])])
+    >>> K = enumerate_regions(net)
+    >>> K.n_regions, K.n_bounded
+    (7, 1)
+    >>> enumerate_regions(net, Polyhedron.box(0, 1, dim=2), store="count").n_regions
+    2
+    """
+    _check(net, domain, along, store, budget)
+    engine, parts = _resumed(resume, net, domain, along, store) if resume is not None else (None, [])
+    engine = engine or make_engine(net, domain, along, store)
+    limit = budget if budget is not None else Budget(bytes=_memory())
+    spent = _run(engine, store, limit, progress, parts)
+    frontier = None if engine.finished else Frontier(engine, store, engine.fraction)
+    common = (engine.exactness, engine.finished, frontier)
+    if store == "count":
+        return RegionCount(net, along, domain, engine.n_regions, engine.n_bounded, *common)
+    found = PolyhedralComplex(net, along, domain, RegionArrays.joined(parts), *common)
+    if spent == "bytes" and budget is None:
+        raise BudgetError(
+            f"{found.n_regions} regions fill {sum(p.nbytes for p in parts) / 2**30:.1f} GiB, and about "
+            f"{engine.fraction:.1%} of the recursion is done: some {_estimate(engine):.1g} regions in all. Count them "
+            'with store="count", take a smaller domain or a slice, or set budget=Budget(bytes=...). What was found '
+            "is in this error's .partial, and goes on with resume=.",
+            found,
+        )
+    return found
+
+
+def region_batches(
+    net: Network, domain: Polyhedron | None = None, along: AffineMap | None = None, store: str = "regions"
+) -> Iterator[RegionArrays]:
+    """Yield all regions once, in batches of some thousands, without keeping them.
+
+    Parameters as for `enumerate_regions`; ``store="cells"`` gives vertices too.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1, 0], [0, 1]], [0, 0]), ([[1, 1]], [0])])
+    >>> sum(len(batch) for batch in region_batches(net))
+    4
+    """
+    _check(net, domain, along, store, None)
+    if store == "count":
+        raise InputError("region_batches has nothing to yield with store='count'; ask enumerate_regions for it.")
+    engine = make_engine(net, domain, along, store)
+    while not engine.finished:
+        engine.run(STEP)
+        batch = engine.take()
+        if len(batch):
+            yield batch
+
+
+def make_engine(
+    net: Network, domain: Polyhedron | None, along: AffineMap | None, store: str
+) -> Engine:
+    """Return the engine for a network, by the rule of the module docstring."""
+    from polygeom.enumeration.cell_engine import cell_engine
+    from polygeom.enumeration.dictionary import DictionaryEngine
+
+    chain = dense_chain(net, along)
+    if chain is None:
+        from polygeom.enumeration.staged import StagedEngine
+
+        return StagedEngine(net, domain, along, STORES[store])
+    if chain.dim <= MOST_RAYS_DIM:
+        return cell_engine(chain, domain, STORES[store])
+    if store == "cells":
+        raise InputError(
+            f"store='cells' keeps vertices, which are found up to {MOST_RAYS_DIM} dimensions; this is R^{chain.dim}. "
+            "Ask for store='regions', or for a slice with along=."
+        )
+    return DictionaryEngine(chain, domain, store=store != "count")
+
+
+def _run(
+    engine: Engine, store: str, budget: Budget, progress: bool, parts: list[RegionArrays]
+) -> str | None:
+    """Run an engine into parts until it is finished or something stops it; return the name of what did."""
+    started, used = time.monotonic(), sum(p.nbytes for p in parts)
+    stopped = None
+    with _interrupts() as interrupted, _bar(progress) as show:
+        while not engine.finished and stopped is None:
+            left = STEP if budget.regions is None else max(min(STEP, budget.regions - engine.n_regions), 1)
+            engine.run(left)
+            if store != "count":
+                parts.append(engine.take())
+                used += parts[-1].nbytes
+            show(engine)
+            seconds = time.monotonic() - started
+            stopped = "interrupt" if interrupted() else budget.spent(
+                regions=engine.n_regions, seconds=seconds, bytes=2 * used
+            )
+    if store != "count" and not parts:
+        parts.append(engine.take())
+    return None if engine.finished else stopped
+
+
+def _estimate(engine: Engine) -> float:
+    """Return a rough guess of the number of regions in all."""
+    return engine.n_regions / max(engine.fraction, np.finfo(float).tiny)
+
+
+def _memory() -> int:
+    """Return how many bytes may be filled without asking: half of the physical memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Note Ctrl-C instead of raising it, in the main thread; elsewhere it never arrives."""
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield lambda: bool(seen)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _bar(wanted: bool) -> Iterator[Callable[[Engine], None]]:
+    """Show how much of the recursion is done, and how many regions were found."""
+    if not wanted:
+        yield lambda engine: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=1.0, desc="regions", bar_format="{desc} {percentage:5.1f}% |{bar}| {elapsed}{postfix}") as bar:
+
+        def show(engine: Engine) -> None:
+            bar.n = engine.fraction
+            bar.set_postfix_str(f"{engine.n_regions} found")
+
+        yield show
+
+
+# -- what is asked -------------------------------------------------------------------------------------------
+
+
+def _check(
+    net: object, domain: object, along: object, store: object, budget: object
+) -> None:
+    """Refuse what cannot be enumerated."""
+    if not isinstance(net, Network):
+        raise InputError(f"enumerate_regions got a {type(net).__name__}, wanted a Network (see from_torch).")
+    if not isinstance(along, AffineMap | None):
+        raise InputError(f"along is a {type(along).__name__}, wanted an AffineMap into the input space.")
+    if along is not None and along.dim_out != net.dim_in:
+        raise InputError(f"along ends in R^{along.dim_out}, but the network starts in R^{net.dim_in}.")
+    if along is not None and rank(along.matrix) < along.dim_in:
+        raise InputError(
+            f"The slice map has rank {rank(along.matrix)}, below its {along.dim_in} coordinates: different "
+            "coordinates name the same point. Give independent directions."
+        )
+    if not isinstance(store, str) or store not in STORES:
+        raise InputError(f"store is {store!r}, wanted one of {', '.join(map(repr, STORES))}.")
+    if not isinstance(budget, Budget | None):
+        raise InputError(f"budget is {budget!r}, wanted a Budget(regions=..., seconds=..., bytes=...).")
+    _check_domain(domain, net.dim_in if along is None else along.dim_in)
+
+
+def _check_domain(domain: object, dim: int) -> None:
+    """Refuse a domain of another space, an empty one and a flat one."""
+    if domain is None:
+        return
+    if not isinstance(domain, Polyhedron):
+        raise InputError(f"domain is a {type(domain).__name__}, wanted a Polyhedron (Polyhedron.box makes one).")
+    if domain.dim != dim:
+        raise InputError(f"The domain lies in R^{domain.dim}, the regions in R^{dim}; they must agree.")
+    found = feasibility(domain)
+    if found.feasible is False:
+        raise InputError("The domain is empty: there is nothing to enumerate.")
+    if found.dim is not None and found.dim < dim:
+        raise InputError(
+            f"The domain has dimension {found.dim} in R^{dim}: it has no interior. Enumerate along= its affine "
+            "hull instead."
+        )
+
+
+def _resumed(
+    before: object, net: Network, domain: Polyhedron | None, along: AffineMap | None, store: str
+) -> tuple[Engine, list[RegionArrays]]:
+    """Return a copy of the engine that an unfinished enumeration left, and what it had found."""
+    if not isinstance(before, PolyhedralComplex | RegionCount):
+        raise InputError(f"resume is a {type(before).__name__}, wanted what enumerate_regions returned.")
+    if before.complete or not isinstance(before.frontier, Frontier):
+        raise InputError("resume wants an unfinished enumeration; this one is complete, or was loaded from a file.")
+    same = before.network is net and before.domain is domain and before.along is along
+    if not same or before.frontier.store != store:
+        raise InputError("resume belongs to another network, domain, slice or store; give the same objects again.")
+    return before.frontier.engine.copy(), [before.arrays] if store != "count" else []

@@ -46,11 +46,11 @@ def _row_keys(
     with np.errstate(over="ignore", invalid="ignore"):
         keys = (A @ v[:-1] + b * v[-1]) / scale
         sizes = 1.0 + np.abs(b) / scale
-    bounds = dot_error(2.0 * sizes, d + 3)
-    if A_error is not None:
-        bounds = bounds + 4.0 * (A_error @ ones) / scale * sizes
-    if b_error is not None:
-        bounds = bounds + 4.0 * b_error / scale
+        bounds = dot_error(2.0 * sizes, d + 3)
+        if A_error is not None:
+            bounds = bounds + 4.0 * (A_error @ ones) / scale * sizes
+        if b_error is not None:
+            bounds = bounds + 4.0 * b_error / scale
     return keys, bounds
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from polygeom.arrays import as_array, as_vector
-from polygeom.certificates.check import Level
+from polygeom.certificates.check import Level, nearest_floats
 from polygeom.certificates.facet_stack import (
     FACET,
     REDUNDANT,
@@ -180,12 +180,12 @@ def _interior(P: Polyhedron, given: object) -> tuple[np.ndarray, np.ndarray]:
                 "The given interior point is not strictly inside every row of the polyhedron. Remedy: leave "
                 "interior=None to have one found, or pass a point with A x < b."
             )
-        return point.astype(np.float64), point
+        return nearest_floats(point), point
     from polygeom.predicates.feasibility import feasibility
 
     found = feasibility(P)
     if found.interior is not None:
-        return found.interior.astype(np.float64), found.interior
+        return nearest_floats(found.interior), found.interior
     if found.feasible is None or found.dim is None:
         raise UndecidedError(
             "No interior point was found and none was excluded: the polyhedron is empty, lower-dimensional, or "

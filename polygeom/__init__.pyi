@@ -5,6 +5,7 @@ from .certificates import Check, Level
 from .codes import SplineCodes
 from .complex_checks import check_complex
 from .enumeration.regions import enumerate_regions, region_batches
+from .complexes import PolyhedralComplex
 from .errors import (
     BudgetError,
     ConversionError,

@@ -1,0 +1,237 @@
+r"""Which regions share a facet.
+
+Three ways, by what is known of the cells. All compare codes, none guesses.
+
+**Facets are listed.** Across a facet on which one unit alone vanishes the code differs in that unit: one look into
+the hash table of codes, confirmed byte by byte. Where several units vanish (`facet_tied`), a point of the facet is
+found in rationals, and the letters beyond it are those of the lexicographic rule (`RationalNetwork.letters`). The
+point p is the tied point projected onto the facet's hyperplane. It serves if the letters just inside are the
+region's own (so p is in the closed cell) and every row of the cell that vanishes at p and belongs to a unit that
+differs beyond is a multiple of the facet's row, or 0. Then the letters beyond are the same all over the facet: by
+induction over the layers, a unit that vanishes on all of it has a derivative that does not depend on p, and the
+others keep the cell's own letter, near p by assumption and near a generic point of the facet because they do not
+vanish there. Where the point does not serve, all facets of the cell are found anew (third way).
+
+**Facets are not listed, the network is a chain of two-letter units** (`polygeom.complex_flips`). Codes that differ
+in one unit, or in one set of coincident units, are candidates; a common facet is proved for each.
+
+**Anything else** (`across_facets`). The facets of the cell by `polygeom.facets`, the codes across them by
+`polygeom.exploration`: some milliseconds a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polygeom.arrays import freeze
+from polygeom.complex_cells import Cells
+from polygeom.complex_flips import single_flips
+from polygeom.errors import UndecidedError
+from polygeom.exact import fractions_array
+from polygeom.exploration.neighbours import neighbours_from
+from polygeom.gates import MaxGate
+from polygeom.network import Network
+from polygeom.predicates.facets import facets
+
+if TYPE_CHECKING:
+    import scipy.sparse
+
+__all__ = ["Adjacency", "across_facets", "find_adjacency"]
+
+
+@dataclass(frozen=True, eq=False)
+class Adjacency:
+    """Which regions share a facet.
+
+    Attributes
+    ----------
+    matrix : (N, N) bool scipy.sparse.csr_array
+        Symmetric, sorted, without diagonal.
+    missing : (M, 2) array
+        Facets that lead to no listed region: region, and a unit that draws the facet. None for a complete list;
+        else the frontier, as far as facets are known.
+    by_pieces : (P,) array
+        Regions whose facets were found by `polygeom.facets`, the slow way.
+    """
+
+    matrix: scipy.sparse.csr_array
+    missing: np.ndarray
+    by_pieces: np.ndarray
+
+
+def find_adjacency(cells: Cells, complete: bool) -> Adjacency:
+    """Return the adjacency of the listed regions (module docstring).
+
+    Cost: 0.2 us a facet where facets are listed, 1 ms for each tied one; without facets 10 to 100 us a pair of
+    candidates, some milliseconds a cell with tied units.
+    """
+    if cells.arrays.facet_units is not None:
+        return _join_facets(cells, complete)
+    flips = single_flips(cells)
+    if flips is None:
+        return _assemble(cells, _NO_PAIRS, _NO_PAIRS, range(len(cells.arrays)))
+    anew = set(np.flatnonzero(flips.tied).tolist()) | set(flips.pairs[~flips.adjacent, 0].tolist())
+    return _assemble(cells, flips.pairs[flips.adjacent], _NO_PAIRS, sorted(anew))
+
+
+_NO_PAIRS = np.empty((0, 2), dtype=np.int64)
+
+
+# -- facets are listed -----------------------------------------------------------------------------------------
+
+
+def _join_facets(cells: Cells, complete: bool) -> Adjacency:
+    """Join regions across listed facets."""
+    from polygeom.kernels.region_table import AMBIGUOUS
+
+    arrays = cells.arrays
+    found = _across_untied(cells, complete)
+    regions = np.repeat(np.arange(len(arrays), dtype=np.int32), np.diff(arrays.facet_start))
+    for point, facet in zip(arrays.tied_points, np.flatnonzero(arrays.facet_tied).tolist(), strict=True):
+        beyond = _beyond_tied(cells, cells.code(regions[facet]), int(arrays.facet_units[facet]), point)
+        found[facet] = AMBIGUOUS if beyond is None else cells.find(beyond[None])[0]
+    if (found >= 0).all():
+        return Adjacency(_symmetric(_csr(found, arrays.facet_start)), _NO_PAIRS, _NO_PAIRS[:, 0])
+    anew = np.unique(regions[found == AMBIGUOUS])
+    kept = ~np.isin(regions, anew)
+    missing = np.column_stack([regions, arrays.facet_units])[kept & (found < 0)]
+    return _assemble(cells, np.column_stack([regions, found])[kept & (found >= 0)], missing, anew.tolist())
+
+
+def _across_untied(cells: Cells, complete: bool) -> np.ndarray:
+    """Return for every facet the region in whose code the facet's unit alone differs, or ABSENT, or AMBIGUOUS."""
+    from polygeom.kernels.region_table import AMBIGUOUS
+
+    arrays = cells.arrays
+    if cells.has_bits:
+        return cells.table.across_bits(arrays.facet_start, arrays.facet_units)
+    if cells.network.letter_dtype.itemsize > 1:  # the kernel changes one byte
+        return np.full(len(arrays.facet_units), AMBIGUOUS, dtype=np.int32)
+    reachable = _reachable_letters(cells.network)
+    return cells.table.across_letters(arrays.facet_start, arrays.facet_units, reachable, complete)
+
+
+def _reachable_letters(net: Network) -> np.ndarray:
+    """Return (n_units, L, L): to which letters each letter of a unit can change where no other unit is tied.
+
+    Up across a breakpoint to the number of breakpoints up to it, down to the number of those below it; of a
+    maximum to any rival.
+    """
+    most = max(g.n_letters for g in net.gates)
+    reachable = np.zeros((net.n_units, most, most), dtype=bool)
+    for gate in net.gates:
+        own = reachable[gate.columns]
+        if isinstance(gate, MaxGate):
+            k = gate.n_letters
+            own[:, :k, :k] = gate.valid[:, None, :] & ~np.eye(k, dtype=bool)
+            continue
+        levels, unit = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1), np.arange(gate.size)
+        for side, level in enumerate(levels):
+            own[unit, side, (levels <= level).sum(axis=0)] = True
+            own[unit, side + 1, (levels < level).sum(axis=0)] = True
+    return reachable
+
+
+def _beyond_tied(cells: Cells, code: np.ndarray, unit: int, near: np.ndarray) -> np.ndarray | None:
+    """Return the letters across a tied facet from a homogeneous point near it; None if the point is of no use."""
+    point = fractions_array(near[:-1]) / fractions_array(near[-1:])[0]
+    A, b = cells.exact_rows(code, *_labels(cells, code, [unit]))
+    drawn = [(a, side) for a, side in zip(A, b, strict=True) if any(a)]
+    normal, side = min(drawn, key=lambda row: (row[1] - row[0] @ point) ** 2 / (row[0] @ row[0]))
+    point = point + (side - normal @ point) / (normal @ normal) * normal
+    if not np.array_equal(cells.exact_letters(point, -normal), code):
+        return None
+    beyond = cells.exact_letters(point, normal)
+    A, b = cells.exact_rows(code, *_labels(cells, code, np.flatnonzero(beyond != code)))
+    pivot = next(c for c, v in enumerate(normal) if v)
+    for a, side in zip(A, b, strict=True):
+        if a @ point == side and any(a * normal[pivot] != normal * a[pivot]):
+            return None
+    return beyond
+
+
+def _labels(cells: Cells, code: np.ndarray, units: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit and side of all rows that some units can draw."""
+    labels = []
+    for unit in units:
+        gate, letter = cells.network.gates[int(cells.network.units.gate_of(unit))], int(code[unit])
+        if isinstance(gate, MaxGate):
+            sides = np.flatnonzero(gate.valid[unit - gate.first_column])
+            labels += [(unit, side) for side in sides.tolist() if side != letter]
+        else:
+            labels += [(unit, side) for side in (letter - 1, letter) if 0 <= side < len(gate.breakpoints)]
+    table = np.array(labels, dtype=np.intp).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+# -- any cell --------------------------------------------------------------------------------------------------
+
+
+def across_facets(cells: Cells, region: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a unit that draws it, and the letters beyond, for each facet of a region that is not the domain's.
+
+    The facet of the region lies in one of the unclipped cell, and one cell is behind all of that.
+
+    Raises
+    ------
+    UndecidedError
+        If facets or letters could not be decided: the network is too large for rational arithmetic.
+    """
+    piece, inside = cells.piece(region), cells.interior(region)
+    found = neighbours_from(piece, inside)
+    undecided, kept = len(found.undecided), np.ones(len(found), dtype=bool)
+    if cells.domain is not None:
+        report = facets(cells.polyhedron(region), interior=inside)
+        undecided += len(report.undecided)
+        shared = {group[0] for group in report.groups if group[-1] >= len(piece.units)}
+        kept = np.isin(found.rows, [row for row in report.facets.tolist() if row not in shared])
+    if undecided:
+        raise UndecidedError(
+            f"Region {region} has {undecided} rows of which it is not known whether they are facets, or what lies "
+            "beyond: they are within rounding errors, and the network is too large for rational arithmetic."
+        )
+    return piece.units[found.rows[kept]], found.codes.letters[kept]
+
+
+# -- the matrix ------------------------------------------------------------------------------------------------
+
+
+def _assemble(cells: Cells, pairs: np.ndarray, missing: np.ndarray, anew: Iterable[int]) -> Adjacency:
+    """Return the adjacency of known pairs, and of some regions whose facets are found here."""
+    import scipy.sparse
+
+    lost, parts = [missing], [pairs]
+    for region in anew:
+        units, letters = across_facets(cells, region)
+        neighbors = cells.find(letters)
+        both = np.column_stack([np.full(len(units), region), neighbors])
+        parts.append(both[neighbors >= 0])
+        lost.append(np.column_stack([np.full(len(units), region), units])[neighbors < 0])
+    i, j = np.concatenate(parts).astype(np.int32).T
+    N = len(cells.arrays)
+    matrix = scipy.sparse.coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(N, N)).tocsr()
+    return Adjacency(_symmetric(matrix), freeze(np.concatenate(lost)), np.fromiter(anew, dtype=np.int64))
+
+
+def _csr(neighbors: np.ndarray, starts: np.ndarray) -> scipy.sparse.csr_array:
+    """Return the matrix with one entry a facet."""
+    import scipy.sparse
+
+    N = len(starts) - 1
+    return scipy.sparse.csr_array((np.ones(len(neighbors), dtype=bool), neighbors, starts), shape=(N, N))
+
+
+def _symmetric(matrix: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
+    """Return the matrix with sorted, unique entries; an entry known from one side alone stands on both."""
+    matrix.sum_duplicates()
+    other = matrix.T.tocsr()
+    if (matrix != other).nnz:
+        matrix = (matrix + other).tocsr()
+    matrix.sort_indices()
+    for array in (matrix.data, matrix.indices, matrix.indptr):
+        freeze(array)
+    return matrix

@@ -89,9 +89,12 @@ def check_complex(
     bounded = regionwise.is_bounded(K.domain)
     every = n_cells == len(listing) and K.complete
     with_volume = bool(bounded) and every and listing.dim <= VERTEX_DIMENSION
-    items = [regionwise.witnesses(listing), regionwise.distinct_codes(listing), regionwise.adjacency(listing)]
+    items = [regionwise.witnesses(listing), regionwise.distinct_codes(listing)]
+    if items[-1].outcome is Outcome.REFUTED:  # names of regions that are not unique lead nowhere
+        return ComplexCheck((*items, partition.completeness(listing, items)))
     cells = [check_cell(listing, region, with_volume) for region in chosen]
     items += [
+        regionwise.adjacency(listing),
         *regionwise.cell_items(listing, cells),
         regionwise.boundedness(listing, cells, bounded),
         partition.connected(listing),
@@ -109,11 +112,9 @@ def _with_regions(K: PolyhedralComplex) -> PolyhedralComplex:
 
     if not isinstance(K, PolyhedralComplex):
         raise InputError(
-            f"check_complex got a {type(K).__name__}, wanted the PolyhedralComplex of a network."
+            f"check_complex got a {type(K).__name__}, wanted a PolyhedralComplex. Likely cause: store='count', "
+            "which keeps counts only. Remedy: enumerate with store='regions' or 'cells'."
         )
-    if K.arrays is None or not len(K.arrays):
-        raise InputError(
-            "The complex holds no regions: there is nothing to check. Likely cause: store='count', which keeps "
-            "counts only. Remedy: enumerate with store='regions' or 'cells'."
-        )
+    if not len(K.arrays):
+        raise InputError("The complex holds no regions: there is nothing to check.")
     return K

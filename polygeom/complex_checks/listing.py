@@ -23,6 +23,7 @@ from polygeom.polyhedron import Polyhedron
 
 if TYPE_CHECKING:
     import flint
+    from scipy.sparse import csr_array
 
     from polygeom.complexes import PolyhedralComplex
 
@@ -97,6 +98,11 @@ class Listing:
         place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
         return np.where(keys[place] == wanted, order[place], -1)
 
+    @cached_property
+    def adjacency(self) -> csr_array:
+        """The claimed graph of neighbors."""
+        return self.claimed.adjacency.tocsr()
+
     # -- claims about one region ---------------------------------------------------------------------------
 
     def _claimed_facets(self, region: int) -> slice:
@@ -125,7 +131,7 @@ class Listing:
 
     def claimed_neighbors(self, region: int) -> set[int]:
         """Return the regions that are claimed to share a facet with a region."""
-        graph = self.claimed.adjacency
+        graph = self.adjacency
         return set(graph.indices[graph.indptr[region] : graph.indptr[region + 1]].tolist())
 
     # -- points ------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def connected(listing: Listing) -> Item:
     """Check that the graph of neighbors is connected."""
     from scipy.sparse.csgraph import connected_components
 
-    parts, _ = connected_components(listing.claimed.adjacency, directed=False)
+    parts, _ = connected_components(listing.adjacency, directed=False)
     if parts == 1:
         return Item("connected", PROVED, "From every region a path leads to every other.", {"parts": 1})
     if not listing.claimed.complete:

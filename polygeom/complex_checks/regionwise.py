@@ -88,7 +88,7 @@ def distinct_codes(listing: Listing) -> Item:
 
 def adjacency(listing: Listing) -> Item:
     """Check that adjacency is symmetric, an entry a facet, and that units which flip alone lead to regions."""
-    K, graph = listing.claimed, listing.claimed.adjacency
+    K, graph = listing.claimed, listing.adjacency
     degrees = np.diff(graph.indptr)
     counts = {"edges": int(degrees.sum()) // 2, "facets": int(np.sum(K.n_facets))}
     faults = []

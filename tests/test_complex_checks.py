@@ -1,0 +1,388 @@
+"""The checker of complexes: what is right holds, and whatever is changed is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from itertools import combinations
+
+import flint
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import polygeom as pg
+from polygeom.certificates import Level
+from polygeom.complex_checks import Outcome, check_complex
+from polygeom.complex_checks.arrangements import (
+    Arrangement,
+    arrangement_of,
+    buck_faces,
+    central_regions,
+    simple_regions,
+)
+from polygeom.complexes import PolyhedralComplex
+from polygeom.enumeration.arrays import Exactness, RegionArrays
+from polygeom.network import Network
+from tests.degenerate_nets import FAMILIES, PLANE, SPACE, degenerate_networks
+from tests.region_oracle import OracleRegion, oracle_regions, region_arrays
+
+BOX = pg.Polyhedron.box(-1, 1, dim=2)
+PLANE_OF_FOUR = pg.AffineMap([[1, 0], [0, 1], [1, -1], [0.5, 2]], [0, 0.25, 0, -1])
+
+
+def complex_of(
+    net: Network, domain: pg.Polyhedron | None = None, along: pg.AffineMap | None = None, cells: bool = False
+) -> PolyhedralComplex:
+    """Return the complex that the exact oracle finds."""
+    arrays = region_arrays(net, oracle_regions(net, domain, along), cells=cells)
+    return PolyhedralComplex(net, along, domain, arrays, Exactness(), True, None)
+
+
+# -- what is right holds -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["generic", "duplicate unit", "tripled duplicate", "mirrored", "zero biases"]
+)
+@pytest.mark.parametrize("widths", [PLANE, SPACE])
+def test_the_oracle_holds_in_the_whole_space(name: str, widths: tuple[int, ...]):
+    report = check_complex(complex_of(FAMILIES[name](widths, 0)))
+    assert report, report.text
+    assert report.level is Level.EXACT
+    assert report["completeness"].text == "No facet of any region leads out of the list."
+    assert report["volumes"].outcome is Outcome.NOT_APPLICABLE
+
+
+@given(net=degenerate_networks(dims=(2,)))
+def test_the_oracle_fills_a_box(net: Network):
+    report = check_complex(complex_of(net, BOX))
+    assert report, report.text
+    assert report["volumes"].outcome is Outcome.HOLDS
+    assert report["completeness"].check.level is Level.EXACT
+
+
+@pytest.mark.parametrize("name", ["generic", "scaled duplicate", "small integers"])
+def test_the_oracle_holds_on_a_slice(name: str):
+    net = FAMILIES[name]((4, 5, 3, 1), 2)
+    report = check_complex(complex_of(net, along=PLANE_OF_FOUR))
+    assert report, report.text
+    assert report.level is Level.EXACT
+
+
+@pytest.mark.parametrize("name", ["generic", "anti-parallel pair", "zero biases"])
+def test_the_oracle_holds_in_four_dimensions(name: str):
+    """Beyond three dimensions, certificates of all rows take the place of vertices."""
+    report = check_complex(complex_of(FAMILIES[name]((4, 5, 1), 1)))
+    assert report, report.text
+    assert report["facets"].check.level is Level.EXACT
+    assert report["Zaslavsky's theorem"].outcome is Outcome.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("domain", "wanted"),
+    [
+        (BOX, 1),
+        (None, 1),
+        (pg.Polyhedron([[1.0, 2.0]], [1.0]), 0),
+        (pg.Polyhedron([[1, 2], [-1, -2]], [1, 1]), -1),
+        (pg.Polyhedron([[-1, 0], [0, -1]], [0, 0]), 0),
+    ],
+)
+def test_eulers_relation(domain: pg.Polyhedron | None, wanted: int):
+    item = check_complex(complex_of(FAMILIES["generic"](PLANE, 4), domain, cells=True))["Euler's relation"]
+    assert item.outcome is Outcome.HOLDS, item.text
+    assert item.text.endswith(f"to {wanted}.")
+
+
+def test_bucks_formula():
+    net = FAMILIES["generic"]((2, 5, 1), 1)
+    item = check_complex(complex_of(net, cells=True))["Buck's formula"]
+    assert item.outcome is Outcome.HOLDS
+    assert str(buck_faces(5, 2)) in item.text
+
+
+def test_a_sample_is_called_a_sample():
+    K = complex_of(FAMILIES["generic"](PLANE, 0))
+    report = check_complex(K, sample=10)
+    assert report
+    assert report.level is Level.SAMPLED
+    assert report["facets"].counts["regions"] == 10
+    assert report["facets"].check.residual == pytest.approx(0.3)
+    assert report["witnesses"].check.level is Level.EXACT
+    assert report.text == check_complex(K, sample=10, rng=np.random.default_rng(0)).text
+
+
+def test_a_stopped_enumeration_is_called_incomplete():
+    K = complex_of(FAMILIES["generic"](PLANE, 0))
+    report = check_complex(replace(without(K, [0, 5]), complete=False))
+    assert not report
+    assert not report.refuted, report.text
+    assert [item.name for item in report.open] == ["completeness"]
+    assert report["neighbors"].counts["leaving"] > 0
+    assert "stopped" in report["completeness"].text
+
+
+# -- whatever is changed is noticed ------------------------------------------------------------------------
+
+
+def with_arrays(K: PolyhedralComplex, **changes: object) -> PolyhedralComplex:
+    return replace(K, arrays=replace(K.arrays, **changes))
+
+
+def without(K: PolyhedralComplex, regions: list[int]) -> PolyhedralComplex:
+    """Return the complex without some regions."""
+    return picked(K, np.setdiff1d(np.arange(len(K.arrays)), regions))
+
+
+def picked(K: PolyhedralComplex, kept: np.ndarray) -> PolyhedralComplex:
+    """Return the complex of some regions, repeated if they are named twice."""
+    a = K.arrays
+    facets = np.concatenate([np.arange(a.facet_start[i], a.facet_start[i + 1]) for i in kept])
+    number_of_tied = np.cumsum(a.facet_tied) - 1
+    return with_arrays(
+        K,
+        packed=a.packed[kept],
+        witnesses=a.witnesses[kept],
+        exact_witnesses={n: a.exact_witnesses[i] for n, i in enumerate(kept.tolist())},
+        bounded=a.bounded[kept],
+        facet_start=np.concatenate([[0], np.cumsum(np.diff(a.facet_start)[kept])]),
+        facet_units=a.facet_units[facets],
+        facet_tied=a.facet_tied[facets],
+        tied_points=a.tied_points[number_of_tied[facets[a.facet_tied[facets]]]],
+        domain_facets=a.domain_facets[kept],
+    )
+
+
+def a_region_missing(K: PolyhedralComplex) -> PolyhedralComplex:
+    return without(K, [3])
+
+
+def a_region_twice(K: PolyhedralComplex) -> PolyhedralComplex:
+    return picked(K, np.append(np.arange(len(K.arrays)), 2))
+
+
+def witnesses_exchanged(K: PolyhedralComplex) -> PolyhedralComplex:
+    order = np.arange(len(K.arrays))
+    order[[0, 1]] = [1, 0]
+    return with_arrays(K, witnesses=K.arrays.witnesses[order], exact_witnesses={})
+
+
+def a_witness_on_a_boundary(K: PolyhedralComplex) -> PolyhedralComplex:
+    """The convention gives a point of a facet to one of its two sides, but it is inside neither."""
+    truth = list(oracle_regions(K.network, K.domain, K.along).values())
+
+    def holds_a_facet_point(region: OracleRegion) -> tuple[Fraction, ...] | None:
+        codes = (
+            (f.point, K.network.exact().letters(K.network.exact().point(f.point))) for f in region.facets
+        )
+        return next((p for p, code in codes if tuple(code.tolist()) == region.code), None)
+
+    found = ((i, holds_a_facet_point(region)) for i, region in enumerate(truth))
+    i, point = next((i, p) for i, p in found if p is not None)
+    return with_arrays(K, exact_witnesses={**K.arrays.exact_witnesses, i: point})
+
+
+def a_letter_flipped(K: PolyhedralComplex) -> PolyhedralComplex:
+    """A code that belongs to no other region."""
+    listed = {row.tobytes() for row in K.arrays.packed}
+    for unit in range(K.network.n_units):
+        packed = K.arrays.packed.copy()
+        packed[0, unit // 8] ^= 128 >> unit % 8
+        if packed[0].tobytes() not in listed:
+            return with_arrays(K, packed=packed)
+    raise AssertionError("every flip is listed")
+
+
+def a_facet_missing(K: PolyhedralComplex) -> PolyhedralComplex:
+    a = K.arrays
+    start = a.facet_start - (np.arange(len(a) + 1) > 0)
+    assert not a.facet_tied[0]
+    return with_arrays(K, facet_start=start, facet_units=a.facet_units[1:], facet_tied=a.facet_tied[1:])
+
+
+def another_unit_named(K: PolyhedralComplex) -> PolyhedralComplex:
+    units = K.arrays.facet_units.copy()
+    units[0] = next(u for u in range(K.network.n_units) if u not in units[: K.arrays.facet_start[1]])
+    return with_arrays(K, facet_units=units)
+
+
+def a_flag_wrong(K: PolyhedralComplex) -> PolyhedralComplex:
+    bounded = K.arrays.bounded.copy()
+    bounded[0] ^= True
+    return with_arrays(K, bounded=bounded)
+
+
+def a_domain_facet_missing(K: PolyhedralComplex) -> PolyhedralComplex:
+    return with_arrays(K, domain_facets=np.zeros_like(K.arrays.domain_facets))
+
+
+def another_network(K: PolyhedralComplex) -> PolyhedralComplex:
+    first, *others = K.network.steps
+    weight = first.weight.copy()
+    weight[0] *= -1
+    return replace(K, network=Network((replace(first, weight=weight), *others), K.network.input_shape))
+
+
+def a_smaller_domain(K: PolyhedralComplex) -> PolyhedralComplex:
+    return replace(K, domain=pg.Polyhedron.box(-0.5, 0.5, dim=2))
+
+
+CHANGES: dict[Callable, set[str]] = {
+    a_region_missing: {"neighbors", "volumes"},
+    a_region_twice: {"distinct codes"},
+    witnesses_exchanged: {"witnesses"},
+    a_witness_on_a_boundary: {"witnesses"},
+    a_letter_flipped: {"witnesses", "facets"},
+    a_facet_missing: {"facets"},
+    another_unit_named: {"facets"},
+    a_flag_wrong: {"boundedness"},
+    a_domain_facet_missing: {"facets"},
+    another_network: {"witnesses"},
+    a_smaller_domain: {"witnesses"},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_change_is_noticed(change: Callable):
+    K = complex_of(FAMILIES["generic"](PLANE, 6), BOX)
+    assert check_complex(K)
+    report = check_complex(change(K))
+    refuted = {item.name for item in report.refuted}
+    assert CHANGES[change] <= refuted, report.text
+    assert not report
+    assert report["completeness"].outcome is Outcome.OPEN
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_missing_region_is_noticed_without_volumes(seed: int):
+    K = complex_of(FAMILIES["small integers"](PLANE, seed))
+    report = check_complex(without(K, [seed % len(K.arrays)]))
+    assert {"neighbors"} <= {item.name for item in report.refuted}, report.text
+
+
+def test_a_unit_that_does_not_flip_alone_is_noticed():
+    K = complex_of(FAMILIES["duplicate unit"](PLANE, 0))
+    a = K.arrays
+    assert a.facet_tied.any()
+    untied = with_arrays(K, facet_tied=np.zeros_like(a.facet_tied), tied_points=a.tied_points[:0])
+    assert not check_complex(untied)
+
+
+def test_zaslavsky_notices_a_missing_region():
+    K = complex_of(FAMILIES["generic"]((3, 5, 1), 0))
+    report = check_complex(without(K, [0]), sample=1)
+    assert report["Zaslavsky's theorem"].outcome is Outcome.REFUTED
+
+
+# -- arrangements ------------------------------------------------------------------------------------------
+
+
+def integer_arrangement(seed: int, n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.integers(-1, 2, (n, d)).astype(float), rng.integers(-1, 2, n).astype(float)
+
+
+def one_layer(W: np.ndarray, b: np.ndarray) -> Network:
+    return Network.from_layers([(W, b), (np.ones((1, len(W))), None)])
+
+
+def whitney(arrangement: Arrangement) -> tuple[int, ...]:
+    """Return the characteristic polynomial as the sum over all central subsets (Whitney's theorem)."""
+    d, coefficients = arrangement.dim, [0] * (arrangement.dim + 1)
+    for size in range(len(arrangement) + 1):
+        for rows in combinations(arrangement.rows, size):
+            augmented = flint.fmpq_mat(size, d + 1, [v for row in rows for v in row])
+            normals = flint.fmpq_mat(size, d, [v for row in rows for v in row[:-1]])
+            rank = normals.rank() if size else 0
+            if not size or augmented.rank() == rank:
+                coefficients[d - rank] += (-1) ** size
+    return tuple(coefficients)
+
+
+@given(seed=st.integers(0, 2**16), d=st.integers(1, 4), n=st.integers(1, 7))
+def test_deletion_and_restriction_agree_with_whitneys_theorem(seed: int, d: int, n: int):
+    arrangement = arrangement_of(one_layer(*integer_arrangement(seed, n, d)), None)
+    assert arrangement.characteristic() == whitney(arrangement)
+
+
+@given(seed=st.integers(0, 2**16), d=st.integers(1, 3), n=st.integers(1, 5))
+def test_counts_are_those_of_the_oracle(seed: int, d: int, n: int):
+    net = one_layer(*integer_arrangement(seed, n, d))
+    arrangement, regions = arrangement_of(net, None), oracle_regions(net)
+    assert arrangement.n_regions() == len(regions)
+    assert arrangement.n_bounded() == sum(r.bounded for r in regions.values())
+    faces = arrangement.faces()
+    assert faces[-1] == len(regions)
+    assert sum((-1) ** k * f for k, f in enumerate(faces)) == (-1) ** d
+    if arrangement.rank == d:
+        assert faces[0] == len({p for r in regions.values() for p in r.points})
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (4, 2), (6, 3), (9, 4), (2, 3)])
+def test_general_position_has_the_closed_formulas(n: int, d: int):
+    rng = np.random.default_rng(n)
+    normals, sides = rng.standard_normal((n, d)), rng.standard_normal(n)
+    arrangement = arrangement_of(one_layer(normals, sides), None)
+    assert arrangement.n_regions() == simple_regions(n, d)
+    assert arrangement.faces() == buck_faces(n, d)
+    central = arrangement_of(one_layer(normals, 0 * sides), None)
+    assert central.is_central
+    assert central.n_regions() == central_regions(n, d)
+    assert central.n_bounded() == 0
+
+
+def test_an_arrangement_of_several_breakpoints():
+    """A unit with two breakpoints draws two parallel hyperplanes."""
+    net = Network.from_layers([(np.eye(2), [0.0, 0.0]), (np.ones((1, 2)), None)], "hardtanh")
+    arrangement = arrangement_of(net, None)
+    assert len(arrangement) == 4
+    assert (arrangement.n_regions(), arrangement.n_bounded()) == (9, 1)
+
+
+def test_deeper_networks_are_no_arrangements():
+    assert arrangement_of(FAMILIES["generic"](PLANE, 0), None) is None
+
+
+def test_too_many_hyperplanes_are_counted_by_the_bound(monkeypatch: pytest.MonkeyPatch):
+    from polygeom.complex_checks import partition
+
+    monkeypatch.setattr(partition, "MOST_ELIMINATIONS", 0)
+    generic, integers = FAMILIES["generic"]((2, 5, 1), 0), FAMILIES["small integers"]((2, 7, 1), 0)
+    item = check_complex(complex_of(generic))["Zaslavsky's theorem"]
+    assert item.outcome is Outcome.HOLDS
+    assert (item.counts["regions"], item.counts["bounded"]) == (16, 6)
+    assert check_complex(complex_of(integers))["Zaslavsky's theorem"].outcome is Outcome.NOT_APPLICABLE
+
+
+# -- input -------------------------------------------------------------------------------------------------
+
+
+def test_something_else_is_refused():
+    with pytest.raises(pg.InputError, match="PolyhedralComplex"):
+        check_complex(np.zeros(3))
+
+
+@pytest.mark.parametrize("sample", [0, -1, 2.5, "all"])
+def test_a_sample_is_a_positive_number(sample: object):
+    with pytest.raises(pg.InputError, match="sample"):
+        check_complex(complex_of(FAMILIES["generic"](PLANE, 0)), sample=sample)
+
+
+def test_counts_alone_cannot_be_checked():
+    with pytest.raises(pg.InputError, match="store='count'"):
+        check_complex(pg.enumerate_regions(FAMILIES["generic"](PLANE, 0), store="count"))
+
+
+def test_an_empty_complex_cannot_be_checked():
+    K = complex_of(FAMILIES["generic"](PLANE, 0))
+    nothing = RegionArrays(K.arrays.packed[:0], K.arrays.witnesses[:0])
+    with pytest.raises(pg.InputError, match="no regions"):
+        check_complex(replace(K, arrays=nothing))
+
+
+def test_an_unknown_item_is_refused():
+    with pytest.raises(pg.InputError, match="witnesses"):
+        check_complex(complex_of(FAMILIES["generic"](PLANE, 0)), sample=1)["winesses"]

@@ -28,6 +28,7 @@ from polygeom.rounding import TINY, U
 
 __all__ = [
     "DEPTH",
+    "DUBIOUS",
     "LAYER",
     "NEAR",
     "NOTHING",
@@ -52,7 +53,11 @@ __all__ = [
 NEAR = 2.0**13 * U
 """Slopes and values below this count as 0 in the search (rows are scaled to slopes near 1); no answer rests on it."""
 
+DUBIOUS = 2.0**32 * U
+"""A pivot below this may be a 0 that rounding errors of earlier pivots hide: it is looked at in a fresh table."""
+
 NOTHING = np.int8(2)
+"""The sign of a unit that is 0 on the whole cell."""
 
 LAYER, PATH, ROWS, DEPTH, PIVOTS = 0, 1, 2, 3, 4  # places in a node's `head`
 
@@ -113,7 +118,10 @@ def remove_row(table, basic, head, i):
 @inner
 def entering_column(row, k, side, least):
     """Return the column along which ``side * row`` grows fastest (Bland: the first), 0 if there is none."""
-    column, steepest = 0, NEAR
+    largest = 1.0
+    for c in range(1, k + 1):
+        largest = max(largest, abs(row[c]))
+    column, steepest = 0, NEAR * largest
     for c in range(1, k + 1):
         slope = side * row[c]
         if slope > steepest:
@@ -155,16 +163,18 @@ def blocking_row(table, n_path, column, side):
 def one_sided(row, k):
     """Return the sign that a function seems to have on the whole cell; 0 if it seems to have both.
 
-    1 if value and slopes are non-negative, -1 if non-positive, 2 if all of them are near 0.
+    1 if value and slopes are non-negative, -1 if non-positive, 2 if all of them are near 0; slopes are compared with
+    the largest one.
     """
-    above, below = row[0] > NEAR, row[0] < -NEAR
+    high, low = 0.0, 0.0
     for c in range(1, k + 1):
-        if row[c] > NEAR:
-            above = True
-        elif row[c] < -NEAR:
-            below = True
-        if above and below:
+        high, low = max(high, row[c]), min(low, row[c])
+        if high > DUBIOUS and low < -DUBIOUS:
             return 0
+    near = NEAR * max(1.0, high, -low)
+    above, below = high > near or row[0] > NEAR, low < -near or row[0] < -NEAR
+    if above and below:
+        return 0
     return 1 if above else -1 if below else 2
 
 

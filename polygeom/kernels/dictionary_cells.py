@@ -30,6 +30,7 @@ from numba import njit
 
 from polygeom.kernels.dictionary import (
     DEPTH,
+    DUBIOUS,
     LAYER,
     NEAR,
     NOTHING,
@@ -290,11 +291,23 @@ def _split(stack, control, top, i, column):
 
 
 @inner
-def _drive(stack, control, top, i):
+def _choose(stack, top):
+    """Return the undecided row farthest from the vertex."""
+    table, head = stack.table[top], stack.head[top]
+    chosen, farthest = head[PATH], -1.0
+    for i in range(head[PATH], head[ROWS]):
+        distance = abs(table[i, 0])
+        if distance > farthest:
+            chosen, farthest = i, distance
+    return chosen
+
+
+@inner
+def _drive(rows, stack, control, top, i):
     """Drive the unit of row i to its other sign by pivots, and split where an edge leads there.
 
-    Returns True if the cell was split; else the row has become one of one sign, or the walk was too long (False:
-    the caller refreshes and asks). At a value near 0 both signs have to be found along edges of positive length.
+    Returns True if the cell was split, or the table computed afresh; else the row has become one of one sign, or the
+    walk was too long. At a value near 0 both signs have to be found along edges of positive length.
     """
     head, table, k = stack.head[top], stack.table[top], stack.nonbasic.shape[1]
     seen_above, seen_below, stalled = False, False, 0
@@ -309,6 +322,10 @@ def _drive(stack, control, top, i):
             return False
         blocker, length = blocking_row(table, head[PATH], column, 1.0)
         goal = value + length * row[column]
+        steepness = abs(row[column]) if side * goal > NEAR else -table[blocker, column]
+        if steepness < DUBIOUS and head[PIVOTS] > 0:
+            _refresh(rows, stack, control, top)
+            return True
         if side * goal > NEAR:
             if side * value < -NEAR:
                 _split(stack, control, top, i, column)
@@ -513,11 +530,9 @@ def advance(chain, rows, stack, control, proof, found):
             _refresh(rows, stack, control, top)
         asked = _settle(chain, rows, stack, control, proof, top)
         if asked < 0 and head[PATH] < head[ROWS]:
-            if _drive(stack, control, top, head[PATH]):
+            asked = _choose(stack, top)
+            if _drive(rows, stack, control, top, asked) or one_sided(stack.table[top, asked], k) != 0:
                 continue
-            if one_sided(stack.table[top, head[PATH]], k) != 0:
-                continue
-            asked = head[PATH]
         if asked >= 0:
             counts[UNIT] = asked
             return ASK_UNIT
@@ -525,7 +540,10 @@ def advance(chain, rows, stack, control, proof, found):
             _begin_layer(chain, rows, stack, proof, top)
             continue
         if not _find_point(chain, rows, stack, control, proof, top):
-            return ASK_LEAF
+            if head[PIVOTS] == 0:
+                return ASK_LEAF
+            _refresh(rows, stack, control, top)
+            continue
         _list_leaf(chain, stack, control, found, top)
         _pop(stack, control, top)
     return DONE

@@ -13,7 +13,9 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import strategies as st
 
+from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.network import Network
+from polygeom.steps import Concatenate, Dense, Sum
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
 Family = Callable[[tuple[int, ...], int], Network]
@@ -229,6 +231,22 @@ def activated(activation: str, *parameters: float, base: Callable[..., Layers] =
 def narrow(widths: tuple[int, ...], seed: int) -> Network:
     """Layers of one unit, before and after wider ones."""
     return Network.from_layers(random_layers((widths[0], 1, *widths[1:-1], 1, widths[-1]), seed))
+
+
+def residual_maxima(dim: int, seed: int, activation: tuple = ("relu",)) -> Network:
+    """No chain: a residual sum, a concatenation, maxima of overlapping windows."""
+    rng, m = np.random.default_rng(seed), 3
+
+    def dense(source: int, n_in: int, n_out: int) -> Dense:
+        W, b = rng.standard_normal((n_out, n_in)), rng.standard_normal(n_out)
+        return Dense(inputs=(source,), shapes=((n_in,),), shape=(n_out,), weight=W, constant=b)
+
+    units = Elementwise(inputs=(1,), shapes=((m,),), shape=(m,), **elementwise_gate(*activation))
+    total = Sum(inputs=(3, 1), shapes=((m,), (m,)), shape=(m,), coefficients=(1.0, -1.0))
+    both = Concatenate(inputs=(4, 2), shapes=((m,), (m,)), shape=(2 * m,), axis=0)
+    windows = np.array([[0, 1, 2], [1, 2, 3], [3, 4, -1]])
+    largest = MaxGate(inputs=(5,), shapes=((2 * m,),), shape=(3,), index=windows)
+    return Network((dense(0, dim, m), units, dense(2, m, m), total, both, largest, dense(6, 3, 1)), (dim,))
 
 
 FAMILIES: dict[str, Family] = {

@@ -99,6 +99,7 @@ def new_scratch(width: int, dims: tuple[int, ...]) -> Scratch:
     return parts.Scratch(
         low=np.zeros(width),
         high=np.zeros(width),
+        product=np.zeros(width),
         verdict=np.zeros(width, dtype=np.int64),
         active=np.zeros(width, dtype=np.int64),
         sign=np.zeros(room, dtype=np.int64),

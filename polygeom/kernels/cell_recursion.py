@@ -61,18 +61,22 @@ def _descend(cells: Cells, chain: Chain, sp: int, dims: tuple[int, ...]) -> bool
     if slot + n > len(cells.unit) or source + D * after > len(cells.nexts):
         return False
     base = slot * (D + 1)
+    unit, size = cells.unit[slot : slot + n], cells.rows[base + D * n : base + (D + 1) * n]
     for j in range(n):
-        cells.unit[slot + j] = chain.starts[layer] + j
-        cells.rows[base + D * n + j] = 0.0
+        unit[j] = chain.starts[layer] + j
+        size[j] = 0.0
     for c in range(D):
+        row, made = cells.rows[base + c * n : base + (c + 1) * n], cells.nexts[source + c * n : source + (c + 1) * n]
         for j in range(n):
-            value = cells.nexts[source + c * n + j]
-            cells.rows[base + c * n + j] = value
-            cells.rows[base + D * n + j] += abs(value) * (1.0 + DEEPEST)
-    for i in range((D - 1) * after):
-        cells.nexts[source + i] = 0.0
-    for j in range(after):
-        cells.nexts[source + (D - 1) * after + j] = chain.bias[chain.starts[layer + 1] + j]
+            row[j] = made[j]
+            size[j] += abs(made[j]) * (1.0 + DEEPEST)
+    if after > 0:
+        begun = cells.nexts[source : source + D * after]
+        bias = chain.bias[chain.starts[layer + 1] : chain.starts[layer + 1] + after]
+        for i in range((D - 1) * after):
+            begun[i] = 0.0
+        for j in range(after):
+            begun[(D - 1) * after + j] = bias[j]
     for v in range(cells.node[sp, VERTEX], cells.node[sp, VERTEX] + cells.node[sp, VERTICES]):
         dead = cells.marks[v] & NULL if layer == 1 else (0 if cells.marks[v] & ALIVE else NULL)
         cells.marks[v] = dead
@@ -101,8 +105,9 @@ def _inherit(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims
         here, n = cells.node[sp, NEXT], chain.widths[layer + 1]
         there = here + D * n
         cells.node[above, NEXT] = there
+        own, other_half = cells.nexts[here:there], cells.nexts[there : there + D * n]
         for i in range(D * n):
-            cells.nexts[there + i] = cells.nexts[here + i]
+            other_half[i] = own[i]
         scratch.active[0] = 2 * u + 1
         join(cells, chain, scratch, sp, here, 1, dims)
         if chain.slopes[0, unit] != 0.0:
@@ -113,9 +118,11 @@ def _inherit(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims
         cells.rows[base + c * stride + u] = cells.rows[base + c * stride + m]
     cells.unit[slot + u] = cells.unit[slot + m]
     other = slot + stride
+    at = other * (D + 1)
     for c in range(D + 1):
+        own, given = cells.rows[base + c * stride : base + c * stride + m], cells.rows[at + c * m : at + (c + 1) * m]
         for i in range(m):
-            cells.rows[other * (D + 1) + c * m + i] = cells.rows[base + c * stride + i]
+            given[i] = own[i]
     for i in range(m):
         cells.unit[other + i] = cells.unit[slot + i]
     cells.node[sp, LEFT] = m

@@ -59,16 +59,19 @@ def _extremes(cells: Cells, scratch: Scratch, sp: int, dims: tuple[int, ...]) ->
                 high = z if z > high else high
             scratch.low[u], scratch.high[u] = low, high
         return worst
+    low, high, z = scratch.low[:m], scratch.high[:m], scratch.product[:m]
     for u in range(m):
-        scratch.low[u], scratch.high[u] = np.inf, -np.inf
+        low[u], high[u] = np.inf, -np.inf
     for v in range(k):
         for u in range(m):
-            z = 0.0
-            for c in range(D):
-                z += cells.rows[base + c * stride + u] * cells.coord[(first + v) * D + c]
-            low, high = scratch.low[u], scratch.high[u]
-            scratch.low[u] = z if z < low else low
-            scratch.high[u] = z if z > high else high
+            z[u] = 0.0
+        for c in range(D):
+            row, x = cells.rows[base + c * stride : base + c * stride + m], cells.coord[(first + v) * D + c]
+            for u in range(m):
+                z[u] += row[u] * x
+        for u in range(m):
+            low[u] = z[u] if z[u] < low[u] else low[u]
+            high[u] = z[u] if z[u] > high[u] else high[u]
     return worst
 
 
@@ -209,8 +212,10 @@ def join(
             row = base + c * stride
             g0, g1 = cells.rows[row + u0] * chain.slopes[i0 & 1, n0], cells.rows[row + u1] * chain.slopes[i1 & 1, n1]
             g2, g3 = cells.rows[row + u2] * chain.slopes[i2 & 1, n2], cells.rows[row + u3] * chain.slopes[i3 & 1, n3]
+            out = at[target + c * n : target + (c + 1) * n]
+            a0, a1, a2, a3 = w[w0 : w0 + n], w[w1 : w1 + n], w[w2 : w2 + n], w[w3 : w3 + n]
             for j in range(n):
-                at[target + c * n + j] += w[w0 + j] * g0 + w[w1 + j] * g1 + w[w2 + j] * g2 + w[w3 + j] * g3
+                out[j] += (a0[j] * g0 + a1[j] * g1) + (a2[j] * g2 + a3[j] * g3)
         q += 4
     while q < count:
         u, letter = scratch.active[q] >> 1, scratch.active[q] & 1
@@ -218,8 +223,9 @@ def join(
         w0 = weight_at + (unit - start) * n
         for c in range(D):
             g0 = cells.rows[base + c * stride + u] * chain.slopes[letter, unit]
+            out, a0 = at[target + c * n : target + (c + 1) * n], w[w0 : w0 + n]
             for j in range(n):
-                at[target + c * n + j] += w[w0 + j] * g0
+                out[j] += a0[j] * g0
         q += 1
 
 

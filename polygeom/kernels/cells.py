@@ -174,6 +174,7 @@ class Scratch(NamedTuple):
 
     low: np.ndarray
     high: np.ndarray
+    product: np.ndarray
     verdict: np.ndarray
     active: np.ndarray
     sign: np.ndarray

@@ -111,7 +111,7 @@ def _exit(piece: AffinePiece, vector: np.ndarray) -> RayExit:
         return _exact_exit(piece, vector, labels[candidates], level)
     units = np.unique(labels.units[candidates])
     low = float(earliest[candidates].min())
-    functions = row_functions(piece.network, piece.code, labels[candidates], piece.arrivals)
+    functions = row_functions(piece.network, piece.code, labels[candidates])
     if len(np.unique(functions, axis=0)) > 1 or not np.isfinite(first):
         level = Level.CERTIFIED
     rising = candidates[rate[candidates] > 0]
@@ -295,7 +295,7 @@ def _settled(piece: AffinePiece, found: list[Measure], k: int) -> tuple[list[Mea
         squares = _exact_squares(P, piece.witness)
         order = sorted(range(len(contenders)), key=squares.__getitem__)
         return [contenders[i] for i in order[:k]], True
-    names = row_functions(piece.network, piece.code, piece.labels, piece.arrivals)
+    names = row_functions(piece.network, piece.code, piece.labels)
     listed = {tuple(names[r]) for *_, r in best}
     return best, all(tuple(names[r]) in listed for *_, r in rivals)
 

@@ -10,6 +10,7 @@ from polygeom.enclosures import Enclosed
 from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
 from polygeom.rounding import round_up, unbounded_where_overflown
+from polygeom.steps import LinearStep
 
 __all__ = ["Arrival", "RowLabels", "drawn_rows", "row_functions", "row_seeds", "row_slacks"]
 
@@ -89,28 +90,69 @@ def _gate_rows(gate: Gate, letters: np.ndarray, arrival: Arrival) -> tuple[np.nd
     return np.nonzero(adjacent & alive[:, None])
 
 
-def row_functions(
-    net: Network, code: np.ndarray, labels: RowLabels, arrivals: tuple[Arrival, ...]
-) -> np.ndarray:
-    """Return (m, 4) integers that name the function behind each row: equal names are the same half-space.
+def row_functions(net: Network, code: np.ndarray, labels: RowLabels) -> np.ndarray:
+    """Return (m, 2) integers that name the functions f, g of each row g <= f: equal names, same half-space.
 
-    The value read, the source of the entry (of the winner), and the breakpoint and side, or the source of the
-    rival. Different names say nothing.
+    Functions are followed from value to value of a piece: steps that only move entries, open gates and winners of
+    windows pass them on, closed gates make the zero function. So the boundary of a unit and the rows of windows in
+    which it beats a unit that is off have one name. Different names say nothing.
     """
-    names = np.zeros((len(labels), 4), dtype=np.int64)
+    arriving, levels = _entry_functions(net, code)
+    names = np.zeros((len(labels), 2), dtype=np.int64)
     owners = net.units.gate_of(labels.units)
     for g in np.unique(owners):
         gate, rows = net.gates[g], np.flatnonzero(owners == g)
         local, side = labels.units[rows] - gate.first_column, labels.sides[rows]
         letter = code[labels.units[rows]].astype(np.intp)
-        source = arrivals[g].source
-        source = np.arange(arrivals[g].live.size) if source is None else source
         if isinstance(gate, MaxGate):
-            first, second = source[gate.index[local, letter]], source[gate.index[local, side]]
-            names[rows] = np.column_stack([np.full(len(rows), gate.inputs[0]), first, second, 0 * first])
-        else:  # breakpoints may differ from unit to unit: the unit itself is the name
-            names[rows] = np.column_stack([np.full(len(rows), -1 - g), local, side, side < letter])
+            pair = arriving[g][gate.index[local, letter]], arriving[g][gate.index[local, side]]
+            names[rows] = np.stack(pair, axis=1)
+        else:
+            table = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)
+            level = -np.searchsorted(levels, table[side, local]) - 1
+            pair = arriving[g][local], np.where(table[side, local] == 0, 0, level)
+            names[rows] = np.where(
+                (side < letter)[:, None], np.stack(pair, axis=1), np.stack(pair[::-1], axis=1)
+            )
     return names
+
+
+def _entry_functions(net: Network, code: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return for each gate a number for the function of each arriving entry, and the levels of breakpoints.
+
+    0 is the zero function. New numbers are made where a step computes something; they stay below 2**53, so that
+    steps can move them as floats.
+    """
+    arriving: list[np.ndarray] = []
+    made = net.dim_in
+
+    def new(keys: np.ndarray) -> np.ndarray:
+        """Give the distinct rows of keys new numbers."""
+        nonlocal made
+        _, number = np.unique(keys, axis=0, return_inverse=True)
+        first, made = made + 1, made + len(keys)
+        return (first + number.ravel()).astype(np.float64)
+
+    def linear(step: LinearStep, *numbers: np.ndarray) -> np.ndarray:
+        if step.moves_only and step.constant is None:
+            return step.linear(*numbers)
+        return new(np.arange(step.size)[:, None]).reshape(1, *step.shape)
+
+    def gate(step: Gate, numbers: np.ndarray) -> np.ndarray:
+        arriving.append(numbers.ravel().astype(np.int64))
+        letters = code[step.columns].reshape(1, *step.shape)
+        if isinstance(step, MaxGate):
+            return numbers.reshape(1, -1)[:, step.winners(letters)[0]].reshape(numbers.shape[:1] + step.shape)
+        slope, offset = (step.chosen(a, letters).ravel() for a in (step.slopes, step.offsets))
+        entry = numbers.ravel()
+        is_zero = (offset == 0) & ((slope == 0) | (entry == 0))
+        fresh = new(np.stack([entry, slope, offset], axis=1))
+        passed = np.where((slope == 1) & (offset == 0), entry, np.where(is_zero, 0.0, fresh))
+        return passed.reshape(1, *step.shape)
+
+    net.fold(np.arange(1.0, net.dim_in + 1).reshape(1, *net.input_shape), linear, gate)
+    elementwise = [g.breakpoints.ravel() for g in net.gates if not isinstance(g, MaxGate)]
+    return arriving, np.unique(np.concatenate([np.zeros(0), *elementwise]))
 
 
 def row_slacks(

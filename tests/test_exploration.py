@@ -213,11 +213,12 @@ def test_planes_without_rationals_find_nothing_false_and_list_the_rest() -> None
     truth = explore(net, [0.3, 0.2], along=plane)
     with mock.patch(NO_RATIONALS, 0):
         found = explore(net, [0.3, 0.2], along=plane)
-    edges = {frozenset((codes_of(truth)[i], codes_of(truth)[j])) for i, j in truth.edges}
-    codes = codes_of(found)
-    assert {frozenset((codes[i], codes[j])) for i, j in found._inner_edges} <= edges
-    assert set(codes) <= set(codes_of(truth))
-    assert found.complete or len(found.undecided)
+    edges = [{frozenset((codes_of(e)[i], codes_of(e)[j])) for i, j in e.edges} for e in (found, truth)]
+    assert edges[0] <= edges[1]
+    assert set(codes_of(found)) == set(codes_of(truth))
+    # a row that touches its cell in a corner is beyond floats; all others are decided
+    assert not found.complete
+    assert len(found.undecided) < 0.02 * found.n_facets.sum()
 
 
 @pytest.mark.parametrize(("dim", "units"), [(1, 9), (2, 8), (3, 7), (4, 6), (6, 6)])
@@ -403,8 +404,8 @@ def test_a_layer_of_the_size_of_a_transformers() -> None:
     assert found.n_facets.tolist() == [3072, 3072]
     assert len(found.edges) == 2 * 3072 - 1
     assert len(found.graph.edges[0, 1]["units"]) == 1
-    report = neighbours(net, found.piece(1)).report
-    assert report.holds(found.piece(1).polyhedron).level is Level.EXACT
+    around = neighbours(net, found.piece(1))
+    assert around.report.holds(around.walls.polyhedron).level is Level.EXACT
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------

@@ -32,8 +32,9 @@ from polygeom.one_sided import KnownTies, enclose_toward
 from polygeom.pieces import AffinePiece, points_at_once
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import LARGEST, dot_error, gamma, round_up
+from polygeom.rows import row_functions
 
-__all__ = ["Crossings", "crossings"]
+__all__ = ["Crossings", "Walls", "crossings"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +43,6 @@ class Crossings:
 
     Attributes
     ----------
-    rows : (F,) array of int
-        The facets, by row of the cell's polyhedron.
     points : (F, k) array
         The points p of the module docstring, rounded.
     directions : (F, k) array
@@ -54,28 +53,70 @@ class Crossings:
         Where some letter could not be decided.
     """
 
-    rows: np.ndarray
     points: np.ndarray
     directions: np.ndarray
     letters: np.ndarray
     undecided: np.ndarray
 
 
-def crossings(piece: AffinePiece, report: FacetReport) -> Crossings:
+@dataclass(frozen=True, eq=False)
+class Walls:
+    """The rows of a cell, those left out that structure shows to be the same half-space as a lower one.
+
+    Attributes
+    ----------
+    piece : AffinePiece
+    polyhedron : Polyhedron
+        The cell, by the rows kept.
+    kept : (m,) array of int
+        Which rows of ``piece.polyhedron`` they are.
+    leads : (n,) array of int
+        For each row of ``piece.polyhedron`` the one kept for it.
+    """
+
+    piece: AffinePiece
+    polyhedron: Polyhedron
+    kept: np.ndarray
+    leads: np.ndarray
+
+    @classmethod
+    def of(cls, piece: AffinePiece) -> Walls:
+        """Compare the functions behind the rows: exact even where the rows are rounded (`row_functions`)."""
+        names = row_functions(piece.network, piece.code, piece.labels)
+        _, first, name = np.unique(names, axis=0, return_index=True, return_inverse=True)
+        leads = first[name.ravel()]
+        kept = np.unique(leads)
+        whole = piece.polyhedron
+        return cls(piece, whole if len(kept) == whole.n_rows else whole.select(kept), kept, leads)
+
+    def ties(self, report: FacetReport) -> KnownTies:
+        """Return which units vanish on which facet of the report: the owners of all rows that coincide with it."""
+        facet = np.full(len(self.leads), -1)
+        facet[self.kept[report.facets]] = np.arange(len(report.facets))
+        for group in report.groups:
+            facet[self.kept[list(group)]] = facet[self.kept[group[0]]]
+        on = facet[self.leads]
+        rows = np.flatnonzero(on >= 0)
+        labels = self.piece.labels[rows]
+        return KnownTies(on[rows], labels.units, labels.sides, self.piece.code[labels.units].astype(np.intp))
+
+
+def crossings(walls: Walls, report: FacetReport) -> Crossings:
     """Return the letters across all facets of a piece with decided letters.
 
     Parameters
     ----------
-    piece : AffinePiece
+    walls : Walls
     report : FacetReport
-        The facets of ``piece.polyhedron``.
+        The facets of ``walls.polyhedron``.
 
     Notes
     -----
     Cost: nothing but a product for units of the last layer, four forward passes for others.
     """
-    ways, ties = _Ways.of(piece, report), _ties(piece, report)
-    F, net = len(ways.rows), piece.network
+    piece, P = walls.piece, walls.polyhedron
+    ways, ties = _Ways.of(P, report), walls.ties(report)
+    F, net = len(report.facets), piece.network
     letters, undecided = np.repeat(piece.code[None], F, axis=0), np.ones(F, dtype=bool)
     last = _are_last(net)[net.units.gate_of(ties.units)]
     by_structure = np.bincount(ties.points[last], minlength=F) == np.bincount(ties.points, minlength=F)
@@ -88,8 +129,8 @@ def crossings(piece: AffinePiece, report: FacetReport) -> Crossings:
             letters[facets], undecided[facets] = _by_floats(piece, ways, facets, ties)
     if net.exact().is_feasible:
         for f in np.flatnonzero(undecided):
-            letters[f], undecided[f] = _by_rationals(piece, report, ways.rows[f]), False
-    return Crossings(ways.rows, ways.points, ways.directions, letters, undecided)
+            letters[f], undecided[f] = _by_rationals(walls, report, int(report.facets[f])), False
+    return Crossings(ways.points, ways.directions, letters, undecided)
 
 
 # -- where segments leave the cell ----------------------------------------------------------------------------
@@ -99,25 +140,24 @@ def crossings(piece: AffinePiece, report: FacetReport) -> Crossings:
 class _Ways:
     """The segments from the interior point to the witnesses, and enclosures of where they leave the cell."""
 
-    rows: np.ndarray
     points: np.ndarray
     errors: np.ndarray
     directions: np.ndarray
     sound: np.ndarray  # whether the enclosure holds and the direction surely leaves the cell
 
     @classmethod
-    def of(cls, piece: AffinePiece, report: FacetReport) -> _Ways:
+    def of(cls, P: Polyhedron, report: FacetReport) -> _Ways:
         r"""Enclose the crossing points.
 
         tau grows with s(x) and falls with -s(w), so bounds on both slacks bound it: two roundings each. The float
         point fl(x + fl(tau fl(w - x))) has three roundings more (`dot_error` with n = 2).
         """
-        P, rows = piece.polyhedron, report.facets
+        rows = report.facets
         certificates = [report.certificates[row].point for row in rows.tolist()]
         rounded = np.array([is_exact_array(point) for point in certificates], dtype=bool)
         rounded |= is_exact_array(report.interior)
         center = _floats(report.interior)
-        witnesses = np.array([_floats(w) for w in certificates]).reshape(len(rows), piece.dim_in)
+        witnesses = np.array([_floats(w) for w in certificates]).reshape(len(rows), P.dim)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             directions = witnesses - center
             inside, inside_error = _slacks(P, rows, np.broadcast_to(center, witnesses.shape))
@@ -133,7 +173,7 @@ class _Ways:
         sound = ~rounded & (inside > inside_error) & (beyond < -beyond_error) & (rate < -rate_error)
         sound &= np.isfinite(errors).all(axis=1) & np.isfinite(directions).all(axis=1)
         points, directions = (np.clip(np.nan_to_num(a), -LARGEST, LARGEST) for a in (points, directions))
-        return cls(rows, points, errors, directions, sound)
+        return cls(points, errors, directions, sound)
 
 
 def _floats(point: np.ndarray) -> np.ndarray:
@@ -158,15 +198,6 @@ def _slacks(P: Polyhedron, rows: np.ndarray, points: np.ndarray) -> tuple[np.nda
 
 
 # -- letters from structure ------------------------------------------------------------------------------------
-
-
-def _ties(piece: AffinePiece, report: FacetReport) -> KnownTies:
-    """Return which units vanish on which facet: the owners of all rows that coincide with it."""
-    groups = {group[0]: group for group in report.groups}
-    members = [np.array(groups.get(row, (row,))) for row in report.facets.tolist()]
-    facets = np.repeat(np.arange(len(members)), [len(m) for m in members])
-    labels = piece.labels[np.concatenate([np.zeros(0, np.intp), *members])]
-    return KnownTies(facets, labels.units, labels.sides, piece.code[labels.units].astype(np.intp))
 
 
 def _are_last(net: Network) -> np.ndarray:
@@ -206,7 +237,7 @@ def _by_floats(
     piece: AffinePiece, ways: _Ways, facets: np.ndarray, ties: KnownTies
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return letters across some facets from enclosures, and which facets have letters left open."""
-    chosen = np.zeros(len(ways.rows), dtype=bool)
+    chosen = np.zeros(len(ways.points), dtype=bool)
     chosen[facets] = True
     points, directions = ways.points[facets], ways.directions[facets]
     start, along = (points, ways.errors[facets]), (directions, np.zeros_like(directions))
@@ -216,10 +247,11 @@ def _by_floats(
     return letters, open_.any(axis=1)
 
 
-def _by_rationals(piece: AffinePiece, report: FacetReport, row: int) -> np.ndarray:
+def _by_rationals(walls: Walls, report: FacetReport, row: int) -> np.ndarray:
     """Return the exact letters across one facet."""
-    P, witness = piece.polyhedron, report.certificates[int(row)].point
-    inside, beyond = (P.exact_slacks(point, np.array([row]))[0] for point in (report.interior, witness))
+    piece, witness = walls.piece, report.certificates[row].point
+    ends = report.interior, witness
+    inside, beyond = (walls.polyhedron.exact_slacks(point, np.array([row]))[0] for point in ends)
     center = rational_matrix(report.interior)
     direction = rational_matrix(witness) - center
     point = center + direction * (inside / (inside - beyond))

@@ -14,7 +14,7 @@ from polygeom.certificates.check import nearest_floats
 from polygeom.certificates.facets import FacetReport
 from polygeom.codes import SplineCodes
 from polygeom.errors import InputError, UndecidedError
-from polygeom.exploration.crossings import crossings
+from polygeom.exploration.crossings import Walls, crossings
 from polygeom.network import Network
 from polygeom.pieces import AffinePiece, piece_with_code
 from polygeom.polyhedron import Polyhedron
@@ -77,8 +77,10 @@ class Neighbours(Sequence):
     Attributes
     ----------
     piece : AffinePiece
+    walls : Walls
+        The rows of the piece, each half-space once as far as the network's structure tells.
     report : FacetReport
-        The facets of the piece, with their certificates.
+        The facets of ``walls.polyhedron``, with their certificates.
     codes : SplineCodes
         The letters of the neighbours.
     rows : (F,) array of int
@@ -90,6 +92,7 @@ class Neighbours(Sequence):
     """
 
     piece: AffinePiece
+    walls: Walls = field(repr=False)
     report: FacetReport = field(repr=False)
     codes: SplineCodes
     rows: np.ndarray
@@ -107,6 +110,11 @@ class Neighbours(Sequence):
         code, row = self.codes[i], int(self.rows[i])
         at = {"point": self.points[i], "direction": self.directions[i]}
         return Neighbour(self.piece.network, self.piece.along, row, code, self.units[i], **at)
+
+    @property
+    def facets(self) -> np.ndarray:
+        """All rows of the piece's polyhedron that are facets, whether the code across is decided or not."""
+        return self.walls.kept[self.report.facets]
 
     @cached_property
     def units(self) -> tuple[np.ndarray, ...]:
@@ -167,14 +175,13 @@ def neighbours(net: Network, piece: AffinePiece) -> Neighbours:
 
 def neighbours_from(piece: AffinePiece, interior: np.ndarray) -> Neighbours:
     """Return the neighbours of a piece one interior point of which is known."""
-    report = facets(piece.polyhedron, interior=interior)
-    found = crossings(piece, report)
+    walls = Walls.of(piece)
+    report = facets(walls.polyhedron, interior=interior)
+    found, rows = crossings(walls, report), walls.kept[report.facets]
     known = ~found.undecided
-    undecided = np.union1d(report.undecided, found.rows[found.undecided])
-    codes = SplineCodes(found.letters[known])
-    return Neighbours(
-        piece, report, codes, found.rows[known], found.points[known], found.directions[known], undecided
-    )
+    undecided = np.union1d(walls.kept[report.undecided], rows[found.undecided])
+    codes, points, directions = found.letters[known], found.points[known], found.directions[known]
+    return Neighbours(piece, walls, report, SplineCodes(codes), rows[known], points, directions, undecided)
 
 
 def inner_point(piece: AffinePiece, point: np.ndarray, direction: np.ndarray | None = None) -> np.ndarray:

@@ -231,7 +231,8 @@ class _Search:
         except (SolverError, TooLargeError, UndecidedError):
             return False
         if self.order == "distance":
-            priorities = np.linalg.norm(found.points - self.piece.witness, axis=1)
+            with np.errstate(over="ignore"):
+                priorities = np.linalg.norm(found.points - self.piece.witness, axis=1)
         else:
             priorities = np.full(len(found), region.priority + 1.0)
         ways = zip(found.codes.letters, found.points, found.directions, priorities.tolist(), strict=True)
@@ -240,7 +241,7 @@ class _Search:
             self.edges.add((min(region.number, other), max(region.number, other)))
         units = cell.units
         self.explored[region.number] = _Explored(
-            region.number, interior, units[found.report.facets], units[found.undecided]
+            region.number, interior, units[found.facets], units[found.undecided]
         )
         return True
 

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from polygeom.kernels.bits import count, lowest
 from polygeom.kernels.cells import DEEPEST, Cells, Chain, Scratch, compiled, inlined
 from polygeom.rounding import TINY, U
 
-__all__ = ["COARSE", "ROUNDED", "count", "sharpen"]
+__all__ = ["COARSE", "ROUNDED", "sharpen"]
 
-COARSE = 2.0**13 * U
+COARSE = 2.0**22 * U
 """Distance of a ray from its exact one beyond which it is sharpened. It steers the work; no answer rests on it."""
 
 ROUNDED = 8.0 * U
@@ -30,30 +31,19 @@ ONE = np.uint64(1)
 
 
 @inlined
-def count(bits: np.uint64) -> np.uint64:
-    """Return the number of bits set."""
-    bits = bits - ((bits >> ONE) & np.uint64(0x5555555555555555))
-    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-@inlined
 def _set_up(
     cells: Cells, chain: Chain, scratch: Scratch, sp: int, mask: np.uint64, at: int, dims: tuple[int, ...]
 ) -> float:
     """Write [M | I] into ``scratch.matrix`` and M into ``scratch.system``; return the largest row of Delta."""
     D = len(dims)
-    i, s, worst = 0, 0, 0.0
-    while i < D - 1:
-        if (mask >> np.uint64(s)) & ONE:
-            row = cells.slot_row[sp, s] >> 1
-            inverse = 1.0 / cells.path_size[row]
-            for c in range(D):
-                scratch.system[i * D + c] = cells.path[row * D + c] * inverse
-            worst = max(worst, chain.row_error[cells.path_unit[row]] * inverse)
-            i += 1
-        s += 1
+    worst = 0.0
+    for i in range(D - 1):
+        row = cells.slot_row[sp, lowest(mask)] >> 1
+        mask &= mask - ONE
+        inverse = 1.0 / cells.path_size[row]
+        for c in range(D):
+            scratch.system[i * D + c] = cells.path[row * D + c] * inverse
+        worst = max(worst, chain.row_error[cells.path_unit[row]] * inverse)
     for c in range(D):
         scratch.system[(D - 1) * D + c] = scratch.coord[at * D + c]
     for i in range(D):
@@ -65,7 +55,7 @@ def _set_up(
 
 @inlined
 def _invert(scratch: Scratch, dims: tuple[int, ...]) -> bool:
-    """Turn [M | I] into [I | X] by Gauss and Jordan's elimination with row pivoting; False if M looks singular."""
+    """Turn [M | I] into [I | X] by Gauss and Jordan's elimination with row pivoting; False if M is singular."""
     D = len(dims)
     m, width = scratch.matrix, 2 * D
     for c in range(D):
@@ -73,7 +63,7 @@ def _invert(scratch: Scratch, dims: tuple[int, ...]) -> bool:
         for i in range(c + 1, D):
             if abs(m[i * width + c]) > abs(m[pivot * width + c]):
                 pivot = i
-        if abs(m[pivot * width + c]) < COARSE:
+        if m[pivot * width + c] == 0.0:
             return False
         inverse = 1.0 / m[pivot * width + c]
         for j in range(width):

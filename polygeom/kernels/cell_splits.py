@@ -15,14 +15,15 @@ ray is :math:`\hat p + \hat \tau (\hat q - \hat p)` with
 
 .. math:: |w - \hat w| \le \max(e_p, e_q) + |q - p| \, \delta / (z_p - z_q - 2 \delta) + 8 u.
 
-A facet of a half is a slot whose vertices share no other slot: a face that lies in another facet is dropped.
+A facet of the cell is a facet of a half if and only if it has a vertex strictly on that side.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from polygeom.kernels.cell_rays import COARSE, ROUNDED, count, sharpen
+from polygeom.kernels.bits import count, lowest
+from polygeom.kernels.cell_rays import COARSE, ROUNDED, sharpen
 from polygeom.kernels.cells import (
     ALIVE,
     NULL,
@@ -68,7 +69,7 @@ def _place(cells: Cells, scratch: Scratch, source: int, target: int, dims: tuple
     for c in range(D):
         cells.coord[target * D + c] = scratch.coord[source * D + c]
     cells.spread[target], cells.serial[target] = scratch.spread[source], scratch.serial[source]
-    cells.marks[target] = scratch.marks[source]
+    cells.marks[target], cells.facets[target] = scratch.marks[source], scratch.facets[source]
 
 
 @inlined
@@ -86,7 +87,6 @@ def _restore(cells: Cells, scratch: Scratch, first: int, k: int, dims: tuple[int
     """Write the k vertices of the half that stays from scratch to its node's place."""
     for v in range(k):
         _place(cells, scratch, v, first + v, dims)
-        cells.facets[first + v] = scratch.facets[v]
 
 
 @inlined
@@ -205,33 +205,37 @@ def _meet(
 
 
 @inlined
-def _shed(cells: Cells, scratch: Scratch, node: int, used: np.uint64, D: int) -> None:
-    """Drop the slots of a node that are no facets, and note whether the cell is simple."""
-    first, k = cells.node[node, VERTEX], cells.node[node, VERTICES]
-    for s in range(SLOTS):
-        scratch.face[s] = ALL
+def _pair(
+    cells: Cells, chain: Chain, scratch: Scratch, sp: int, slot: int, size: float, dims: tuple[int, ...]
+) -> int:
+    """Write the rays where the cut meets edges of node sp into scratch; return how many, -1 if they do not fit."""
+    D = len(dims)
+    first, k, cut = cells.node[sp, VERTEX], cells.node[sp, VERTICES], cells.node[sp, PATH]
+    simple, new, made, outside, worst = cells.node[sp, SIMPLE] == 1, ONE << np.uint64(slot), 0, 0, 0.0
     for v in range(k):
-        mask = np.uint64(cells.facets[first + v])
-        bits, s = mask, 0
-        while bits != 0:
-            if bits & ONE:
-                scratch.face[s] &= mask
-            bits >>= ONE
-            s += 1
-    kept, bits, s = np.uint64(0), used, 0
-    while bits != 0:
-        if bits & ONE and scratch.face[s] == ONE << np.uint64(s):
-            kept |= ONE << np.uint64(s)
-        bits >>= ONE
-        s += 1
-    simple = 1
-    for v in range(k):
-        mask = np.uint64(cells.facets[first + v]) & kept
-        cells.facets[first + v] = np.int64(mask)
-        if count(mask) != np.uint64(D - 1):
-            simple = 0
-    cells.node[node, SIMPLE] = simple
-    cells.node[node, TIED] = np.int64(np.uint64(cells.node[node, TIED]) & kept)
+        worst = max(worst, cells.spread[first + v])
+        if scratch.sign[v] < 0:
+            scratch.other[outside] = v
+            outside += 1
+    error = tolerance(size, worst, chain.row_error[cells.path_unit[cut]])
+    for p in range(k):
+        if scratch.sign[p] <= 0:
+            continue
+        mask = np.uint64(cells.facets[first + p])
+        for i in range(outside):
+            q = scratch.other[i]
+            common = mask & np.uint64(cells.facets[first + q])
+            if count(common) < np.uint64(D - 2):
+                continue
+            if not simple and not _adjacent(cells, first, k, p, q, common):
+                continue
+            if made == len(scratch.spread):
+                return -1
+            z = (scratch.value[p], scratch.value[q], error)
+            _meet(cells, chain, scratch, (first + p, first + q), z, (sp, common | new), made, dims)
+            scratch.facets[made] = np.int64(common | new)
+            made += 1
+    return made
 
 
 @inlined
@@ -241,71 +245,55 @@ def split_cone(
     """Split the cone of node sp by the row at the end of its path: on stays, off goes to `above`.
 
     Signs and values of the cut at the vertices are in ``scratch.sign`` and ``scratch.value``; `size` is the sum
-    of its absolute coefficients.
+    of its absolute coefficients. A facet of the cell survives in the half in which it has a vertex off the cut.
     """
     D = len(dims)
     first, k, cut = cells.node[sp, VERTEX], cells.node[sp, VERTICES], cells.node[sp, PATH]
-    used, worst = np.uint64(0), 0.0
+    kept, given = np.uint64(0), np.uint64(0)
     for v in range(k):
-        used |= np.uint64(cells.facets[first + v])
-        worst = max(worst, cells.spread[first + v])
-    slot = 0
-    while slot < SLOTS and (used >> np.uint64(slot)) & ONE:
-        slot += 1
-    if slot == SLOTS:
+        if scratch.sign[v] > 0:
+            kept |= np.uint64(cells.facets[first + v])
+        elif scratch.sign[v] < 0:
+            given |= np.uint64(cells.facets[first + v])
+    if kept | given == ALL:
         return NO_SLOT
+    slot = lowest(~(kept | given))
     new = ONE << np.uint64(slot)
     cells.slot_row[sp, slot] = 2 * cut
-    error = tolerance(size, worst, chain.row_error[cells.path_unit[cut]])
-    room = len(scratch.spread)
-    base = first + room
-    if base + room > len(cells.spread):
+    made = _pair(cells, chain, scratch, sp, slot, size, dims)
+    base = first + k + made
+    if made < 0 or base + k + made > len(cells.spread):
         return FULL
     below = ALIVE if chain.slopes[0, cells.path_unit[cut]] != 0.0 else 0
-    a, b = 0, 0
+    kept, given = kept | new, given | new
+    a, b, simple_on, simple_off = 0, 0, True, True
     for v in range(k):
         mask, here, marks = np.uint64(cells.facets[first + v]), scratch.sign[v], cells.marks[first + v]
-        if here >= 0:
-            _keep(cells, scratch, first + v, a, marks | ALIVE if here > 0 else marks, dims)
-            scratch.facets[a] = np.int64(mask if here > 0 else mask | new)
-            a += 1
         if here <= 0:
             _shift(cells, first + v, base + b, dims)
             cells.marks[base + b] = marks | below if here < 0 else marks
-            cells.facets[base + b] = np.int64(mask if here < 0 else mask | new)
+            off = mask if here < 0 else (mask | new) & given
+            cells.facets[base + b] = np.int64(off)
+            simple_off = simple_off and count(off) == np.uint64(D - 1)
             b += 1
-    simple = cells.node[sp, SIMPLE] == 1
-    for p in range(k):
-        if scratch.sign[p] <= 0:
-            continue
-        mask = np.uint64(cells.facets[first + p])
-        for q in range(k):
-            if scratch.sign[q] >= 0:
-                continue
-            common = mask & np.uint64(cells.facets[first + q])
-            if count(common) < np.uint64(D - 2):
-                continue
-            if not simple and not _adjacent(cells, first, k, p, q, common):
-                continue
-            if a == room or b == room:
-                return FULL
-            z = (scratch.value[p], scratch.value[q], error)
-            _meet(cells, chain, scratch, (first + p, first + q), z, (sp, common | new), a, dims)
-            scratch.facets[a] = np.int64(common | new)
-            _place(cells, scratch, a, base + b, dims)
-            cells.facets[base + b] = np.int64(common | new)
+        if here >= 0:
+            if a != v:
+                _shift(cells, first + v, first + a, dims)
+            cells.marks[first + a] = marks | ALIVE if here > 0 else marks
+            on = mask if here > 0 else (mask | new) & kept
+            cells.facets[first + a] = np.int64(on)
+            simple_on = simple_on and count(on) == np.uint64(D - 1)
             a += 1
-            b += 1
-    _restore(cells, scratch, first, a, dims)
-    cells.node[sp, VERTICES] = a
-    for v in range(b):  # close the gap
-        _shift(cells, base + v, first + a + v, dims)
-    cells.node[above, VERTEX], cells.node[above, VERTICES] = first + a, b
+    for i in range(made):
+        _place(cells, scratch, i, first + a + i, dims)
+        _place(cells, scratch, i, base + b + i, dims)
+        simple = count(np.uint64(scratch.facets[i])) == np.uint64(D - 1)
+        simple_on, simple_off = simple_on and simple, simple_off and simple
+    cells.node[sp, VERTICES], cells.node[sp, SIMPLE] = a + made, simple_on
+    cells.node[above, VERTEX], cells.node[above, VERTICES], cells.node[above, SIMPLE] = base, b + made, simple_off
     for s in range(SLOTS):
         cells.slot_row[above, s] = cells.slot_row[sp, s]
     cells.slot_row[above, slot] = 2 * cut + 1
-    cells.node[sp, TIED] = np.int64(np.uint64(cells.node[sp, TIED]) & ~new)
-    cells.node[above, TIED] = cells.node[sp, TIED]
-    _shed(cells, scratch, sp, used | new, D)
-    _shed(cells, scratch, above, used | new, D)
+    tied = np.uint64(cells.node[sp, TIED]) & ~new
+    cells.node[sp, TIED], cells.node[above, TIED] = np.int64(tied & kept), np.int64(tied & given)
     return FITS

@@ -184,7 +184,7 @@ class Scratch(NamedTuple):
     serial: np.ndarray
     facets: np.ndarray
     marks: np.ndarray
-    face: np.ndarray
+    other: np.ndarray
     tie: np.ndarray
     matrix: np.ndarray
     system: np.ndarray

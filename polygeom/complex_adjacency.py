@@ -94,9 +94,14 @@ def _join_facets(cells: Cells, complete: bool) -> Adjacency:
     for point, facet in zip(arrays.tied_points, np.flatnonzero(arrays.facet_tied).tolist(), strict=True):
         beyond = _beyond_tied(cells, cells.code(regions[facet]), int(arrays.facet_units[facet]), point)
         found[facet] = AMBIGUOUS if beyond is None else cells.find(beyond[None])[0]
+    twice = np.empty(0, dtype=np.intp)
     if (found >= 0).all():
-        return Adjacency(_symmetric(_csr(found, arrays.facet_start)), _NO_PAIRS, _NO_PAIRS[:, 0])
-    anew = np.unique(regions[found == AMBIGUOUS])
+        matrix = _csr(found, arrays.facet_start)
+        if matrix.nnz == len(found):
+            return Adjacency(_symmetric(matrix), _NO_PAIRS, _NO_PAIRS[:, 0])
+        # Two convex cells share one facet at most: one of the points was nearer to another facet of the same unit.
+        twice = np.flatnonzero(np.diff(matrix.indptr) != np.diff(arrays.facet_start))
+    anew = np.union1d(regions[found == AMBIGUOUS], twice)
     kept = ~np.isin(regions, anew)
     missing = np.column_stack([regions, arrays.facet_units])[kept & (found < 0)]
     return _assemble(cells, np.column_stack([regions, found])[kept & (found >= 0)], missing, anew.tolist())
@@ -214,24 +219,27 @@ def _assemble(cells: Cells, pairs: np.ndarray, missing: np.ndarray, anew: Iterab
     i, j = np.concatenate(parts).astype(np.int32).T
     N = len(cells.arrays)
     matrix = scipy.sparse.coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(N, N)).tocsr()
+    matrix.sum_duplicates()
     return Adjacency(_symmetric(matrix), freeze(np.concatenate(lost)), np.fromiter(anew, dtype=np.int64))
 
 
 def _csr(neighbors: np.ndarray, starts: np.ndarray) -> scipy.sparse.csr_array:
-    """Return the matrix with one entry a facet."""
+    """Return the matrix with an entry for each facet, sorted; facets with the same neighbor share one."""
     import scipy.sparse
 
     N = len(starts) - 1
-    return scipy.sparse.csr_array((np.ones(len(neighbors), dtype=bool), neighbors, starts), shape=(N, N))
+    entries = (np.ones(len(neighbors), dtype=bool), neighbors.copy(), starts.copy())
+    matrix = scipy.sparse.csr_array(entries, shape=(N, N))
+    matrix.sum_duplicates()
+    return matrix
 
 
 def _symmetric(matrix: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
-    """Return the matrix with sorted, unique entries; an entry known from one side alone stands on both."""
-    matrix.sum_duplicates()
-    other = matrix.T.tocsr()
-    if (matrix != other).nnz:
+    """Return the matrix, sorted, with what is known from one side alone on both, and read-only."""
+    other = matrix.T.tocsr()  # sorted by the way it is made
+    if not (np.array_equal(matrix.indptr, other.indptr) and np.array_equal(matrix.indices, other.indices)):
         matrix = (matrix + other).tocsr()
-    matrix.sort_indices()
+        matrix.sort_indices()
     for array in (matrix.data, matrix.indices, matrix.indptr):
         freeze(array)
     return matrix

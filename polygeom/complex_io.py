@@ -122,14 +122,12 @@ def read_complex(path: str | PathLike, network: Network) -> dict[str, object]:
         If the file is no complex, of another version, or of another network.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
+        file = np.load(path, allow_pickle=False)
+        stored = {} if isinstance(file, np.ndarray) else {name: file[name] for name in file.files}
     except (ValueError, BadZipFile, EOFError) as error:
         raise InputError(
             f"{path} is no stored complex ({error}). Likely cause: a broken download or another kind of file."
         ) from None
-    except AttributeError:  # a bare array
-        raise InputError(f"{path} holds one array, wanted the npz file that K.save writes.") from None
     if "format" not in stored or "packed" not in stored:
         raise InputError(f"{path} holds other arrays than a complex. Likely cause: the wrong file.")
     if int(stored["format"]) != FORMAT:

@@ -98,7 +98,8 @@ def oracle_regions(
 def region_arrays(net: Network, regions: Mapping[Code, OracleRegion], *, cells: bool = True) -> RegionArrays:
     """Return oracle regions as the arrays an engine would make; with `cells`, vertices and rays too.
 
-    Points are rounded; a witness whose rounding has another code keeps its exact value. Lines become two rays.
+    Points are rounded, the exact witnesses kept beside them; lines become two rays. A point beyond the largest
+    float is an OverflowError.
     """
     listed = list(regions.values())
     letters = np.array([r.code for r in listed], dtype=np.uint8).reshape(len(listed), net.n_units)

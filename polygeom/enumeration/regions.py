@@ -21,6 +21,7 @@ import numpy as np
 
 from polygeom.affine import AffineMap
 from polygeom.budget import Budget
+from polygeom.certificates.feasibility import zero_rows
 from polygeom.complexes import PolyhedralComplex
 from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.enumeration.chain import dense_chain
@@ -217,6 +218,8 @@ def make_engine(
     from polygeom.enumeration.cell_engine import cell_engine
     from polygeom.enumeration.dictionary import DictionaryEngine
 
+    if domain is not None:  # which is not empty: rows without a normal are true everywhere
+        domain = domain.select(~zero_rows(domain, np.arange(domain.n_rows)))
     chain = dense_chain(net, along)
     if chain is None:
         from polygeom.enumeration.staged import StagedEngine

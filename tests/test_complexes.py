@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import networkx as nx
 import numpy as np
@@ -58,15 +59,12 @@ def complex_of(net: Network, domain: Polyhedron | None = None, along: AffineMap 
 
 def random_network(*widths: int, seed: int = 0, activation: str = "relu") -> Network:
     rng = np.random.default_rng(seed)
-    layers = [
-        (rng.standard_normal((m, n)), rng.standard_normal(m))
-        for n, m in zip(widths, widths[1:], strict=False)
-    ]
+    layers = [(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in pairwise(widths)]
     return Network.from_layers(layers, activation)
 
 
 def grid(*counts: int) -> tuple[Network, Polyhedron]:
-    """Return the network whose units are parallel lines x_i = 1, ..., counts[i], and a box around their crossings."""
+    """Return the network of parallel lines x_i = 1, ..., counts[i], and a box around their crossings."""
     rows = [(np.eye(len(counts))[axis], -float(j + 1)) for axis, n in enumerate(counts) for j in range(n)]
     W, b = np.array([a for a, _ in rows]), np.array([c for _, c in rows])
     box = Polyhedron.box(np.zeros(len(counts)), np.array(counts) + 1.0)
@@ -143,7 +141,7 @@ def test_a_useless_tied_point_does_no_harm(drawn):
 
 @given(networks(max_dim=3, max_width=4, max_depth=2))
 def test_cells_where_several_units_flip_are_recognized(net):
-    """Wherever the neighbor differs in other units than one set of coincident first-layer units, a tie is suspected."""
+    """A tie is suspected wherever a neighbor differs in other units than one set of coincident ones."""
     regions = oracle_regions(net)
     if not are_floats(regions):
         return
@@ -265,12 +263,18 @@ def test_pieces_have_the_listed_codes(drawn):
             break
 
 
+def _exact(K: PolyhedralComplex, region: int) -> tuple[Fraction, ...]:
+    return tuple(Fraction(v) for v in K.interior(region))
+
+
 def test_the_witnesses_of_another_network_are_refused():
     ours, other = random_network(2, 5, 1), random_network(2, 5, 1, seed=1)
     K = PolyhedralComplex(other, None, None, region_arrays(ours, oracle_regions(ours)))
+    foreign = next(
+        i for i in range(K.n_regions) if tuple(K.codes[i]) != letters_toward(other, None, _exact(K, i))
+    )
     with pytest.raises(InputError, match="another network"):
-        for i in range(K.n_regions):
-            K.piece(i)
+        K.piece(foreign)
     with pytest.raises(InputError, match="packed codes"):
         PolyhedralComplex(random_network(2, 9, 1), None, None, K.arrays)
     with pytest.raises(InputError, match="domain lives"):
@@ -290,7 +294,7 @@ def test_a_cell_without_inner_floats_has_its_piece():
     assert K.locate(fractions_array([inside])).tolist() == [thin]
 
 
-# -- which cells a point lies in -----------------------------------------------------------------------------------
+# -- which cells a point lies in ---------------------------------------------------------------------------------
 
 
 @given(complexes(), st.data())

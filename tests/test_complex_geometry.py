@@ -1,0 +1,206 @@
+"""Faces, volumes and linear regions of complexes: closed formulas, Euler's relation, exact sums."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from math import comb
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polygeom import Network, Polyhedron
+from polygeom.complexes import PolyhedralComplex
+from polygeom.errors import InputError
+from tests.region_oracle import oracle_regions, region_arrays
+from tests.strategies import graph_networks, networks
+
+FEW = 40
+"""Most regions a drawn network may have here."""
+
+
+def complex_of(net: Network, domain: Polyhedron | None = None, **changes) -> PolyhedralComplex:
+    arrays = replace(region_arrays(net, oracle_regions(net, domain)), **changes)
+    return PolyhedralComplex(net, None, domain, arrays)
+
+
+@st.composite
+def small_complexes(draw: st.DrawFn) -> PolyhedralComplex:
+    """Complexes of degenerate and ordinary networks, over the whole space or a box."""
+    net = draw(st.one_of(networks(max_dim=3, max_width=3, max_depth=2), graph_networks()))
+    domain = Polyhedron.box(-1, 1, dim=net.dim_in) if draw(st.booleans()) else None
+    regions = oracle_regions(net, domain)
+    largest = np.finfo(np.float64).max / 4
+    points = [p for r in regions.values() for p in (r.interior, *r.points)]
+    if len(regions) > FEW or any(abs(v) > largest for p in points for v in p):
+        return layered([np.eye(2), np.ones((1, 2))], [np.zeros(2), None])
+    return PolyhedralComplex(net, None, domain, region_arrays(net, regions))
+
+
+def layered(weights, biases, domain=None) -> PolyhedralComplex:
+    return complex_of(Network.from_layers(zip(weights, biases, strict=True)), domain)
+
+
+def random_network(*widths: int, seed: int = 0) -> Network:
+    rng = np.random.default_rng(seed)
+    return Network.from_layers(
+        [(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in pairwise(widths)]
+    )
+
+
+def grid(*counts: int) -> tuple[Network, Polyhedron]:
+    """Return the network of parallel lines x_i = 1, ..., counts[i], and a box around their crossings."""
+    rows = [(np.eye(len(counts))[axis], -float(j + 1)) for axis, n in enumerate(counts) for j in range(n)]
+    W, b = np.array([a for a, _ in rows]), np.array([c for _, c in rows])
+    box = Polyhedron.box(np.zeros(len(counts)), np.array(counts) + 1.0)
+    return Network.from_layers([(W, b), (np.ones((1, len(rows))), [0])]), box
+
+
+# -- faces -----------------------------------------------------------------------------------------------------
+
+
+@given(small_complexes())
+def test_eulers_relation(K):
+    """The alternating sum of faces is 1 for a box, (-1)^k for all of R^k."""
+    assert K.euler_characteristic == (1 if K.domain is not None else (-1) ** K.dim)
+    assert K.f_vector[-1] == K.n_regions
+
+
+@given(small_complexes())
+def test_facets_are_edges_without_a_domain(K):
+    """Every face of dimension k - 1 is the facet of two regions, or on the domain's boundary."""
+    outside = 0 if K.domain is None else int(K.arrays.domain_facets.sum())
+    assert K.f_vector[-2] == len(K.edges) + outside
+
+
+@given(small_complexes())
+def test_listed_facets_and_all_rows_give_the_same_faces(K):
+    bare = replace(K.arrays, facet_start=None, facet_units=None, facet_tied=None, tied_points=None)
+    assert K.f_vector == replace(K, arrays=bare).f_vector
+
+
+@pytest.mark.parametrize(("n", "d"), [(4, 1), (5, 2), (4, 3)])
+def test_bucks_numbers_of_a_simple_arrangement(n, d):
+    """n hyperplanes in general position have C(n, d - k) S_k(n - d + k) faces of dimension k (Buck 1943)."""
+    K = complex_of(random_network(d, n, 1))
+    wanted = tuple(comb(n, d - k) * sum(comb(n - d + k, i) for i in range(k + 1)) for k in range(d + 1))
+    assert K.f_vector == wanted
+    assert K.n_bounded == comb(n - 1, d)
+    assert len(K.distinct_vertices()) == comb(n, d)
+
+
+def test_the_faces_of_a_grid():
+    net, box = grid(2, 3)
+    K = complex_of(net, box)
+    assert K.f_vector == (4 * 5, 3 * 5 + 4 * 4, 3 * 4)
+    assert complex_of(net).f_vector == (2 * 3, 3 * 3 + 2 * 4, 3 * 4)
+
+
+def test_cells_with_lines_have_no_vertices():
+    """Two parallel planes in R^3 make three slabs."""
+    K = layered([[[1.0, 2, 3], [1, 2, 3]], np.ones((1, 2))], [[0.0, 1], None])
+    assert K.f_vector == (0, 0, 2, 3)
+    assert K.distinct_vertices().shape == (0, 3)
+    assert np.isinf(K.volumes()).all()
+
+
+def test_distinct_vertices_of_degenerate_cells():
+    """Four lines through one point meet there only."""
+    K = layered([[[1.0, 0], [0, 1], [1, 1], [1, -1]], np.ones((1, 4))], [np.zeros(4), None])
+    assert K.distinct_vertices().tolist() == [[0, 0]]
+    assert K.f_vector == (1, 8, 8)
+
+
+# -- stored generators -------------------------------------------------------------------------------------------
+
+
+def test_stored_vertices_and_rays():
+    K = complex_of(random_network(2, 4, 1))
+    for i, region in enumerate(oracle_regions(K.network).values()):
+        assert K.vertices(i).tolist() == [[float(v) for v in p] for p in region.points]
+        assert len(K.rays(i)) == len(region.rays)
+        P = K.polyhedron(i).homogeneous()
+        assert (K.rays(i) @ P.A.T <= np.abs(K.rays(i)) @ np.abs(P.A.T) * 2.0**-50).all()
+    bare = replace(K, arrays=replace(K.arrays, vertices=None, vertex_start=None))
+    with pytest.raises(InputError, match="not stored"):
+        bare.vertices(0)
+    with pytest.raises(InputError, match="not stored"):
+        bare.rays(0)
+
+
+# -- volumes -----------------------------------------------------------------------------------------------------
+
+
+@given(small_complexes())
+def test_volumes_add_up_to_the_box_exactly(K):
+    if K.domain is None:
+        assert np.isinf(K.volumes(exact=True)[~K.bounded].astype(float)).all()
+        return
+    exact = K.volumes(exact=True)
+    assert exact.sum() == Fraction(2) ** K.dim
+    assert K.volumes().sum() == pytest.approx(2.0**K.dim)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_float_volumes_are_near_the_exact_ones(dim):
+    net, domain = random_network(dim, 6, 1), Polyhedron.box(-2, 2, dim=dim)
+    K = complex_of(net, domain)
+    exact = K.volumes(exact=True)
+    assert exact.sum() == 4**dim
+    assert K.volumes() == pytest.approx(exact.astype(float), rel=2.0**-30, abs=0)
+    unstored = replace(K, arrays=replace(K.arrays, vertices=None, vertex_start=None))
+    assert unstored.volumes().tolist() == [float(v) for v in exact]
+
+
+def test_boundedness_is_proved_where_it_was_not_seen():
+    for domain in (None, Polyhedron.box(-1, 1, dim=2), Polyhedron.orthant(2)):
+        K = complex_of(random_network(2, 5, 1), domain)
+        unseen = replace(K, arrays=replace(K.arrays, bounded=None))
+        assert unseen.bounded.tolist() == K.bounded.tolist()
+        assert unseen.n_bounded == K.n_bounded
+
+
+# -- linear regions ----------------------------------------------------------------------------------------------
+
+
+@given(small_complexes())
+def test_linear_regions_join_exactly_equal_maps(K):
+    """Compare all maps of neighbors in rationals."""
+    maps = []
+    for i in range(K.n_regions):
+        matrix, offset = K.network.exact().affine_map(K.code(i))
+        maps.append((matrix.to_rational().entries(), offset.to_rational().entries()))
+    joined = nx.Graph([(i, j) for i, j in K.edges.tolist() if maps[i] == maps[j]])
+    joined.add_nodes_from(range(K.n_regions))
+    labels = K.linear_regions()
+    wanted = [min(nx.node_connected_component(joined, i)) for i in range(K.n_regions)]
+    pairs = set(zip(labels.tolist(), wanted, strict=True))
+    assert len(pairs) == len(set(wanted)) == len(set(labels.tolist()))
+    assert labels.max() + 1 == len(set(wanted))
+
+
+def test_units_without_effect_draw_no_linear_regions():
+    """A unit that nothing reads, and two equal ones that cancel: 2 linear regions among 6 cells or more."""
+    W, b = np.array([[1.0, 0], [0, 1], [1, 1], [1, 1]]), np.array([0.0, 0, -1, -1])
+    K = layered([W, [[1.0, 0, 1, -1]]], [b, [0.0]])
+    assert K.n_regions == 7
+    assert K.linear_regions().max() + 1 == 2
+
+
+def test_linear_regions_need_not_be_convex():
+    """max(x, 0) + max(y, 0) - max(x, 0) cancels x; where both hidden units are off the maps are equal too."""
+    K = layered([[[1.0, 0], [0, 1]], [[-1.0, -1]], [[1.0]]], [None, [1.0], None])
+    labels = K.linear_regions()
+    flat = K.codes[:, 2] == 0
+    assert flat.sum() > 1
+    assert len(set(labels[flat].tolist())) == 1
+
+
+def test_one_affine_map_is_one_linear_region():
+    K = layered([[[1.0, 0], [0, 1], [1, 1]], np.zeros((1, 3))], [[0.0, 0, 1], [2.0]])
+    assert K.n_regions == 7
+    assert not K.linear_regions().any()

@@ -36,6 +36,9 @@ from polygeom.steps import LinearStep, Step
 
 __all__ = ["ENTRIES", "ChainLayer", "DenseChain", "dense_chain"]
 
+FARTHEST = 1000
+"""Largest binary exponent of a coordinate's scale: powers of two up to here are floats, and their inverses too."""
+
 ENTRIES = 8_000_000
 """Most entries of a chain's matrices: beyond, the maps are pushed through the graph instead of multiplied."""
 
@@ -174,6 +177,7 @@ def _balance(first: ChainLayer) -> np.ndarray | None:
     size = np.median(offsets) if len(offsets) else 1.0
     with np.errstate(divide="ignore"):
         wanted = np.where(slopes > 0, np.round(np.log2(size) - np.log2(slopes)), 0.0)
+    wanted = np.clip(wanted, -FARTHEST, FARTHEST)
     return 2.0**wanted if wanted.any() else None
 
 

@@ -73,7 +73,8 @@ def make_start(chain: DenseChain, domain: Polyhedron | None) -> Start:
     rows = _row_arrays(arrays, exact, chain, columns)
     exact_references = _exact_rows(chain, exact, columns, reference)
     arrays, rows = _with_inverse(arrays, rows, exact_references)
-    _bound_box(rows, exact)
+    if _bound_box(rows, exact):
+        arrays = _with_opposites(arrays, rows)
     return Start(columns, exact, arrays, rows, _stack(arrays, rows), _control(arrays), _proof(arrays))
 
 
@@ -121,10 +122,10 @@ def _columns_of(matrix: flint.fmpq_mat, columns: list[int]) -> flint.fmpq_mat:
     return flint.fmpq_mat(height, len(columns), [matrix[i, j] for i in range(height) for j in columns])
 
 
-def _bound_box(rows: Rows, domain: ExactDomain | None) -> None:
+def _bound_box(rows: Rows, domain: ExactDomain | None) -> bool:
     """Where rows of the domain bound every coordinate from both sides, bound y by the box instead of by sigma."""
     if domain is None:
-        return
+        return False
     k = domain.A.ncols()
     bounds = {}
     for i in range(domain.A.nrows()):
@@ -133,7 +134,23 @@ def _bound_box(rows: Rows, domain: ExactDomain | None) -> None:
             j, slope = used[0], domain.A[i, used[0]]
             bounds[j, slope > 0] = abs(domain.b[i, 0] / slope)
     if len(bounds) == 2 * k:
-        rows.kappa[0] = 0.0, float(round_up(max(nearest_float(v) for v in bounds.values()), 2))
+        rows.kappa[0] = 0.0, float(round_up(max((nearest_float(v) for v in bounds.values()), default=0.0), 2))
+    return len(bounds) == 2 * k
+
+
+def _with_opposites(chain: Chain, rows: Rows) -> Chain:
+    """Pair the rows of a box that are each other's negative up to the constant; their sum is the span."""
+    n_domain = int(chain.first[0])
+    opposite, span, first = np.full(len(chain.layer), -1), np.full(len(chain.layer), np.inf), {}
+    for number in range(n_domain):
+        row = rows.coef[0, number]
+        other = first.pop((-row + 0.0).tobytes(), None)
+        if other is None:
+            first[(row + 0.0).tobytes()] = number
+            continue
+        opposite[number], opposite[other] = other, number
+        span[[number, other]] = rows.const[0, number] + rows.const[0, other]
+    return chain._replace(opposite=opposite, span=span, boxed=bool((opposite >= 0).any()))
 
 
 # -- units that are multiples of others, references ------------------------------------------------------------
@@ -282,6 +299,9 @@ def _chain_arrays(
         np.array(reference, dtype=np.int64),
         slot,
         np.zeros((r, r)),
+        np.full(R, -1),
+        np.full(R, np.inf),
+        False,
     )
 
 
@@ -376,7 +396,12 @@ def _stack(chain: Chain, rows: Rows) -> Stack:
 
     R, r = len(chain.layer), len(chain.reference)
     n_domain, n_first = int(chain.first[0]), int(chain.first[0] + chain.width[0])
-    path = [i for i in range(n_domain) if chain.slot[i] < 0]
+    held = set(chain.reference.tolist())
+    path = []
+    for i in range(n_domain):
+        if i not in held and chain.opposite[i] not in held:
+            held.add(i)
+            path.append(i)
     units = [i for i in range(n_domain, n_first) if chain.slot[i] < 0 and chain.leader[i] == i]
     basic = np.array(path + units, dtype=np.int64)
     stack = Stack(
@@ -408,7 +433,7 @@ def _control(chain: Chain) -> Control:
         np.zeros(1),
         np.zeros((r, r)),
         np.zeros((r, r)),
-        np.zeros((R - r + 6, r + R + 2)),
+        np.zeros((R + r + 6, r + R + 2)),
         np.zeros(r),
         np.zeros(r + 1),
         np.zeros(r),

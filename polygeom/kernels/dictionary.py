@@ -27,6 +27,11 @@ from numba import njit
 from polygeom.rounding import TINY, U
 
 __all__ = [
+    "one_sided_in_box",
+    "turn_column",
+    "turn_row",
+    "first_stop",
+    "OWN",
     "DEPTH",
     "DUBIOUS",
     "LAYER",
@@ -59,10 +64,13 @@ DUBIOUS = 2.0**32 * U
 NOTHING = np.int8(2)
 """The sign of a unit that is 0 on the whole cell."""
 
+OWN = -2
+"""What `first_stop` says where the edge itself ends."""
+
 LAYER, PATH, ROWS, DEPTH, PIVOTS = 0, 1, 2, 3, 4  # places in a node's `head`
 
-inner = njit(cache=True, error_model="numpy", _nrt=False)
-inlined = njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
+inner = njit(cache=True, error_model="numpy", _nrt=False, fastmath={"contract", "nsz"})
+inlined = njit(cache=True, error_model="numpy", _nrt=False, forceinline=True, fastmath={"contract", "nsz"})
 
 
 @inner
@@ -143,14 +151,14 @@ def largest_column(row, k):
 
 
 @inner
-def blocking_row(table, n_path, column, side):
-    """Return the first path row met along an edge, forwards (side 1), and the length; -1, infinity if none is.
+def blocking_row(table, n_path, column):
+    """Return the first path row met along an edge, and the length; -1, infinity if none is.
 
     Among near ties the steepest row blocks, which keeps pivots large.
     """
     blocker, length, steepest = -1, np.inf, 0.0
     for i in range(n_path):
-        slope = -side * table[i, column]
+        slope = -table[i, column]
         if slope > NEAR:
             value = table[i, 0]
             reach = value / slope if value > 0.0 else 0.0
@@ -160,14 +168,73 @@ def blocking_row(table, n_path, column, side):
 
 
 @inner
-def one_sided(row, k):
+def first_stop(table, basic, nonbasic, span, n_path, column):
+    """Return what stops the walk along an edge: a row (-1: nothing, OWN: the edge's own span), length, which end.
+
+    Functions with an opposite (a box) are bounded on both sides, 0 <= n <= span, and end at 0 (False) or at their
+    span (True).
+    """
+    row, length = blocking_row(table, n_path, column)
+    top = False
+    for i in range(n_path):
+        slope = table[i, column]
+        if slope > NEAR and span[basic[i]] < np.inf:
+            reach = max(span[basic[i]] - table[i, 0], 0.0) / slope
+            if reach < length:
+                row, length, top = i, reach, True
+    if span[nonbasic[column - 1]] <= length:
+        return OWN, span[nonbasic[column - 1]], True
+    return row, length, top
+
+
+@inner
+def turn_row(table, basic, opposite, span, i):
+    """Replace the function of a row, n, by its opposite, span - n."""
+    row = table[i]
+    for c in range(row.shape[0]):
+        row[c] = -row[c]
+    row[0] += span[basic[i]]
+    basic[i] = opposite[basic[i]]
+
+
+@inner
+def turn_column(table, nonbasic, opposite, span, n, column):
+    """Walk along an edge to the end of its own span: its function is replaced by the opposite one. Cost: n."""
+    length = span[nonbasic[column - 1]]
+    for i in range(n):
+        table[i, 0] += table[i, column] * length
+        table[i, column] = -table[i, column]
+    nonbasic[column - 1] = opposite[nonbasic[column - 1]]
+
+
+@inner
+def one_sided_in_box(row, nonbasic, span):
+    """Return the sign a function seems to have where nonbasic functions keep to their spans; 0 if it has both."""
+    largest = 1.0
+    for c in range(1, row.shape[0]):
+        largest = max(largest, abs(row[c]))
+    near = NEAR * largest
+    floor, ceiling = row[0], row[0]
+    for c in range(1, row.shape[0]):
+        if row[c] > near:
+            ceiling += row[c] * span[nonbasic[c - 1]]
+        elif row[c] < -near:
+            floor += row[c] * span[nonbasic[c - 1]]
+    above, below = ceiling > NEAR, floor < -NEAR
+    if above and below:
+        return 0
+    return 1 if above else -1 if below else 2
+
+
+@inner
+def one_sided(row):
     """Return the sign that a function seems to have on the whole cell; 0 if it seems to have both.
 
     1 if value and slopes are non-negative, -1 if non-positive, 2 if all of them are near 0; slopes are compared with
     the largest one.
     """
     high, low = 0.0, 0.0
-    for c in range(1, k + 1):
+    for c in range(1, row.shape[0]):
         high, low = max(high, row[c]), min(low, row[c])
         if high > DUBIOUS and low < -DUBIOUS:
             return 0
@@ -251,21 +318,40 @@ def refresh(table, basic, nonbasic, sign, head, coef, const, square, inverse):
 
 
 @inner
-def center(table, n_path, k, copy, point):
+def _shifted(copy, n, row, span, side):
+    """Write ``span + side * row`` in terms of shifted functions (`center`) as row n; return n + 1."""
+    total = -1.0
+    for c in range(row.shape[0]):
+        copy[n, c] = side * row[c]
+        if c > 0:
+            total += side * row[c]
+    copy[n, 0] = max(copy[n, 0] + span, 0.0)
+    copy[n, row.shape[0]] = total
+    return n + 1
+
+
+@inner
+def center(table, basic, nonbasic, span, n_path, copy, point):
     r"""Set `point` (k,) to values of the nonbasic functions at which all path rows are as large as possible.
 
     The program max tau with n_i >= tau, tau <= 1: with :math:`n_j = n'_j + \tau` row i becomes
     :math:`v + \sum_j T_j n'_j + (\sum_j T_j - 1) \tau`, so the vertex is feasible with tau = 0, and tau is one more
-    column. `copy` is scratch for (n_path + 2, k + 2) numbers; its last row holds tau. Returns tau.
+    column. Functions with a span are two rows here. `copy` is scratch, one more row than functions and four, of
+    which the first ones are the program's. Returns tau.
     """
+    k = nonbasic.shape[0]
+    n = 0
     for i in range(n_path):
-        total = -1.0
-        for c in range(k + 1):
-            copy[i, c] = table[i, c]
-            if c > 0:
-                total += table[i, c]
-        copy[i, 0] = max(copy[i, 0], 0.0)
-        copy[i, k + 1] = total
+        n = _shifted(copy, n, table[i], 0.0, 1.0)
+        if span[basic[i]] < np.inf:
+            n = _shifted(copy, n, table[i], span[basic[i]], -1.0)
+    for j in range(k):
+        if span[nonbasic[j]] < np.inf:
+            for c in range(k + 1):
+                copy[n, c] = 0.0
+            copy[n, 0], copy[n, j + 1], copy[n, k + 1] = span[nonbasic[j]], -1.0, -2.0
+            n += 1
+    n_path = n
     objective, ceiling = n_path + 1, n_path
     for c in range(k + 2):
         copy[objective, c] = 0.0
@@ -285,7 +371,7 @@ def center(table, n_path, k, copy, point):
         column = entering_column(work[objective], k + 1, 1.0, stalled)
         if column == 0:
             break
-        row, length = blocking_row(work, n_path + 1, column, 1.0)
+        row, length = blocking_row(work, n_path + 1, column)
         if row < 0:
             break
         stalled = length <= NEAR
@@ -302,18 +388,23 @@ def center(table, n_path, k, copy, point):
 
 
 @inner
-def middle(table, n_path, k, share, point):
+def middle(table, basic, nonbasic, span, boxed, n_path, share, point):
     """Set `point` (k,) to the values of the nonbasic functions in the middle of the simplex of the first edges.
 
     Edge j leads from the vertex to the next one, at most 1 / share[j] away (1 where it never ends); the barycenter
     of vertex and ends is interior if no path row is 0 at the vertex.
     """
-    for c in range(k + 1):
-        share[c] = 0.0
+    k = nonbasic.shape[0]
+    for c in range(1, k + 1):
+        share[c] = 1.0 / span[nonbasic[c - 1]] if boxed else 0.0
     for i in range(n_path):
         row = table[i]
         inverse = -1.0 / max(row[0], TINY)
         for c in range(1, k + 1):
             share[c] = max(share[c], row[c] * inverse)
+        if boxed and span[basic[i]] < np.inf:
+            inverse = 1.0 / max(span[basic[i]] - row[0], TINY)
+            for c in range(1, k + 1):
+                share[c] = max(share[c], row[c] * inverse)
     for c in range(1, k + 1):
         point[c - 1] = 1.0 / ((k + 1.0) * share[c]) if share[c] > NEAR else 1.0

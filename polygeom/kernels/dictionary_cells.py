@@ -34,21 +34,27 @@ from polygeom.kernels.dictionary import (
     LAYER,
     NEAR,
     NOTHING,
+    OWN,
     PATH,
     PIVOTS,
     ROWS,
-    blocking_row,
     center,
+    blocking_row,
     entering_column,
+    first_stop,
     flip_column,
+    inlined,
     inner,
     largest_column,
     middle,
     one_sided,
+    one_sided_in_box,
     pivot,
     refresh,
     remove_row,
     swap_rows,
+    turn_column,
+    turn_row,
 )
 from polygeom.kernels.dictionary_proofs import is_inside, new_layer, prove
 
@@ -180,7 +186,15 @@ def _refresh(rows, stack, control, top):
     )
 
 
-@inner
+@inlined
+def _side(chain, row, nonbasic):
+    """Return the sign that a function seems to have on the cell."""
+    if chain.boxed:
+        return one_sided_in_box(row, nonbasic, chain.span)
+    return one_sided(row)
+
+
+@inlined
 def _settle(chain, rows, stack, control, proof, top):
     """Decide every unit whose row is of one sign; return -1, or the row that needs a question.
 
@@ -191,7 +205,7 @@ def _settle(chain, rows, stack, control, proof, top):
     proof.bound[2] = -1.0
     i = head[PATH]
     while i < head[ROWS]:
-        side = one_sided(table[i], k)
+        side = _side(chain, table[i], stack.nonbasic[top])
         if side == 0:
             i += 1
             continue
@@ -224,7 +238,7 @@ def _settle(chain, rows, stack, control, proof, top):
     return -1
 
 
-@inner
+@inlined
 def _push(stack, control, top):
     """Copy the node on top."""
     n, k = stack.head[top, ROWS], stack.nonbasic.shape[1]
@@ -243,7 +257,7 @@ def _push(stack, control, top):
     control.counts[SPLITS] += 1
 
 
-@inner
+@inlined
 def _split_nonbasic(stack, control, top, column):
     """Split the cell by the nonbasic unit of a column: the same table up to the sign of the column."""
     number = stack.nonbasic[top, column - 1]
@@ -270,7 +284,7 @@ def _split_basic(stack, control, top, i):
     table[i, 0] = max(table[i, 0], 0.0)
 
 
-@inner
+@inlined
 def _exchange(stack, control, top, i, column):
     """Pivot row i with a column."""
     pivot(stack.table[top], stack.head[top, ROWS], i, column)
@@ -280,7 +294,7 @@ def _exchange(stack, control, top, i, column):
     control.counts[WALKED] += 1
 
 
-@inner
+@inlined
 def _split(stack, control, top, i, column):
     """Let the unit of row i become nonbasic on an edge that leads through its 0, and split there."""
     head = stack.head[top]
@@ -290,7 +304,7 @@ def _split(stack, control, top, i, column):
     _split_nonbasic(stack, control, top, column)
 
 
-@inner
+@inlined
 def _choose(stack, top):
     """Return the undecided row farthest from the vertex."""
     table, head = stack.table[top], stack.head[top]
@@ -302,14 +316,15 @@ def _choose(stack, top):
     return chosen
 
 
-@inner
-def _drive(rows, stack, control, top, i):
+@inlined
+def _drive(chain, rows, stack, control, top, i):
     """Drive the unit of row i to its other sign by pivots, and split where an edge leads there.
 
     Returns True if the cell was split, or the table computed afresh; else the row has become one of one sign, or the
     walk was too long. At a value near 0 both signs have to be found along edges of positive length.
     """
     head, table, k = stack.head[top], stack.table[top], stack.nonbasic.shape[1]
+    basic, nonbasic = stack.basic[top], stack.nonbasic[top]
     seen_above, seen_below, stalled = False, False, 0
     for _ in range(20 * (k + head[PATH]) + 40):
         row = table[i]
@@ -320,9 +335,15 @@ def _drive(rows, stack, control, top, i):
         column = entering_column(row, k, side, stalled > k)
         if column == 0:
             return False
-        blocker, length = blocking_row(table, head[PATH], column, 1.0)
+        if chain.boxed and _side(chain, row, nonbasic) != 0:
+            return False
+        at_top = False
+        if chain.boxed:
+            blocker, length, at_top = first_stop(table, basic, nonbasic, chain.span, head[PATH], column)
+        else:
+            blocker, length = blocking_row(table, head[PATH], column)
         goal = value + length * row[column]
-        steepness = abs(row[column]) if side * goal > NEAR else -table[blocker, column]
+        steepness = abs(row[column]) if side * goal > NEAR or blocker == OWN else abs(table[blocker, column])
         if steepness < DUBIOUS and head[PIVOTS] > 0:
             _refresh(rows, stack, control, top)
             return True
@@ -339,6 +360,11 @@ def _drive(rows, stack, control, top, i):
                 return True
             continue
         stalled = stalled + 1 if length <= NEAR else 0
+        if blocker == OWN:
+            turn_column(table, nonbasic, chain.opposite, chain.span, head[ROWS], column)
+            continue
+        if at_top:
+            turn_row(table, basic, chain.opposite, chain.span, blocker)
         _exchange(stack, control, top, blocker, column)
     head[PIVOTS] += 1
     return False
@@ -351,13 +377,12 @@ def _drive(rows, stack, control, top, i):
 def _drop_old(chain, rows, stack, top, layer):
     """Drop the path rows that seem redundant and that no later row or proof reads."""
     head, table, basic = stack.head[top], stack.table[top], stack.basic[top]
-    k = stack.nonbasic.shape[1]
     i = 0
     while i < head[PATH]:
         number = basic[i]
         level = chain.layer[number] + 1
-        needed = chain.slot[number] >= 0 or (level > 0 and rows.count[level] >= 0 and rows.mark[number])
-        if not needed and one_sided(table[i], k) == 1:
+        needed = chain.slot[number] >= 0 or chain.opposite[number] >= 0 or (level > 0 and rows.count[level] >= 0 and rows.mark[number])
+        if not needed and one_sided(table[i]) == 1:
             remove_row(table, basic, head, i)
         else:
             i += 1
@@ -406,16 +431,22 @@ def _point_of(chain, rows, stack, control, top):
     table, head, k = stack.table[top], stack.head[top], stack.nonbasic.shape[1]
     point, share = control.point, control.share
     for j in range(k):
-        slot = chain.slot[stack.nonbasic[top, j]]
-        if slot >= 0:
-            share[slot] = control.edge[j]
+        number = stack.nonbasic[top, j]
+        if chain.slot[number] >= 0:
+            share[chain.slot[number]] = control.edge[j]
+        elif chain.opposite[number] >= 0 and chain.slot[chain.opposite[number]] >= 0:
+            share[chain.slot[chain.opposite[number]]] = chain.span[number] - control.edge[j]
     for i in range(head[PATH]):
-        slot = chain.slot[stack.basic[top, i]]
-        if slot >= 0:
+        number = stack.basic[top, i]
+        opposite = chain.opposite[number]
+        if chain.slot[number] >= 0 or (opposite >= 0 and chain.slot[opposite] >= 0):
             value = table[i, 0]
             for j in range(k):
                 value += table[i, j + 1] * control.edge[j]
-            share[slot] = value
+            if chain.slot[number] >= 0:
+                share[chain.slot[number]] = value
+            else:
+                share[chain.slot[opposite]] = chain.span[number] - value
     for slot in range(k):
         number = chain.reference[slot]
         share[slot] = stack.sign[top, number] * share[slot] - rows.const[0, number]
@@ -425,21 +456,22 @@ def _point_of(chain, rows, stack, control, top):
             point[c] += chain.inverse[c, slot] * share[slot]
 
 
-@inner
+@inlined
 def _find_point(chain, rows, stack, control, proof, top):
     """Look for a point that is provably inside a leaf: the middle of its edges, then its center."""
-    table, head, k = stack.table[top], stack.head[top], stack.nonbasic.shape[1]
-    middle(table, head[PATH], k, control.share, control.edge)
+    table, head = stack.table[top], stack.head[top]
+    basic, nonbasic = stack.basic[top], stack.nonbasic[top]
+    middle(table, basic, nonbasic, chain.span, chain.boxed, head[PATH], control.share, control.edge)
     _point_of(chain, rows, stack, control, top)
     if is_inside(chain, rows, stack.sign[top], control.point, proof):
         return True
-    if center(table, head[PATH], k, control.copy, control.edge) <= 0.0:
+    if center(table, basic, nonbasic, chain.span, head[PATH], control.copy, control.edge) <= 0.0:
         return False
     _point_of(chain, rows, stack, control, top)
     return is_inside(chain, rows, stack.sign[top], control.point, proof)
 
 
-@inner
+@inlined
 def _list_leaf(chain, stack, control, found, top):
     """Write the code and the point of a leaf, if there is room for them, and count it."""
     count = found.count[0]
@@ -461,14 +493,14 @@ def _list_leaf(chain, stack, control, found, top):
         found.point[count, c] = control.point[c]
 
 
-@inner
+@inlined
 def _pop(stack, control, top):
     """Leave the node on top."""
     control.finished[0] += 2.0 ** -stack.head[top, DEPTH]
     control.counts[TOP] = top - 1
 
 
-@inner
+@inlined
 def _free_column(stack, top):
     """Return a column whose function is undecided (only at the start, where references are units); 0 if none."""
     for j in range(stack.nonbasic.shape[1]):
@@ -531,7 +563,9 @@ def advance(chain, rows, stack, control, proof, found):
         asked = _settle(chain, rows, stack, control, proof, top)
         if asked < 0 and head[PATH] < head[ROWS]:
             asked = _choose(stack, top)
-            if _drive(rows, stack, control, top, asked) or one_sided(stack.table[top, asked], k) != 0:
+            if _drive(chain, rows, stack, control, top, asked):
+                continue
+            if _side(chain, stack.table[top, asked], stack.nonbasic[top]) != 0:
                 continue
         if asked >= 0:
             counts[UNIT] = asked

@@ -29,6 +29,8 @@ so if :math:`r_\sigma \kappa_1 \le 1/2` then :math:`\sigma \le 2 (\sum S_j^+ n_j
 .. math:: f \ge \sum_j (\alpha_j - 2 r \kappa_1 S_j^+) n_j
              + [\hat\beta - e - r \kappa_0 - 2 r \kappa_1 (|V| + e_\sigma + r_\sigma \kappa_0)].
 
+In a box, where sigma is not needed, a negative slope along n is a positive one along its opposite, span - n.
+
 If every parenthesis is non-negative, :math:`f \ge 0` on the cell; if one of them is positive, f is positive inside.
 No inverse of a basis is needed, and the proof costs about k^2 operations.
 
@@ -74,6 +76,11 @@ class Chain(NamedTuple):
         The first k independent path rows; their place in `reference`, -1 for others.
     inverse : (k, k)
         Approximate inverse of the reference rows.
+    opposite : (R,) int64, span : (R,)
+        In a box: the row of the domain that bounds the same function from the other side, n + opposite = span; -1
+        and infinity elsewhere. Of two opposite rows a table holds one.
+    boxed : bool
+        Whether there are opposite rows.
     """
 
     weight: np.ndarray
@@ -91,6 +98,9 @@ class Chain(NamedTuple):
     reference: np.ndarray
     slot: np.ndarray
     inverse: np.ndarray
+    opposite: np.ndarray
+    span: np.ndarray
+    boxed: bool
 
 
 class Rows(NamedTuple):
@@ -341,6 +351,8 @@ def _unexplained(chain, rows, level, nonbasic, sign, multiplier, residual, first
         number, alpha = nonbasic[j], multiplier[j + 1]
         if alpha == 0.0 or not _belongs(chain, rows, level, number):
             continue
+        if alpha < 0.0 and chain.opposite[number] >= 0:
+            number, alpha = chain.opposite[number], -alpha
         factor = alpha * sign[number]
         own = rows.coef[level, number]
         for c in range(k):
@@ -433,7 +445,8 @@ def prove(chain, rows, table, basic, nonbasic, sign, head, layer, i, side, proof
         if rows.const[level, number] == 0.0 and rows.const_error[level, number] == 0.0:
             return NOTHING
     for c in range(1, k + 1):
-        proof.multiplier[c] = max(side * row[c], 0.0)
+        slope = side * row[c]
+        proof.multiplier[c] = slope if slope > 0.0 or chain.opposite[nonbasic[c - 1]] >= 0 else 0.0
     for c in range(k):
         proof.residual[c] = side * rows.coef[level, number, c]
     left, value, off = _unexplained(
@@ -454,9 +467,10 @@ def prove(chain, rows, table, basic, nonbasic, sign, head, layer, i, side, proof
         needed = rate * max(proof.total[j + 1], 0.0)
         if rate != 0.0 and proof.total[j + 1] > 0.0:
             needed = needed * (1.0 + grade) + TINY
-        if not proof.multiplier[j + 1] >= needed:
+        multiplier = abs(proof.multiplier[j + 1])
+        if not multiplier >= needed:
             return 0
-        strict = strict or proof.multiplier[j + 1] > needed
+        strict = strict or multiplier > needed
     return side if strict else 0
 
 

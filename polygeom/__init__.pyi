@@ -17,6 +17,10 @@ from .errors import (
     UndecidedError,
 )
 from .exits import nearest_boundaries, ray_exit
+from .exploration.explored import Exploration
+from .exploration.neighbours import Neighbours, neighbours
+from .exploration.paths import RegionPath, shortest_path
+from .exploration.search import explore
 from .models.convert import from_onnx, from_torch
 from .network import Network
 from .pieces import AffinePiece, piece_at, spline_codes

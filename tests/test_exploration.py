@@ -401,8 +401,9 @@ def test_a_layer_of_the_size_of_a_transformers() -> None:
     net = generic((768, 3072, 768), 0)
     x = somewhere(768)
     found = explore(net, x, Budget(regions=2))
-    assert found.n_facets.tolist() == [3072, 3072]
-    assert len(found.edges) == 2 * 3072 - 1
+    assert found.n_facets.min() > 3000
+    assert len(found.edges) == found.n_facets.sum() - 1
+    assert np.array_equal(spline_codes(net, found.witnesses).letters, found.codes.letters)
     assert len(found.graph.edges[0, 1]["units"]) == 1
     around = neighbours(net, found.piece(1))
     assert around.report.holds(around.walls.polyhedron).level is Level.EXACT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -71,8 +71,8 @@ class Neighbour:
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours(Sequence):
-    """The neighbours of a piece, one a facet, in the order of its rows; a sequence of `Neighbour`.
+class Neighbours:
+    """The neighbours of a piece, one a facet, in the order of its rows: ``len``, an index, a loop.
 
     Attributes
     ----------
@@ -105,6 +105,9 @@ class Neighbours(Sequence):
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __iter__(self) -> Iterator[Neighbour]:
+        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, i: int) -> Neighbour:
         code, row = self.codes[i], int(self.rows[i])

@@ -110,6 +110,7 @@ def new_scratch(width: int, dims: tuple[int, ...]) -> Scratch:
         facets=np.zeros(room, dtype=np.int64),
         marks=np.zeros(room, dtype=np.int64),
         other=np.zeros(room, dtype=np.int64),
+        mask=np.zeros(room, dtype=np.uint64),
         tie=np.zeros(2, dtype=np.int64),
         matrix=np.zeros(2 * D * D),
         system=np.zeros(D * D),
@@ -147,7 +148,7 @@ def grown(cells: Cells) -> Cells:
 
 def wider(scratch: Scratch) -> Scratch:
     """Return room for cells with twice as many vertices."""
-    growing = ("sign", "value", "coord", "spread", "serial", "facets", "marks", "other")
+    growing = ("sign", "value", "coord", "spread", "serial", "facets", "marks", "other", "mask")
     return scratch._replace(**{name: _doubled(getattr(scratch, name)) for name in growing})
 
 

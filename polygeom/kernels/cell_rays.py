@@ -45,7 +45,7 @@ def _set_up(
             scratch.system[i * D + c] = cells.path[row * D + c] * inverse
         worst = max(worst, chain.row_error[cells.path_unit[row]] * inverse)
     for c in range(D):
-        scratch.system[(D - 1) * D + c] = scratch.coord[at * D + c]
+        scratch.system[(D - 1) * D + c] = cells.coord[at * D + c]
     for i in range(D):
         for c in range(D):
             scratch.matrix[i * 2 * D + c] = scratch.system[i * D + c]
@@ -119,7 +119,7 @@ def _uncertainty(scratch: Scratch, shift: float, dims: tuple[int, ...]) -> float
 def sharpen(
     cells: Cells, chain: Chain, scratch: Scratch, sp: int, mask: np.uint64, at: int, dims: tuple[int, ...]
 ) -> None:
-    """Sharpen ray `at` of scratch, which lies on the facets in the slots of `mask` of node sp, if that succeeds."""
+    """Sharpen the ray at place `at`, which lies on the facets in the slots of `mask` of node sp, if that succeeds."""
     D = len(dims)
     if count(mask) < np.uint64(D - 1):
         return
@@ -128,9 +128,9 @@ def sharpen(
         return
     square = 0.0
     for c in range(D):
-        square += scratch.coord[at * D + c] * scratch.coord[at * D + c]
+        square += cells.coord[at * D + c] * cells.coord[at * D + c]
     for c in range(D):
-        scratch.ray[c] = scratch.coord[at * D + c] / square
+        scratch.ray[c] = cells.coord[at * D + c] / square
     _residual(scratch, shift, dims)
     for i in range(D):
         for c in range(D):
@@ -140,11 +140,11 @@ def sharpen(
     for c in range(D):
         size = max(size, abs(scratch.ray[c]))
     spread = error / size * (1.0 + ROUNDED) + ROUNDED
-    if not spread < scratch.spread[at]:
+    if not spread < cells.spread[at]:
         return
-    direction = scratch.coord[at * D + D - 1] == 0.0
+    direction = cells.coord[at * D + D - 1] == 0.0
     for c in range(D):
-        scratch.coord[at * D + c] = scratch.ray[c] / size
-    t = scratch.coord[at * D + D - 1]
-    scratch.coord[at * D + D - 1] = 0.0 if direction else max(t, TINY)
-    scratch.spread[at] = spread
+        cells.coord[at * D + c] = scratch.ray[c] / size
+    t = cells.coord[at * D + D - 1]
+    cells.coord[at * D + D - 1] = 0.0 if direction else max(t, TINY)
+    cells.spread[at] = spread

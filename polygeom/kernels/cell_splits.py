@@ -160,10 +160,10 @@ def split_polygon(
 
 
 @inlined
-def _adjacent(cells: Cells, first: int, k: int, p: int, q: int, common: np.uint64) -> bool:
+def _adjacent(facets: np.ndarray, p: int, q: int, common: np.uint64) -> bool:
     """Tell whether no third vertex of the cell lies on all facets that p and q share."""
-    for w in range(k):
-        if np.uint64(cells.facets[first + w]) & common == common and w != p and w != q:
+    for w in range(len(facets)):
+        if np.uint64(facets[w]) & common == common and w != p and w != q:
             return False
     return True
 
@@ -173,69 +173,116 @@ def _meet(
     cells: Cells, chain: Chain, scratch: Scratch, pair: tuple[int, int], z: tuple[float, float, float],
     facets: tuple[int, np.uint64], at: int, dims: tuple[int, ...],
 ) -> None:
-    """Write the ray where the cone of two vertices of the arena meets the cut into scratch.
+    """Write the ray where the cone of two vertices meets the cut to place `at`.
 
     z holds the cut's values at the two and the bound on their errors; `facets` the node and the slots in which the
     new ray lies.
     """
     (p, q), (sp, mask) = pair, facets
     D = len(dims)
+    one, other, made = cells.coord[p * D : p * D + D], cells.coord[q * D : q * D + D], cells.coord[at * D : at * D + D]
     gap = z[0] - z[1]
     tau = z[0] / gap
     size, apart = 0.0, 0.0
     for c in range(D):
-        step = cells.coord[q * D + c] - cells.coord[p * D + c]
-        value = cells.coord[p * D + c] + tau * step
-        scratch.coord[at * D + c] = value
-        size, apart = max(size, abs(value)), max(apart, abs(step))
-    if cells.coord[p * D + D - 1] + cells.coord[q * D + D - 1] > 0.0:
-        scratch.coord[at * D + D - 1] = max(scratch.coord[at * D + D - 1], TINY)  # a point, no direction
+        step = other[c] - one[c]
+        made[c] = one[c] + tau * step
+        size, apart = max(size, abs(made[c])), max(apart, abs(step))
+    if one[D - 1] + other[D - 1] > 0.0:
+        made[D - 1] = max(made[D - 1], TINY)  # a point, no direction
     error = max(cells.spread[p], cells.spread[q]) + apart * z[2] / (gap - 2.0 * z[2]) + ROUNDED
     known = gap > 2.0 * z[2] and size > 2.0 * error
     inverse = 1.0 / size
     for c in range(D):
-        scratch.coord[at * D + c] *= inverse
-    scratch.spread[at] = error * inverse * (1.0 + ROUNDED) + ROUNDED if known else np.inf
-    if scratch.spread[at] > COARSE:
+        made[c] *= inverse
+    cells.spread[at] = error * inverse * (1.0 + ROUNDED) + ROUNDED if known else np.inf
+    cells.facets[at] = np.int64(mask)
+    if cells.spread[at] > COARSE:
         sharpen(cells, chain, scratch, sp, mask, at, dims)
-    scratch.serial[at] = cells.tally[SERIAL]
+    cells.serial[at] = cells.tally[SERIAL]
     cells.tally[SERIAL] += 1
-    one, other = cells.marks[p], cells.marks[q]
-    scratch.marks[at] = (one & other & NULL) | ((one | other) & ALIVE)
+    marks = cells.marks[p], cells.marks[q]
+    cells.marks[at] = (marks[0] & marks[1] & NULL) | ((marks[0] | marks[1]) & ALIVE)
 
 
 @inlined
 def _pair(
     cells: Cells, chain: Chain, scratch: Scratch, sp: int, slot: int, size: float, dims: tuple[int, ...]
 ) -> int:
-    """Write the rays where the cut meets edges of node sp into scratch; return how many, -1 if they do not fit."""
+    """Write the rays where the cut meets edges of node sp behind its vertices; return how many, -1 for no room."""
     D = len(dims)
     first, k, cut = cells.node[sp, VERTEX], cells.node[sp, VERTICES], cells.node[sp, PATH]
+    facets, spread, sign = cells.facets[first : first + k], cells.spread[first : first + k], scratch.sign[:k]
     simple, new, made, outside, worst = cells.node[sp, SIMPLE] == 1, ONE << np.uint64(slot), 0, 0, 0.0
     for v in range(k):
-        worst = max(worst, cells.spread[first + v])
-        if scratch.sign[v] < 0:
+        worst = max(worst, spread[v])
+        if sign[v] < 0:
             scratch.other[outside] = v
+            scratch.mask[outside] = np.uint64(facets[v])
             outside += 1
+    others, masks = scratch.other[:outside], scratch.mask[:outside]
     error = tolerance(size, worst, chain.row_error[cells.path_unit[cut]])
     for p in range(k):
-        if scratch.sign[p] <= 0:
+        if sign[p] <= 0:
             continue
-        mask = np.uint64(cells.facets[first + p])
+        mask = np.uint64(facets[p])
         for i in range(outside):
-            q = scratch.other[i]
-            common = mask & np.uint64(cells.facets[first + q])
+            common = mask & masks[i]
             if count(common) < np.uint64(D - 2):
                 continue
-            if not simple and not _adjacent(cells, first, k, p, q, common):
+            if not simple and not _adjacent(facets, p, others[i], common):
                 continue
-            if made == len(scratch.spread):
+            if first + k + made == len(cells.spread):
                 return -1
-            z = (scratch.value[p], scratch.value[q], error)
-            _meet(cells, chain, scratch, (first + p, first + q), z, (sp, common | new), made, dims)
-            scratch.facets[made] = np.int64(common | new)
+            z = (scratch.value[p], scratch.value[others[i]], error)
+            pair = first + p, first + others[i]
+            _meet(cells, chain, scratch, pair, z, (sp, common | new), first + k + made, dims)
             made += 1
     return made
+
+
+@inlined
+def _part(
+    cells: Cells, chain: Chain, scratch: Scratch, sp: int, made: int,
+    kept: tuple[np.uint64, np.uint64, np.uint64], dims: tuple[int, ...],
+) -> tuple[int, int]:
+    """Part the vertices of node sp, `made` new ones behind the old: off goes behind all, on closes the gaps.
+
+    `kept` holds the facets of either half and the new one's bit. Return how many vertices the halves have.
+    """
+    first, k = cells.node[sp, VERTEX], cells.node[sp, VERTICES]
+    below = ALIVE if chain.slopes[0, cells.path_unit[cells.node[sp, PATH]]] != 0.0 else 0
+    base, b, end = first + k + made, 0, k + made
+    sign, facets, marks = scratch.sign[:k], cells.facets[first : first + k], cells.marks[first : first + k]
+    for v in range(k):
+        here = sign[v]
+        if here <= 0:
+            _shift(cells, first + v, base + b, dims)
+            off = np.uint64(facets[v]) if here < 0 else (np.uint64(facets[v]) | kept[2]) & kept[1]
+            cells.facets[base + b], cells.marks[base + b] = np.int64(off), marks[v] | below if here < 0 else marks[v]
+            b += 1
+        if here == 0:
+            facets[v] = np.int64((np.uint64(facets[v]) | kept[2]) & kept[0])
+        elif here > 0:
+            marks[v] |= ALIVE
+    for i in range(made):
+        _shift(cells, first + k + i, base + b + i, dims)
+    for v in range(k - 1, -1, -1):
+        if sign[v] < 0:
+            end -= 1
+            if v != end:
+                _shift(cells, first + end, first + v, dims)
+    return end, b + made
+
+
+@inlined
+def _is_simple(cells: Cells, node: int, D: int) -> bool:
+    """Tell whether every vertex lies on D - 1 facets only."""
+    first, k = cells.node[node, VERTEX], cells.node[node, VERTICES]
+    for v in range(first, first + k):
+        if count(np.uint64(cells.facets[v])) != np.uint64(D - 1):
+            return False
+    return True
 
 
 @inlined
@@ -249,12 +296,13 @@ def split_cone(
     """
     D = len(dims)
     first, k, cut = cells.node[sp, VERTEX], cells.node[sp, VERTICES], cells.node[sp, PATH]
+    sign, facets = scratch.sign[:k], cells.facets[first : first + k]
     kept, given = np.uint64(0), np.uint64(0)
     for v in range(k):
-        if scratch.sign[v] > 0:
-            kept |= np.uint64(cells.facets[first + v])
-        elif scratch.sign[v] < 0:
-            given |= np.uint64(cells.facets[first + v])
+        if sign[v] > 0:
+            kept |= np.uint64(facets[v])
+        elif sign[v] < 0:
+            given |= np.uint64(facets[v])
     if kept | given == ALL:
         return NO_SLOT
     slot = lowest(~(kept | given))
@@ -264,36 +312,15 @@ def split_cone(
     base = first + k + made
     if made < 0 or base + k + made > len(cells.spread):
         return FULL
-    below = ALIVE if chain.slopes[0, cells.path_unit[cut]] != 0.0 else 0
     kept, given = kept | new, given | new
-    a, b, simple_on, simple_off = 0, 0, True, True
-    for v in range(k):
-        mask, here, marks = np.uint64(cells.facets[first + v]), scratch.sign[v], cells.marks[first + v]
-        if here <= 0:
-            _shift(cells, first + v, base + b, dims)
-            cells.marks[base + b] = marks | below if here < 0 else marks
-            off = mask if here < 0 else (mask | new) & given
-            cells.facets[base + b] = np.int64(off)
-            simple_off = simple_off and count(off) == np.uint64(D - 1)
-            b += 1
-        if here >= 0:
-            if a != v:
-                _shift(cells, first + v, first + a, dims)
-            cells.marks[first + a] = marks | ALIVE if here > 0 else marks
-            on = mask if here > 0 else (mask | new) & kept
-            cells.facets[first + a] = np.int64(on)
-            simple_on = simple_on and count(on) == np.uint64(D - 1)
-            a += 1
-    for i in range(made):
-        _place(cells, scratch, i, first + a + i, dims)
-        _place(cells, scratch, i, base + b + i, dims)
-        simple = count(np.uint64(scratch.facets[i])) == np.uint64(D - 1)
-        simple_on, simple_off = simple_on and simple, simple_off and simple
-    cells.node[sp, VERTICES], cells.node[sp, SIMPLE] = a + made, simple_on
-    cells.node[above, VERTEX], cells.node[above, VERTICES], cells.node[above, SIMPLE] = base, b + made, simple_off
+    a, b = _part(cells, chain, scratch, sp, made, (kept, given, new), dims)
+    cells.node[sp, VERTICES] = a
+    cells.node[above, VERTEX], cells.node[above, VERTICES] = base, b
+    cells.node[sp, SIMPLE], cells.node[above, SIMPLE] = _is_simple(cells, sp, D), _is_simple(cells, above, D)
+    own, other = cells.slot_row[sp], cells.slot_row[above]
     for s in range(SLOTS):
-        cells.slot_row[above, s] = cells.slot_row[sp, s]
-    cells.slot_row[above, slot] = 2 * cut + 1
+        other[s] = own[s]
+    other[slot] = 2 * cut + 1
     tied = np.uint64(cells.node[sp, TIED]) & ~new
     cells.node[sp, TIED], cells.node[above, TIED] = np.int64(tied & kept), np.int64(tied & given)
     return FITS

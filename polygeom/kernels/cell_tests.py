@@ -48,25 +48,25 @@ def _extremes(cells: Cells, scratch: Scratch, sp: int, dims: tuple[int, ...]) ->
     worst = 0.0
     for v in range(k):
         worst = max(worst, cells.spread[first + v])
+    low, high, z, points = scratch.low[:m], scratch.high[:m], scratch.product[:m], cells.coord[first * D : (first + k) * D]
     if m < VECTOR:
         for u in range(m):
-            low, high = np.inf, -np.inf
+            least, most = np.inf, -np.inf
             for v in range(k):
-                z = 0.0
+                value = 0.0
                 for c in range(D):
-                    z += cells.rows[base + c * stride + u] * cells.coord[(first + v) * D + c]
-                low = z if z < low else low
-                high = z if z > high else high
-            scratch.low[u], scratch.high[u] = low, high
+                    value += cells.rows[base + c * stride + u] * points[v * D + c]
+                least = value if value < least else least
+                most = value if value > most else most
+            low[u], high[u] = least, most
         return worst
-    low, high, z = scratch.low[:m], scratch.high[:m], scratch.product[:m]
     for u in range(m):
         low[u], high[u] = np.inf, -np.inf
     for v in range(k):
         for u in range(m):
             z[u] = 0.0
         for c in range(D):
-            row, x = cells.rows[base + c * stride : base + c * stride + m], cells.coord[(first + v) * D + c]
+            row, x = cells.rows[base + c * stride : base + c * stride + m], points[v * D + c]
             for u in range(m):
                 z[u] += row[u] * x
         for u in range(m):

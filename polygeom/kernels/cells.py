@@ -185,6 +185,7 @@ class Scratch(NamedTuple):
     facets: np.ndarray
     marks: np.ndarray
     other: np.ndarray
+    mask: np.ndarray
     tie: np.ndarray
     matrix: np.ndarray
     system: np.ndarray

@@ -277,6 +277,18 @@ def test_zaslavsky_notices_a_missing_region():
     assert report["Zaslavsky's theorem"].outcome is Outcome.REFUTED
 
 
+def test_uniform_points_notice_a_missing_region():
+    """With one cell proved again, every large region would be missed by nobody else."""
+    K = complex_of(FAMILIES["generic"](PLANE, 6), BOX)
+    largest = int(np.argmax(K.volumes()))
+    kept = np.setdiff1d(np.arange(len(K.arrays)), [largest])
+    smaller = replace(picked(K, kept), domain=pg.Polyhedron([[1, 0], [-1, 0], [0, 2], [0, -1]], [1, 1, 2, 1]))
+    item = check_complex(smaller, sample=1)["points"]
+    assert item.outcome is Outcome.REFUTED
+    share = item.counts["missed"] / item.counts["points"]
+    assert share == pytest.approx(K.volumes()[largest] / 4, rel=0.2)
+
+
 # -- arrangements ------------------------------------------------------------------------------------------
 
 

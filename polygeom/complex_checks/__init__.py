@@ -35,9 +35,9 @@ def check_complex(
         From `enumerate_regions`, with its regions stored.
     sample : int or None
         How many regions, drawn at random, have their facets, redundant rows and neighbors proved again one by
-        one, and how many random points are located. None: all regions.
+        one. None: all regions.
     rng : numpy.random.Generator, optional
-        Seeded with 0 by default.
+        Draws the sample and the points that are located; seeded with 0 by default.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def check_complex(
 
     Notes
     -----
-    Cost: a forward pass for each region; 5 to 50 ms for each region of the sample; at most some seconds for
+    Cost: a forward pass for each region, 5 to 50 ms for each region of the sample, at most some seconds for
     counting an arrangement.
 
     Examples
@@ -98,7 +98,7 @@ def check_complex(
         *regionwise.cell_items(listing, cells),
         regionwise.boundedness(listing, cells, bounded),
         partition.connected(listing),
-        partition.points(listing, n_cells, rng),
+        partition.points(listing, rng),
         partition.volumes(listing, cells, bounded),
         *partition.arrangement_items(listing),
         partition.euler(listing),

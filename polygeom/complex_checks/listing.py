@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.affine import AffineMap
+from polygeom.certificates.feasibility import zero_rows
 from polygeom.enclosures import EnclosedPass, enclose_pass
 from polygeom.exact import rational_matrix
 from polygeom.gates import Elementwise
@@ -46,10 +47,17 @@ class Listing:
         """The slice, or None for the input space."""
         return self.claimed.along
 
-    @property
+    @cached_property
     def domain(self) -> Polyhedron | None:
-        """The domain, or None for the whole slice."""
-        return self.claimed.domain
+        """The domain without rows that have no normal, or None for the whole slice."""
+        domain = self.claimed.domain
+        return None if domain is None else domain.select(~zero_rows(domain, np.arange(domain.n_rows)))
+
+    def in_domain(self, points: np.ndarray) -> np.ndarray:
+        """Tell which points (N, k) are strictly inside the domain."""
+        if self.domain is None:
+            return np.ones(len(points), dtype=bool)
+        return (self.domain.slack_signs(points) == 1).all(axis=1)
 
     @property
     def dim(self) -> int:

@@ -31,6 +31,12 @@ MOST_ELIMINATIONS = 400_000
 MOST_HYPERPLANES = 14
 """Hyperplanes of an arrangement whose flats are listed, to count faces that are not in general position."""
 
+N_POINTS = 10_000
+"""Random points that are located."""
+
+MOST_EXACT = 1_000
+"""Points near boundaries whose letters are read in rationals; the others are left out."""
+
 INCOMPLETE = "The enumeration was stopped: this holds for complete complexes."
 
 
@@ -46,31 +52,55 @@ def connected(listing: Listing) -> Item:
     return Item("connected", REFUTED, f"The graph falls into {parts} parts.", {"parts": int(parts)})
 
 
-def points(listing: Listing, n_points: int, rng: np.random.Generator) -> Item:
-    """Look for points on lines through two witnesses that no region has; on a boundary, take a random side."""
+def points(listing: Listing, rng: np.random.Generator) -> Item:
+    """Look for a point that no listed region holds.
+
+    Points are uniform in a box, else they lie on lines through two witnesses. On or near a boundary the side of a
+    random direction is taken.
+    """
     if not listing.claimed.complete:
         return not_applicable("points", INCOMPLETE)
-    W = listing.claimed.arrays.witnesses
-    first, second = rng.integers(len(W), size=(2, n_points))
-    X = W[first] + rng.uniform(-1.0, 2.0, (n_points, 1)) * (W[second] - W[first])
-    if len(W) == 1:
-        X = W + rng.standard_normal((n_points, listing.dim))
-    if listing.domain is not None:
-        X = X[(listing.domain.slack_signs(X) == 1).all(axis=1)]
-    letters, clear = listing.letters_and_margins(X)
-    if not clear.all() and listing.network.exact().is_feasible:
-        for i in np.flatnonzero(~clear).tolist():
-            letters[i] = listing.exact_letters(X[i], rng.standard_normal(listing.dim))
-        clear[:] = True
-    missed = np.flatnonzero(clear & (listing.find(letters) < 0)).tolist()
-    seen = int(np.count_nonzero(clear))
+    X, where = _uniform(listing, rng), "uniform in the domain"
+    if X is None:
+        X, where = _between_witnesses(listing, rng), "on lines through two witnesses"
+    letters, decided = listing.letters_and_margins(X)
+    if listing.network.exact().is_feasible:
+        for i in np.flatnonzero(~decided)[:MOST_EXACT].tolist():
+            letters[i], decided[i] = listing.exact_letters(X[i], rng.standard_normal(listing.dim)), True
+    missed = np.flatnonzero(decided & (listing.find(letters) < 0)).tolist()
+    counts = {"points": int(np.count_nonzero(decided)), "missed": len(missed)}
     if missed:
         faults = [f"The point {X[i].tolist()} is in no listed region." for i in missed]
-        return Item("points", REFUTED, quoted(faults), {"points": seen, "missed": len(missed)})
-    if not seen:
+        return Item("points", REFUTED, quoted(faults), counts)
+    if not counts["points"]:
         return not_applicable("points", "No point was provably off all boundaries.")
-    text = f"{seen} random points on lines through two witnesses are all in listed regions."
-    return Item("points", Check(True, Level.SAMPLED, 3.0 / seen), text, {"points": seen})
+    text = f"{counts['points']} random points, {where}, are all in listed regions."
+    return Item("points", Check(True, Level.SAMPLED, 3.0 / counts["points"]), text, counts)
+
+
+def _uniform(listing: Listing, rng: np.random.Generator) -> np.ndarray | None:
+    """Return points that are uniform in the domain if it is a box, None otherwise."""
+    P = listing.domain
+    if P is None or P.is_rounded or (np.count_nonzero(P.A, axis=1) != 1).any():
+        return None
+    columns, slopes = np.abs(P.A).argmax(axis=1), P.A.sum(axis=1)
+    lower, upper = np.full(P.dim, -np.inf), np.full(P.dim, np.inf)
+    np.minimum.at(upper, columns[slopes > 0], (P.b / slopes)[slopes > 0])
+    np.maximum.at(lower, columns[slopes < 0], (P.b / slopes)[slopes < 0])
+    if not np.isfinite(upper - lower).all():
+        return None
+    X = rng.uniform(lower, upper, (N_POINTS, P.dim))
+    return X[listing.in_domain(X)]
+
+
+def _between_witnesses(listing: Listing, rng: np.random.Generator) -> np.ndarray:
+    """Return points of the domain on lines through pairs of witnesses, near the witness if there is one only."""
+    W = listing.claimed.arrays.witnesses
+    first, second = rng.integers(len(W), size=(2, N_POINTS))
+    X = W[first] + rng.uniform(-1.0, 2.0, (N_POINTS, 1)) * (W[second] - W[first])
+    if len(W) == 1:
+        X = W + rng.standard_normal((N_POINTS, listing.dim))
+    return X[listing.in_domain(X)]
 
 
 def volumes(listing: Listing, cells: list[CellCheck], domain_bounded: bool | None) -> Item:

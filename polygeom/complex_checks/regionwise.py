@@ -66,16 +66,10 @@ def _is_inside(listing: Listing, region: int) -> bool:
 
 def _outside(listing: Listing) -> Iterator[int]:
     """Yield the regions whose witnesses are not inside every row of the domain."""
-    if listing.domain is None:
-        return
-    domain = listing.domain.select(listing.domain.A.any(axis=1))
-    exact = listing.claimed.arrays.exact_witnesses
-    inside = (domain.slack_signs(listing.claimed.arrays.witnesses) == 1).all(axis=1)
-    for region in range(len(listing)):
-        if region in exact:
-            inside[region] = (domain.slack_signs(listing.witness(region)[None]) == 1).all()
-        if not inside[region]:
-            yield region
+    inside = listing.in_domain(listing.claimed.arrays.witnesses)
+    for region in listing.claimed.arrays.exact_witnesses:
+        inside[region] = listing.in_domain(listing.witness(region)[None])[0]
+    yield from np.flatnonzero(~inside).tolist()
 
 
 def distinct_codes(listing: Listing) -> Item:

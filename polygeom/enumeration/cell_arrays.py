@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.enumeration.chain import DenseChain
-from polygeom.enumeration.exact_signs import integer_row
 
 if TYPE_CHECKING:
     import flint
@@ -22,7 +21,7 @@ DEPTH, VERTICES, SLOTS, NEXTS, TABLE, PATH = 128, 2048, 2048, 4096, 1 << 10, 256
 
 
 def flatten(
-    chain: DenseChain, domain_errors: np.ndarray, exact_domain: flint.fmpq_mat
+    chain: DenseChain, domain_rows: np.ndarray, domain_errors: np.ndarray, exact_domain: flint.fmpq_mat
 ) -> Chain:
     """Return a chain as the compiled loop reads it, the rows of the domain as layer 0."""
     from polygeom.kernels import cells as parts
@@ -43,24 +42,31 @@ def flatten(
         np.where(sure, signs, parts.UNKNOWN).astype(np.int8),
         np.ascontiguousarray(np.hstack([*(layer.slopes for layer in layers), np.zeros((2, spare))])),
         np.concatenate([*(layer.row_error for layer in layers), domain_errors, np.zeros(1)]),
-        _planes(chain, exact_domain, n),
+        _planes(chain, domain_rows, exact_domain, n),
     )
 
 
-def _planes(chain: DenseChain, exact_domain: flint.fmpq_mat, n: int) -> np.ndarray:
-    """Return one number per hyperplane: coincident units of the first layer and rows of the domain share it."""
-    import flint
+def _planes(chain: DenseChain, domain_rows: np.ndarray, exact_domain: flint.fmpq_mat, n: int) -> np.ndarray:
+    """Return one number per hyperplane: coincident units of the first layer and rows of the domain share it.
 
-    weight, bias = (m.to_rational() for m in chain.exact_maps[0])
-    k, m = chain.dim, exact_domain.nrows()
-    rows = {j: [*(weight[j, c] for c in range(k)), bias[j, 0]] for j in range(weight.nrows())}
-    rows |= {n + i: [exact_domain[i, c] for c in range(k + 1)] for i in range(m)}
-    seen: dict[tuple[flint.fmpq, ...], int] = {}
+    Rows whose floats agree are compared exactly. A coincidence that floats overlook costs time, no more: its signs
+    go to the rationals one by one.
+    """
+    first, m = chain.layers[0], len(domain_rows)
+    rows = np.vstack([np.column_stack([first.weight, first.bias]), domain_rows])
+    owners = np.concatenate([np.arange(first.width), n + np.arange(m)])
+    lead = np.take_along_axis(rows, np.abs(rows).argmax(axis=1)[:, None], axis=1)
+    names = np.round(rows / np.where(lead == 0, 1.0, lead) * 2.0**30)
+    _, group, counts = np.unique(names, axis=0, return_inverse=True, return_counts=True)
     planes = np.arange(n + m + 1)
-    for unit, row in rows.items():
-        lead = next((v for v in row if v != 0), None)
-        if lead is not None:
-            planes[unit] = seen.setdefault(tuple(v / lead for v in row), unit)
+    seen: dict[tuple[flint.fmpq, ...], int] = {}
+    for i in np.flatnonzero((counts[group.ravel()] > 1) & (lead[:, 0] != 0)):
+        if i < first.width:
+            row = chain.first_rows([int(i)]).entries()
+        else:
+            row = [exact_domain[int(i) - first.width, c] for c in range(chain.dim + 1)]
+        leading = next(v for v in row if v != 0)
+        planes[owners[i]] = seen.setdefault(tuple(v / leading for v in row), owners[i])
     return planes
 
 

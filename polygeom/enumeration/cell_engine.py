@@ -63,7 +63,7 @@ class CellEngine:
         rows, errors, exact = inner_rows(domain, chain.scale)
         self.domain_rows, self.exact = rows, ExactRows(chain, exact)
         self.frame, self.starts = frame, start_cones(chain, frame, exact)
-        self.loop = flatten(chain, errors, exact)
+        self.loop = flatten(chain, rows, errors, exact)
         self.cells = new_cells(chain, self.dims)
         self.scratch = new_scratch(max(*(layer.width for layer in chain.layers), len(rows), 1), self.dims)
         room = 0 if mode == cell_regions.COUNT else LEAVES

@@ -20,19 +20,23 @@ that underflow lose at most `TINY` each, magnified by the weights of the layers 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polygeom.affine import AffineMap
 from polygeom.arrays import freeze
-from polygeom.exact import ScaledMatrix
+from polygeom.exact import ScaledMatrix, rational_matrix
 from polygeom.gates import Elementwise
 from polygeom.network import Network
 from polygeom.rounding import TINY, gamma, round_up
 from polygeom.steps import LinearStep, Step
+
+if TYPE_CHECKING:
+    import flint
 
 __all__ = ["ENTRIES", "ChainLayer", "DenseChain", "dense_chain"]
 
@@ -98,6 +102,17 @@ class DenseChain:
         """Number k of slice coordinates."""
         return len(self.scale)
 
+    def first_rows(self, units: Sequence[int]) -> flint.fmpq_mat:
+        """Return the exact homogeneous rows of units of the first layer, (len(units), k + 1)."""
+        import flint
+
+        first, chosen = self.layers[0], list(units)
+        if self.along is None and not first.bias_error.any():  # the numbers given, up to powers of two
+            return rational_matrix(np.column_stack([first.weight[chosen], first.bias[chosen]]))
+        weight, bias = (m.to_rational() for m in self.exact_maps[0])
+        rows = [[*(weight[i, j] for j in range(self.dim)), bias[i, 0]] for i in chosen]
+        return flint.fmpq_mat(len(rows), self.dim + 1, [v for row in rows for v in row])
+
     @cached_property
     def exact_maps(self) -> ExactMaps:
         """Exact weight and bias column of every layer, over y; ``exact_maps[l]`` is made when first read."""
@@ -137,12 +152,8 @@ def dense_chain(net: Network, along: AffineMap | None) -> DenseChain | None:
     if not net.gates or not _is_chain(net):
         return None
     k = net.dim_in if along is None else along.dim_in
-    scale, layers = np.ones(k), _layers(net, along, np.ones(k))
-    first = next(layers)
-    if (scale := _balance(first)) is not None:
-        layers = _layers(net, along, scale)
-        first = next(layers)
-    return DenseChain(net, along, (first, *layers), freeze(np.ones(k) if scale is None else scale))
+    scale = _balance(next(_layers(net, along, np.ones(k))))
+    return DenseChain(net, along, tuple(_layers(net, along, scale)), freeze(scale))
 
 
 def _is_chain(net: Network) -> bool:
@@ -170,7 +181,7 @@ def _groups(net: Network) -> Iterator[tuple[list[LinearStep], Elementwise]]:
             group = []
 
 
-def _balance(first: ChainLayer) -> np.ndarray | None:
+def _balance(first: ChainLayer) -> np.ndarray:
     """Return powers of two that bring the first layer's slopes to the size of its offsets (to 1 without)."""
     slopes = np.abs(first.weight).max(axis=0, initial=0.0)
     offsets = np.abs(first.bias[first.bias != 0])
@@ -178,7 +189,7 @@ def _balance(first: ChainLayer) -> np.ndarray | None:
     with np.errstate(divide="ignore"):
         wanted = np.where(slopes > 0, np.round(np.log2(size) - np.log2(slopes)), 0.0)
     wanted = np.clip(wanted, -FARTHEST, FARTHEST)
-    return 2.0**wanted if wanted.any() else None
+    return 2.0**wanted
 
 
 def _start(along: AffineMap | None, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -198,18 +209,19 @@ def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> Iterato
     """Yield the layers of a chain, first to last."""
     k = len(scale)
     matrix, offset = _start(along, scale)
-    carried = _Product(matrix, offset, np.abs(matrix), np.abs(offset))
+    carried: _Product | None = _Product(matrix, offset, np.abs(matrix), np.abs(offset))
     reach, roundings, lost = np.eye(k + 1), 0, np.zeros(k)
     for layer, (group, gate) in enumerate(_groups(net)):
-        rounded = len(group) > 1 or group[0].divisors() is not None or (layer == 0 and offset.any())
+        rounded = len(group) > 1 or group[0].divisors() is not None or (layer == 0 and along is not None)
         for step in group:
             roundings += step.terms + 3
-            carried = carried.then(step)
+            carried = _Product.of(step) if carried is None else carried.then(step)
         # `reach` maps what arrives (t last) to (y, t); the layer's own product is added to it.
         homogeneous = np.column_stack([carried.size, carried.offset_size])
         reach = round_up(homogeneous @ reach, homogeneous.shape[1] + 2)
         lost = round_up(carried.size @ lost + (carried.size.shape[1] + 2) * (k + 1) * TINY, 8)
         roundings += carried.matrix.shape[1] + 3
+        relative = gamma(roundings)
         slopes = np.ascontiguousarray(gate.table(gate.slopes).reshape(2, -1))
         yield ChainLayer(
             gate.first_column,
@@ -217,13 +229,12 @@ def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> Iterato
             freeze(carried.offset),
             freeze(slopes),
             freeze(reach),
-            freeze(round_up(gamma(roundings) * reach.sum(axis=1) + lost, k + 4)),
-            freeze(round_up(gamma(roundings) * carried.offset_size + lost, 4) if rounded else np.zeros(gate.size)),
+            freeze(round_up(relative * reach.sum(axis=1) + lost, k + 4)),
+            freeze(round_up(relative * carried.offset_size + lost, 4) if rounded else np.zeros(gate.size)),
         )
-        steepest = np.maximum(np.abs(slopes).max(axis=0), 0.0)
-        reach = np.vstack([steepest[:, None] * reach, np.eye(k + 1)[-1:]])
-        lost = steepest * lost
-        carried = _Product(np.eye(gate.size), np.zeros(gate.size), np.eye(gate.size), np.zeros(gate.size))
+        steepest = np.abs(slopes).max(axis=0)
+        reach, lost = np.vstack([steepest[:, None] * reach, np.eye(k + 1)[-1:]]), steepest * lost
+        carried = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +245,12 @@ class _Product:
     offset: np.ndarray
     size: np.ndarray
     offset_size: np.ndarray
+
+    @classmethod
+    def of(cls, step: LinearStep) -> _Product:
+        """Return one step alone."""
+        M, constant = _float_step(step)
+        return cls(M, constant, np.abs(M), np.abs(constant))
 
     def then(self, step: LinearStep) -> _Product:
         """Return the map followed by one more step."""

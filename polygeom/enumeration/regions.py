@@ -171,6 +171,8 @@ def enumerate_regions(
     engine = engine or make_engine(net, domain, along, store)
     limit = budget if budget is not None else Budget(bytes=_memory())
     spent = _run(engine, store, limit, progress, parts)
+    if engine.finished and engine.n_regions == 0:
+        _refuse_thin(domain)
     frontier = None if engine.finished else Frontier(engine, store, engine.fraction)
     common = (engine.exactness, engine.finished, frontier)
     if store == "count":
@@ -335,14 +337,17 @@ def _check_domain(domain: object, dim: int) -> None:
         raise InputError(f"domain is a {type(domain).__name__}, wanted a Polyhedron (Polyhedron.box makes one).")
     if domain.dim != dim:
         raise InputError(f"The domain lies in R^{domain.dim}, the regions in R^{dim}; they must agree.")
+
+
+def _refuse_thin(domain: Polyhedron) -> None:
+    """Say why a domain holds no region: it has no interior."""
     found = feasibility(domain)
     if found.feasible is False:
         raise InputError("The domain is empty: there is nothing to enumerate.")
-    if found.dim is not None and found.dim < dim:
-        raise InputError(
-            f"The domain has dimension {found.dim} in R^{dim}: it has no interior. Enumerate along= its affine "
-            "hull instead."
-        )
+    raise InputError(
+        f"The domain has dimension {found.dim} in R^{domain.dim}: it has no interior. Enumerate along= its affine "
+        "hull instead."
+    )
 
 
 def _resumed(

@@ -12,6 +12,7 @@ held at 0, and every region is a cylinder over what is found.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -23,11 +24,15 @@ from polygeom.enumeration.exact_signs import integer_row, nearest_ray
 from polygeom.exact import rational, rational_matrix
 from polygeom.polyhedron import Polyhedron
 from polygeom.ranks import pivot_columns
+from polygeom.rounding import U
 
 if TYPE_CHECKING:
     import flint
 
 __all__ = ["Frame", "StartCone", "find_frame", "inner_rows", "start_cones"]
+
+ADDS_NOTHING = 2.0**20 * U
+"""Share of a normal left over beside others below which floats do not pick it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,78 +84,80 @@ def inner_rows(domain: Polyhedron, scale: np.ndarray) -> tuple[np.ndarray, np.nd
 
     Every row is scaled by a power of two, so that its largest entry is of size 1.
     """
-    import flint
-
     rows = np.column_stack([-domain.A * scale, domain.b])
-    errors = np.column_stack([domain.errors[0] * scale, domain.errors[1]])
-    A, b = domain.exact_rows(np.arange(domain.n_rows))
-    stretch = flint.fmpq_mat(domain.dim, domain.dim, [0] * domain.dim**2)
-    for i, s in enumerate(scale):
-        stretch[i, i] = rational(float(s))
-    normals = -(A * stretch)
     largest = np.abs(rows).max(axis=1, initial=0.0)
     powers = 2.0 ** -np.round(np.log2(np.where(largest > 0, largest, 1.0)))
+    rows = rows * powers[:, None]
+    if not domain.is_rounded:
+        return rows, np.zeros(len(rows)), rational_matrix(rows)
+    errors = np.column_stack([domain.errors[0] * scale, domain.errors[1]])
+    A, b = domain.exact_rows(np.arange(domain.n_rows))
+    stretched = [[-A[i, j] * rational(float(s)) for j, s in enumerate(scale)] for i in range(domain.n_rows)]
     entries = [
         rational(float(p)) * v
         for i, p in enumerate(powers)
-        for v in (*(normals[i, j] for j in range(domain.dim)), b[i, 0])
+        for v in (*stretched[i], b[i, 0])
     ]
-    exact = flint.fmpq_mat(domain.n_rows, domain.dim + 1, entries)
-    return rows * powers[:, None], errors.sum(axis=1) * powers, exact
+    return rows, errors.sum(axis=1) * powers, type(A)(domain.n_rows, domain.dim + 1, entries)
 
 
 def find_frame(chain: DenseChain, domain_rows: np.ndarray, exact_domain: flint.fmpq_mat) -> Frame:
     """Return independent rows, of the domain first; well-conditioned ones before others.
 
-    Floats order the rows by pivoted QR, the exact echelon form takes the first independent ones.
+    Floats pick the rows; an exact determinant confirms them. Where it is 0, or floats find too few, the exact
+    echelon form of all rows takes the first independent ones.
     """
     import flint
 
-    k, units = chain.dim, chain.layers[0].weight
-    order = _orders(domain_rows[:, :k], units)
-    weight = chain.exact_maps[0][0].to_rational()
-    stacked = [
-        [exact_domain[i, j] for j in range(k)] if i < len(domain_rows) else
-        [weight[i - len(domain_rows), j] for j in range(k)]
-        for i in order
-    ]
-    if not stacked:
-        return Frame((), (), ())
-    by_row = flint.fmpq_mat(len(stacked), k, [v for row in stacked for v in row])
-    echelon, rank = by_row.transpose().rref()
-    chosen = [order[i] for i in pivot_columns(echelon, rank)]
-    echelon, _ = by_row.rref()
-    return Frame(
-        tuple(i for i in chosen if i < len(domain_rows)),
-        tuple(i - len(domain_rows) for i in chosen if i >= len(domain_rows)),
-        tuple(pivot_columns(echelon, rank)),
-    )
+    k, m = chain.dim, len(domain_rows)
+    normals = np.vstack([domain_rows[:, :k], chain.layers[0].weight])
+    picked = _independent(normals, m)
+    if len(picked) == k:
+        units = chain.first_rows([i - m for i in picked if i >= m])
+        rows = [[exact_domain[i, j] for j in range(k)] for i in picked if i < m]
+        rows += [[units[i, j] for j in range(k)] for i in range(units.nrows())]
+        if flint.fmpq_mat(k, k, [v for row in rows for v in row]).det() != 0:
+            return _frame(picked, m, range(k))
+    units = chain.first_rows(range(len(normals) - m))
+    entries = [exact_domain[i, j] for i in range(m) for j in range(k)]
+    entries += [units[i, j] for i in range(units.nrows()) for j in range(k)]
+    stacked = flint.fmpq_mat(len(normals), k, entries)
+    echelon, rank = stacked.transpose().rref()
+    chosen = pivot_columns(echelon, rank)
+    echelon, _ = stacked.rref()
+    return _frame(chosen, m, pivot_columns(echelon, rank))
 
 
-def _orders(domain_normals: np.ndarray, unit_normals: np.ndarray) -> list[int]:
-    """Return all rows, the domain's first, each group ordered by how much it adds to those before."""
-    from scipy.linalg import qr
+def _frame(rows: Sequence[int], n_domain: int, coordinates: Sequence[int]) -> Frame:
+    """Return the frame of some rows, the domain's first."""
+    domain = tuple(i for i in rows if i < n_domain)
+    return Frame(domain, tuple(i - n_domain for i in rows if i >= n_domain), tuple(coordinates))
 
-    order: list[int] = []
-    left = np.vstack([domain_normals, unit_normals])
-    lengths = np.linalg.norm(left, axis=1)
-    left = left / np.where(lengths > 0, lengths, 1.0)[:, None]
-    for first, count in ((0, len(domain_normals)), (len(domain_normals), len(unit_normals))):
-        if count:
-            Q, _, pivots = qr(left[first : first + count].T, mode="economic", pivoting=True)
-            order += [first + int(p) for p in pivots]
-            left = left - (left @ Q[:, : min(Q.shape[1], count)]) @ Q[:, : min(Q.shape[1], count)].T
-    return order
+
+def _independent(normals: np.ndarray, n_domain: int) -> list[int]:
+    """Return rows, the domain's first, each adding as much as possible to those before (Gram and Schmidt)."""
+    lengths = np.linalg.norm(normals, axis=1)
+    left = normals / np.where(lengths > 0, lengths, 1.0)[:, None]
+    picked: list[int] = []
+    for group in (slice(0, n_domain), slice(n_domain, len(left))):
+        while len(picked) < left.shape[1] and left[group].any():
+            sizes = np.linalg.norm(left[group], axis=1)
+            best = group.start + int(sizes.argmax())
+            if sizes.max() < ADDS_NOTHING:
+                break
+            picked.append(best)
+            axis = left[best] / np.linalg.norm(left[best])
+            left = left - (left @ axis)[:, None] * axis
+    return picked
 
 
 def start_cones(chain: DenseChain, frame: Frame, exact_domain: flint.fmpq_mat) -> list[StartCone]:
     """Return the start cones of a frame, 2 to the number of its units."""
     import flint
 
-    weight, bias = (m.to_rational() for m in chain.exact_maps[0])
-    D, k = frame.dim + 1, chain.dim
-    rows = [[exact_domain[i, j] for j in (*frame.coordinates, k)] for i in frame.domain_rows]
-    rows += [[*(weight[i, j] for j in frame.coordinates), bias[i, 0]] for i in frame.units]
+    D, units, kept = frame.dim + 1, chain.first_rows(frame.units), (*frame.coordinates, chain.dim)
+    rows = [[exact_domain[i, j] for j in kept] for i in frame.domain_rows]
+    rows += [[units[i, j] for j in kept] for i in range(len(frame.units))]
     rows.append([flint.fmpq(0)] * (D - 1) + [flint.fmpq(1)])
     inverse = flint.fmpq_mat(D, D, [v for row in rows for v in row]).inv()
     columns = [[inverse[i, j] for i in range(D)] for j in range(D)]

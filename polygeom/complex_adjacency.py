@@ -74,7 +74,7 @@ def find_adjacency(cells: Cells, complete: bool) -> Adjacency:
     flips = single_flips(cells)
     if flips is None:
         return _assemble(cells, _NO_PAIRS, _NO_PAIRS, range(len(cells.arrays)))
-    anew = set(np.flatnonzero(flips.tied).tolist()) | set(flips.pairs[~flips.adjacent, 0].tolist())
+    anew = set(np.flatnonzero(flips.tied).tolist()) | set(flips.pairs[flips.undecided, 0].tolist())
     return _assemble(cells, flips.pairs[flips.adjacent], _NO_PAIRS, sorted(anew))
 
 

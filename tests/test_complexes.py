@@ -171,6 +171,19 @@ def test_coincident_first_layer_units_need_no_programs():
     assert not len(K._found.by_pieces)
 
 
+@pytest.mark.parametrize("domain", [None, Polyhedron.box(-1, 1, dim=3)])
+def test_ordinary_deep_cells_are_decided_in_stacks(domain):
+    """Segments and stacked rows settle all pairs of a generic network, and exactly as the listed facets do."""
+    K = complex_of(random_network(3, 6, 6, 1), domain)
+    bare = replace(K, arrays=replace(K.arrays, **WITHOUT_FACETS))
+    flips = single_flips(bare)
+    assert flips.adjacent.sum() == len(K.edges)
+    assert not flips.undecided.any()
+    assert (~flips.adjacent).any() or domain is not None
+    assert not flips.tied.any()
+    assert (bare.adjacency != K.adjacency).nnz == 0
+
+
 def test_zero_biases_flip_units_without_rows():
     """z = relu(x) is 0 on all of x < 0 and positive beyond: its letter flips with x, without a row on one side."""
     net = Network.from_layers([(np.eye(2), None), ([[1.0, 0.0]], None), ([[1.0]], None)])

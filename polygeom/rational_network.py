@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import flint
 
 
-__all__ = ["BUDGET", "RationalNetwork"]
+__all__ = ["BUDGET", "RationalNetwork", "apply_letters"]
 
 BUDGET = 8_000_000
 """Most matrix entries, over all steps, that are turned into integers (about 1 GB and 10 s)."""
@@ -81,9 +81,9 @@ class RationalNetwork:
         def read(gate: Gate, value: ScaledMatrix) -> ScaledMatrix:
             chosen = _read(gate, value)
             letters[gate.columns] = chosen
-            return _apply(gate, chosen, value)
+            return apply_letters(gate, chosen, value)
 
-        self.network.fold(columns, self._linear, read)
+        self.network.fold(columns, self.linear, read)
         return letters
 
     # -- one piece ---------------------------------------------------------------------------------------
@@ -144,9 +144,9 @@ class RationalNetwork:
 
         def impose(gate: Gate, value: ScaledMatrix) -> ScaledMatrix:
             arrivals.append(value)
-            return _apply(gate, letters[gate.columns], value)
+            return apply_letters(gate, letters[gate.columns], value)
 
-        output = self.network.fold(point, self._linear, impose)
+        output = self.network.fold(point, self.linear, impose)
         return arrivals, output
 
     def _seed(self, gate: Gate, letters: np.ndarray, units: np.ndarray, sides: np.ndarray) -> ScaledMatrix:
@@ -179,7 +179,7 @@ class RationalNetwork:
 
     # -- linear steps ------------------------------------------------------------------------------------
 
-    def _linear(self, step: LinearStep, *values: ScaledMatrix) -> ScaledMatrix:
+    def linear(self, step: LinearStep, *values: ScaledMatrix) -> ScaledMatrix:
         """Carry exact columns through a linear step; the constant joins the first column only."""
         matrices, constant = self._matrices(step)
         total = matrices[0] @ values[0]
@@ -248,7 +248,7 @@ def _read(gate: Gate, value: ScaledMatrix) -> np.ndarray:
     return letters
 
 
-def _apply(gate: Gate, letters: np.ndarray, value: ScaledMatrix) -> ScaledMatrix:
+def apply_letters(gate: Gate, letters: np.ndarray, value: ScaledMatrix) -> ScaledMatrix:
     """Apply the affine piece that letters (size,) choose; offsets join the first column."""
     import flint
 

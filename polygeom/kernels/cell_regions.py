@@ -3,6 +3,9 @@ r"""What a finished cell leaves: its code, a witness, its facets and, if asked f
 The witness is the sum of the extreme rays, dehomogenized: a float point y. It lies strictly inside the exact cell if
 every facet's computed row exceeds :math:`(s \gamma_{D+6} + 2 r) \max(1, |y|_\infty)` at (y, 1), s and r as in
 `cells`. Where one does not, the caller finds a witness over the rationals.
+
+A cell can also be parked whole (mode `PARK`): its vertices, the rows of its facets and the letters of its units are
+written out such that the cell can be loaded again and split further by the units of a later gate.
 """
 
 from __future__ import annotations
@@ -27,14 +30,33 @@ from polygeom.kernels.cells import (
     inlined,
 )
 
-__all__ = ["COUNT", "FILLED", "GIVEN", "KEEP", "MODE", "NARROW", "NO_WITNESS", "VERTICES_TOO", "Regions", "emit"]
+__all__ = [
+    "COUNT",
+    "FILLED",
+    "GIVEN",
+    "KEEP",
+    "MODE",
+    "NARROW",
+    "NO_WITNESS",
+    "N_FACETS",
+    "N_REGIONS",
+    "N_VERTICES",
+    "PARENT",
+    "PARK",
+    "VERTICES_TOO",
+    "Regions",
+    "emit",
+]
 
 FILLED, NARROW, NO_WITNESS = 0, 1, 2
-COUNT, KEEP, VERTICES_TOO = 0, 1, 2
-"""What is kept of a region: nothing but the tally; code, witness and facets; vertices too."""
+COUNT, KEEP, VERTICES_TOO, PARK = 0, 1, 2, 3
+"""What is kept of a region: nothing but the tally; code, witness and facets; vertices too; the whole cell."""
 
-N_REGIONS, N_FACETS, N_TIED, N_VERTICES, MODE, GIVEN = range(6)
-"""Places in `Regions.fill`; GIVEN: the caller has put the witness of the next region into ``witness``."""
+N_REGIONS, N_FACETS, N_TIED, N_VERTICES, MODE, GIVEN, PARENT = range(7)
+"""Places in `Regions.fill`; GIVEN: the caller has put the witness of the next region into ``witness``; PARENT: the
+number of the cell that is being split, for parked ones."""
+
+NOTHING, NO_ROWS = np.zeros(0), np.zeros((0, 0))
 
 
 class Regions(NamedTuple):
@@ -50,6 +72,14 @@ class Regions(NamedTuple):
     tied_point : (T, D)
         Sums of the vertices on tied facets.
     vertex : (V, D)
+    parent, share, flat : (R,)
+        Of parked cells: `PARENT`, the share of the parent's recursion, and `FLAT`. Their `facet` holds 2 unit +
+        side, their ``packed`` the letters of the first units.
+    row : (F, D + 1)
+        Of parked cells: the row of every facet, then the sum of its absolute coefficients.
+    spread, mask : (V,)
+        Of parked cells: ``Cells.spread``, and in dimensions other than two the set of facets a vertex lies on,
+        numbered from the cell's first. In the plane facet v follows vertex v.
     """
 
     fill: np.ndarray
@@ -63,6 +93,12 @@ class Regions(NamedTuple):
     tied: np.ndarray
     tied_point: np.ndarray
     vertex: np.ndarray
+    parent: np.ndarray = NOTHING.astype(np.int64)
+    share: np.ndarray = NOTHING
+    flat: np.ndarray = NOTHING.astype(bool)
+    row: np.ndarray = NO_ROWS
+    spread: np.ndarray = NOTHING
+    mask: np.ndarray = NOTHING.astype(np.int64)
 
 
 @inlined
@@ -147,6 +183,55 @@ def _add_tied_point(
 
 
 @inlined
+def _park_facet(cells: Cells, regions: Regions, code: int, tied: bool, at: int, dims: tuple[int, ...]) -> None:
+    """Write a facet, 2 row + side, of a parked cell to place `at`."""
+    D, row = len(dims), code >> 1
+    regions.facet[at], regions.tied[at] = 2 * cells.path_unit[row] + (code & 1), tied
+    for c in range(D):
+        regions.row[at, c] = cells.path[row * D + c]
+    regions.row[at, D] = cells.path_size[row]
+
+
+@inlined
+def _park(cells: Cells, chain: Chain, regions: Regions, sp: int, dims: tuple[int, ...]) -> int:
+    """Write down the whole cell on top of the stack."""
+    D = len(dims)
+    first, k, fill = cells.node[sp, VERTEX], cells.node[sp, VERTICES], regions.fill
+    at, row, v0, one = fill[N_REGIONS], fill[N_FACETS], fill[N_VERTICES], np.uint64(1)
+    room = at < len(regions.parent) and row + max(k, SLOTS) <= len(regions.facet)
+    if not room or v0 + k > len(regions.spread):
+        return NARROW
+    for v in range(k):
+        for c in range(D):
+            regions.vertex[v0 + v, c] = cells.coord[(first + v) * D + c]
+        regions.spread[v0 + v], regions.mask[v0 + v] = cells.spread[first + v], 0
+    if D == 3:
+        for v in range(k):
+            code = cells.facets[first + v]
+            _park_facet(cells, regions, 2 * (code >> 2) + (code & 1), code & 2 != 0, row + v, dims)
+        n = k
+    else:
+        used, tied, n = _used(cells, first, k), np.uint64(cells.node[sp, TIED]), 0
+        for s in range(SLOTS):
+            slot = one << np.uint64(s)
+            if used & slot != 0:
+                _park_facet(cells, regions, cells.slot_row[sp, s], tied & slot != 0, row + n, dims)
+                for v in range(k):
+                    if np.uint64(cells.facets[first + v]) & slot != 0:
+                        regions.mask[v0 + v] |= np.int64(one << np.uint64(n))
+                n += 1
+    for i in range((chain.widths[1] + 7) // 8):
+        regions.packed[at, i] = cells.code[i]
+    regions.parent[at], regions.share[at] = fill[PARENT], cells.share[sp]
+    regions.flat[at] = cells.node[sp, FLAT] == 1
+    regions.n_facets[at], regions.n_vertices[at] = n, k
+    fill[N_REGIONS] += 1
+    fill[N_FACETS] += n
+    fill[N_VERTICES] += k
+    return FILLED
+
+
+@inlined
 def emit(
     cells: Cells, chain: Chain, regions: Regions, scratch: Scratch, sp: int, dims: tuple[int, ...]
 ) -> int:
@@ -154,6 +239,8 @@ def emit(
     D = len(dims)
     first, k, fill = cells.node[sp, VERTEX], cells.node[sp, VERTICES], regions.fill
     at, most = fill[N_REGIONS], max(k, SLOTS)
+    if fill[MODE] == PARK:
+        return _park(cells, chain, regions, sp, dims)
     if fill[MODE] != COUNT:
         room = at < len(regions.packed) and fill[N_FACETS] + most <= len(regions.facet)
         room = room and fill[N_TIED] + most <= len(regions.tied_point)

@@ -1,0 +1,246 @@
+r"""The rows of all entries of a network on many cells, carried through its graph between gates.
+
+On a cell every entry is affine in the slice coordinates y: a homogeneous row, :math:`z(y, t) = r \cdot (y, t)`. All rows
+of all cells go through a linear step at once, as a batch of (cells x D) tensors; a gate with its letters known multiplies
+them or selects among them. Cells that share what they read share the work: `Carried` keeps each array once, with the
+place of every cell in it, so branches that do not depend on a new letter are computed once for all cells behind it.
+
+How far a computed row may be off
+---------------------------------
+Only sums of errors over the coefficients are carried, so they cost one or two tensors more. Summing the bound of
+`polygeom.enclosures` over the coefficients c of a row,
+
+.. math:: \sum_c |\hat y_c - y_c| \le |L| \Big(\sum_c e_c + \gamma \sum_c |\hat x_c|\Big) + \gamma |b|
+          + D \cdot \mathrm{underflow}, \qquad \gamma = \gamma_{2n+8}.
+
+With two sums, one over the slopes and one for the offset, a row whose slopes are exactly zero is known to be constant:
+in unbounded domains that decides its sign at infinity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from polygeom.enclosures import OVERFLOW_IS_UNKNOWN
+from polygeom.gates import Elementwise, Gate, MaxGate
+from polygeom.network import Network
+from polygeom.rounding import TINY, U, gamma, round_up, smallest_nonzero, underflow
+from polygeom.steps import LinearStep
+
+__all__ = ["Carried", "Carrier"]
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """Rows of one value of the network on N cells.
+
+    Attributes
+    ----------
+    value : (n, D, *shape)
+        Rows over (y, t) of every entry, for n classes of cells.
+    error : (n, E, *shape)
+        Bounds on the summed errors of all coefficients (E = 1), or of slopes and offset (E = 2).
+    names : (n or 1, size)
+        Entries with equal names are the same function on the cell; 0 is padding.
+    index : (N,)
+        Class of every cell.
+    """
+
+    value: np.ndarray
+    error: np.ndarray
+    names: np.ndarray
+    index: np.ndarray
+
+    def at(self, cells: np.ndarray) -> Carried:
+        """Return the rows on some cells, in order."""
+        return replace(self, index=self.index[cells])
+
+    def compact(self) -> Carried:
+        """Return the same rows without classes that no cell is in."""
+        used, index = np.unique(self.index, return_inverse=True)
+        return self if len(used) == len(self.value) else self._of(used, index)
+
+    def spread(self) -> Carried:
+        """Return the same rows with a class for every cell."""
+        every = np.arange(len(self.index))
+        same = len(self.value) == len(every) and np.array_equal(self.index, every)
+        return self if same else self._of(self.index, every)
+
+    def _of(self, classes: np.ndarray, index: np.ndarray) -> Carried:
+        names = self.names if len(self.names) == 1 else self.names[classes]
+        return Carried(self.value[classes], self.error[classes], names, index)
+
+
+class Carrier:
+    """Carries rows through one network.
+
+    Parameters
+    ----------
+    matrix : (dim_in, k), offset : (dim_in,)
+        The input as a map of y, taken as exact.
+    parts : {1, 2}
+        Number E of error sums.
+    """
+
+    def __init__(self, net: Network, matrix: np.ndarray, offset: np.ndarray, parts: int) -> None:
+        self.net, self.parts = net, parts
+        columns = np.column_stack([matrix, offset]).T
+        value = np.ascontiguousarray(columns).reshape(1, -1, *net.input_shape)
+        self.dim = value.shape[1]
+        error = np.zeros((1, parts, *net.input_shape))
+        sizes = [net.dim_in, *(step.size for step in net.steps)]
+        self.first_names = np.cumsum([1, *sizes])
+        self.start = Carried(value, error, self._fresh(0, net.dim_in), np.zeros(1, dtype=np.intp))
+        self.owners = np.full(self.first_names[-1], -1, dtype=np.int64)
+        self.rectified = np.zeros(net.n_units, dtype=bool)
+        for k, step in enumerate(net.steps, start=1):
+            if isinstance(step, Elementwise):
+                first = self.first_names[k]
+                self.owners[first : first + step.size] = step.first_column + np.arange(step.size)
+                self.rectified[step.columns] = _is_rectifier(step)
+        gates = [k for k, step in enumerate(net.steps) if isinstance(step, Gate)]
+        self.gate_steps = gates
+        self.last_readers = {i: k for k, step in enumerate(net.steps[: gates[-1] + 1]) for i in step.inputs}
+
+    def _fresh(self, number: int, size: int) -> np.ndarray:
+        return (self.first_names[number] + np.arange(size))[None]
+
+    # -- from gate to gate -------------------------------------------------------------------------------------
+
+    @OVERFLOW_IS_UNKNOWN
+    def advance(self, states: dict[int, Carried], first: int, last: int) -> dict[int, Carried]:
+        """Carry states through the linear steps first .. last - 1; keep what is read from step `last` on."""
+        states = dict(states)
+        for k in range(first, last):
+            step = self.net.steps[k]
+            states[k + 1] = self._linear(k, step, [states[i] for i in step.inputs])
+            states = {i: s for i, s in states.items() if self.last_readers.get(i, -1) > k}
+        return {i: s for i, s in states.items() if self.last_readers.get(i, -1) >= last}
+
+    @OVERFLOW_IS_UNKNOWN
+    def open_gate(self, number: int, state: Carried, letters: np.ndarray) -> Carried:
+        """Carry rows through gate `number` (a step), with letters (N, size) for the cells."""
+        gate = self.net.steps[number]
+        n, every = len(letters), np.arange(len(letters))
+        if isinstance(gate, MaxGate):
+            winners = gate.winners(letters)
+            value, error = (
+                np.take_along_axis(a.reshape(*a.shape[:2], -1)[state.index], winners[:, None], axis=2)
+                for a in (state.value, state.error)
+            )
+            rows = np.zeros(n, dtype=np.intp) if len(state.names) == 1 else state.index
+            names = state.names[rows[:, None], winners]
+            return Carried(
+                value.reshape(n, self.dim, *gate.shape), error.reshape(n, self.parts, *gate.shape), names, every
+            )
+        shaped = letters.reshape(n, *gate.shape)
+        slope, offset = gate.chosen(gate.slopes, shaped)[:, None], gate.chosen(gate.offsets, shaped)
+        value = slope * state.value[state.index]
+        steepness = np.abs(slope)
+        error = np.where(steepness == 0, 0.0, steepness * state.error[state.index])
+        sums = self._sums(value)
+        value[:, -1] += offset
+        sums[:, -1] += np.abs(offset)
+        exact = np.broadcast_to((steepness == 0) | (steepness == 1), sums.shape).copy()
+        exact[:, -1] &= (offset == 0) | (slope[:, 0] == 0)
+        error = np.where(exact, error, round_up(error + gamma(4) * sums + self.dim * underflow(1), 4 + self.dim))
+        return Carried(*_known(value, error), self._fresh(number + 1, gate.size), every)
+
+    # -- linear steps ------------------------------------------------------------------------------------------
+
+    def _linear(self, number: int, step: LinearStep, states: list[Carried]) -> Carried:
+        states = _aligned(states)
+        n, names = len(states[0].value), self._names(number, step, states)
+        value = step.linear(*(s.value.reshape(n * self.dim, *s.value.shape[2:]) for s in states))
+        value = np.ascontiguousarray(value).reshape(n, self.dim, *step.shape)
+        if step.moves_only:
+            error = step.linear(*(s.error.reshape(n * self.parts, *s.error.shape[2:]) for s in states))
+            error = np.ascontiguousarray(error).reshape(n, self.parts, *step.shape)
+        else:
+            error = self._linear_error(step, states)
+        if step.constant is not None:
+            value[:, -1] += step.constant
+            if step.moves_only:
+                error[:, -1] = np.where(
+                    np.broadcast_to(step.constant, step.shape) == 0,
+                    error[:, -1],
+                    round_up(error[:, -1] + U * np.abs(value[:, -1]), 2),
+                )
+        return Carried(*_known(value, error), names, states[0].index)
+
+    def _linear_error(self, step: LinearStep, states: list[Carried]) -> np.ndarray:
+        """Return the bound of the module docstring; nothing is rounded where all products are zero."""
+        n = len(states[0].value)
+        if len(states) == 1 and step.divisors() is None and _is_diagonal(states[0], step.smallest):
+            return np.zeros((n, self.parts, *step.shape))
+        g = gamma(2 * step.terms + 8)
+        smallest = min(min(g * smallest_nonzero(s.value), smallest_nonzero(s.error)) for s in states)
+        lost = self.dim * underflow(step.terms, step.smallest * smallest)
+        spreads = [s.error + g * self._sums(s.value) for s in states]
+        sums = step.magnitude.linear(*(s.reshape(n * self.parts, *s.shape[2:]) for s in spreads))
+        sums = np.ascontiguousarray(sums).reshape(n, self.parts, *step.shape)
+        rounded = (sums != 0) | (lost > 0)
+        if step.constant is not None:
+            sums[:, -1] += g * np.abs(step.constant)
+        return np.where(rounded, round_up(sums, step.terms + self.dim + 6) + lost, 0.0)
+
+    def _sums(self, value: np.ndarray) -> np.ndarray:
+        """Return the sums of absolute coefficients that belong to each error, (n, E, *shape)."""
+        size = np.abs(value)
+        if self.parts == 1:
+            return size.sum(axis=1, keepdims=True)
+        return np.stack([size[:, :-1].sum(axis=1), size[:, -1]], axis=1)
+
+    def _names(self, number: int, step: LinearStep, states: list[Carried]) -> np.ndarray:
+        """Return names of the entries that a step makes: those it moves keep theirs, padding is 0."""
+        if not step.moves_only or step.constant is not None:
+            return self._fresh(number + 1, step.size)
+        n = max(len(s.names) for s in states)
+        moved = step.linear(
+            *(
+                np.broadcast_to(s.names, (n, s.names.shape[1])).reshape(n, *s.value.shape[2:]).astype(np.float64)
+                for s in states
+            )
+        )
+        return moved.reshape(n, -1).astype(np.int64)
+
+
+def _is_rectifier(gate: Elementwise) -> np.ndarray | bool:
+    """Tell which units of a gate give max(z, 0) times a positive number."""
+    if gate.n_letters != 2 or not gate.is_homogeneous:
+        return False
+    below, above = gate.table(gate.slopes).reshape(2, -1)
+    return (below == 0) & (above > 0)
+
+
+def _aligned(states: list[Carried]) -> list[Carried]:
+    """Return states with one and the same index, as short as can be."""
+    if all(np.array_equal(s.index, states[0].index) for s in states[1:]):
+        states = [s.compact() for s in states]
+        if all(np.array_equal(s.index, states[0].index) for s in states[1:]):
+            return states
+    return [s.spread() for s in states]
+
+
+def _is_diagonal(state: Carried, smallest: float) -> bool:
+    """Tell whether all products with coefficients of at least `smallest` are exact.
+
+    They are if every row of the batch is a signed power of two times a unit vector, or zero, and none underflows.
+    """
+    rows = state.value.reshape(state.value.shape[0] * state.value.shape[1], -1)
+    if len(rows) > rows.shape[1] + 1 or state.error.any():
+        return False
+    nonzero = rows != 0
+    if smallest * smallest_nonzero(rows) < TINY:
+        return False
+    return bool((nonzero.sum(axis=1) <= 1).all() and (np.abs(np.frexp(rows[nonzero])[0]) == 0.5).all())
+
+
+def _known(value: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of 0 with an infinite bound where one of the coefficients overflowed."""
+    if np.isfinite(value).all() and np.isfinite(error).all():
+        return value, error
+    known = np.isfinite(value).all(axis=1, keepdims=True) & np.isfinite(error).all(axis=1, keepdims=True)
+    return np.where(known, value, 0.0), np.where(known, error, np.inf)

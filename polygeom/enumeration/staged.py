@@ -1,0 +1,356 @@
+r"""Regions of any network graph over a slice: gate by gate, cells by their vertices.
+
+A cell with known letters up to some gate is a record of vertices and facets (`CellBatch`). The rows that arrive at the
+next gate are carried to it through the graph for a batch of cells at once (`Carrier`). Most units have one letter on
+the whole cell, which is seen at the vertices (`gate_screens`); the rows of the others split the cell in the compiled
+recursion (`Splitter`), and the parts go on to the gate after. Depth first: the parts of one batch are finished before
+the next is begun, so memory is that of one batch a gate, whatever the number of regions.
+
+*Maxima.* A window with two entries that may win is split by their difference. One with more is split by the
+differences of each to all others: a part a winner. Other windows of the cell are looked at again on the parts.
+
+*Exactness.* Floats decide beyond `polygeom.kernels.cells.tolerance`. Ties go to structure (rows that are the same), then
+to rationals, where the network is small enough for them or the rows were never rounded. What is left is counted as
+undecided (`Exactness.undecided`) and taken as zero: the unit passes through the vertex.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from polygeom.affine import AffineMap
+from polygeom.enumeration.arrays import Exactness, RegionArrays
+from polygeom.enumeration.carried_rows import Carried, Carrier
+from polygeom.enumeration.cell_batch import INFINITY, CellBatch, Rows, sizes_of, starts_of
+from polygeom.enumeration.exact_rows import GraphRows, float_row
+from polygeom.enumeration.exact_signs import Row, crossing
+from polygeom.enumeration.gate_rows import COARSE, exact_packed, packed_rows, read_letters, unit_tasks, window_tasks
+from polygeom.enumeration.splitter import Splitter
+from polygeom.enumeration.staged_starts import Start
+from polygeom.gates import Gate, MaxGate
+from polygeom.network import Network
+from polygeom.polyhedron import Polyhedron
+from polygeom.rounding import U
+
+__all__ = ["StagedEngine"]
+
+BYTES = 2**28
+"""Bytes of rows carried at once."""
+
+PARTS = 2048
+"""Most parts of cells waiting at one gate."""
+
+STEPS = 32
+"""Batches of one call of `run`, so that Ctrl-C and time budgets are seen in time."""
+
+States = dict[int, Carried]
+
+
+class StagedEngine:
+    """Enumerate the regions of any network over a slice (module docstring).
+
+    Parameters
+    ----------
+    network : Network
+    along : AffineMap or None
+        The slice; None for the input space.
+    domain : Polyhedron
+        In slice coordinates; full-dimensional.
+    mode : {0, 1, 2}
+        Count; codes, witnesses and facets; vertices too.
+
+    Raises
+    ------
+    InputError
+        If the domain's rows, with those of the first gates, do not have full rank.
+    """
+
+    def __init__(self, network: Network, along: AffineMap | None, domain: Polyhedron, mode: int) -> None:
+        self.network, self.along, self.domain, self.mode = network, along, domain, mode
+        start = Start.find(network, along, domain)
+        self.start, self.scale = start, start.scale
+        self.exact = GraphRows(network, start.matrix, start.offset)
+        self.n_regions = self.n_bounded = 0
+        self.fraction = 0.0
+        self.finished = False
+        self._found: list[CellBatch] = []
+        self._spare: deque[CellBatch] = deque()
+        self._two_letters = all(gate.n_letters <= 2 for gate in network.gates)
+        self._rationals = self._undecided = self._screened = 0
+        self._stages: list[_Stage] = []
+        self._splitters: dict[int, Splitter] = {}
+        unbounded = bool((start.cells.coord[:, -1] == 0).any())
+        if network.gates:
+            self.carrier = Carrier(network, start.matrix, start.offset, 2 if unbounded else 1)
+            index = np.zeros(len(start.cells), dtype=np.intp)
+            states = {0: replace(self.carrier.start, index=index)}
+            self._stages.append(_Stage(self, 0, start.cells, states))
+        else:
+            self._spare.append(start.cells)
+
+    # -- what was found --------------------------------------------------------------------------------------
+
+    @property
+    def exactness(self) -> Exactness:
+        """How signs were decided."""
+        splitters = [*self._splitters.values(), self.start.splitter]
+        return Exactness(
+            self._screened + sum(s.tests for s in splitters),
+            0,
+            self._rationals + sum(s.rationals for s in splitters),
+            self._undecided + sum(s.undecided for s in splitters),
+        )
+
+    def take(self) -> RegionArrays:
+        """Return what was found since the last call."""
+        D = len(self.scale) + 1
+        cells = CellBatch.joined(self._found) if self._found else self.start.cells.at(np.zeros(0, dtype=np.intp))
+        self._found = []
+        owned = cells.owner >= 0
+        tied = (cells.tied | np.repeat(cells.flat, np.diff(cells.facet_start))) & owned
+        facets, vertices = cells.members()
+        sums = np.zeros((len(cells.owner), D))
+        np.add.at(sums, facets, cells.coord[vertices])
+        of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))
+        on_domain = ~owned & (cells.owner != INFINITY)
+        witnesses, exact = self._witnesses(cells)
+        keep = self.mode == 2
+        return RegionArrays(
+            self._packed(cells.letters),
+            witnesses,
+            exact,
+            self._bounded(cells),
+            starts_of(np.bincount(of[owned], minlength=len(cells))),
+            cells.owner[owned].astype(np.int32),
+            tied[owned],
+            self._user_rays(sums[tied]),
+            np.bincount(of[on_domain], minlength=len(cells)).astype(np.int32),
+            cells.vertex_start if keep else None,
+            self._user_rays(cells.coord) if keep else None,
+        )
+
+    def _packed(self, letters: np.ndarray) -> np.ndarray:
+        if self._two_letters:
+            return np.packbits(letters.astype(bool), axis=1)
+        return np.ascontiguousarray(letters).view(np.uint8)
+
+    def _bounded(self, cells: CellBatch) -> np.ndarray:
+        if not len(cells):
+            return np.zeros(0, dtype=bool)
+        return np.minimum.reduceat(cells.coord[:, -1], cells.vertex_start[:-1]) > 0
+
+    def _user_rays(self, rays: np.ndarray) -> np.ndarray:
+        """Return homogeneous rays in slice coordinates: points with t = 1, directions with t = 0."""
+        y, t = rays[:, :-1] * self.scale, rays[:, -1:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(t > 0, np.column_stack([y / t, np.ones(len(y))]), np.column_stack([y, 0.0 * t]))
+
+    def _witnesses(self, cells: CellBatch) -> tuple[np.ndarray, dict[int, tuple[Fraction, ...]]]:
+        """Return points inside the cells: sums of the vertices, exact ones where floats are not provably inside."""
+        if not len(cells):
+            return np.zeros((0, len(self.scale))), {}
+        sums = np.add.reduceat(cells.coord, cells.vertex_start[:-1], axis=0)
+        points = sums[:, :-1] / sums[:, -1:]
+        of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))
+        at = np.column_stack([points, np.ones(len(points))])[of]
+        z = (cells.facet[:, :-2] * at).sum(axis=1) * (1 - 2 * cells.side)
+        bound = (cells.facet[:, -2] * (at.shape[1] + 8) * 2 * U + 2 * cells.facet[:, -1]) * np.abs(at).max(axis=1)
+        exact = {}
+        for i in np.unique(of[~(z > bound)]).tolist():
+            point = self._exact_witness(cells, i)
+            if point is None:
+                self._undecided += 1
+                continue
+            self._rationals += 1
+            points[i] = [float(v) for v in point]
+            exact[i] = tuple(v * Fraction(float(s)) for v, s in zip(point, self.scale, strict=True))
+        return points * self.scale, exact
+
+    def _exact_witness(self, cells: CellBatch, i: int) -> list[Fraction] | None:
+        """Return the sum of a cell's exact vertices."""
+        one = cells.at(np.array([i]))
+        rows = [self._inner_row(one, f) for f in range(len(one.owner))]
+        if any(row is None for row in rows):
+            return None
+        facets, vertices = one.members()
+        D, total, weight = one.coord.shape[1], None, Fraction(0)
+        for v in range(len(one.coord)):
+            on = facets[vertices == v].tolist()
+            if D == 3:
+                on = [(v - 1) % len(one.coord), v]
+            other = next(row for f, row in enumerate(rows) if f not in on)
+            ray = [int(c) for c in crossing([rows[f] for f in on], None if D == 3 else other)]
+            size = ray[-1] or max(abs(c) for c in ray)
+            part = [Fraction(c, size) for c in ray[:-1]]
+            total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
+            weight += ray[-1] != 0
+        return [a / weight for a in total]
+
+    def _inner_row(self, cells: CellBatch, f: int) -> Row | None:
+        row = self.resolve(
+            int(cells.owner[f]), int(cells.key[f]), cells.facet[f, :-2], cells.facet[f, -1], cells.letters[0]
+        )
+        return [-v for v in row] if row is not None and cells.side[f] else row
+
+    def resolve(self, owner: int, key: int, row: np.ndarray, error: float, letters: np.ndarray) -> Row | None:
+        """Return an exact row, None if rationals are out of reach (`Resolver`)."""
+        if owner < 0:
+            return self.start.exact_row(owner)
+        if self.exact.is_feasible:
+            return self.exact.row(owner, key, letters)
+        return float_row(row) if error == 0 else None
+
+    def repaired(
+        self, cells: CellBatch, cell: np.ndarray, row: np.ndarray, error: np.ndarray, owner: np.ndarray, key: np.ndarray
+    ) -> np.ndarray:
+        """Return rows of units on cells, with error bounds, at size 1; hardly known ones from rationals, if possible."""
+        packed = packed_rows(row, error)
+        if self.exact.is_feasible:
+            for r in np.flatnonzero(~(packed[:, -1] <= COARSE * sizes_of(packed[:, :-1]))):
+                exact = self.exact.row(int(owner[r]), int(key[r]), cells.letters[cell[r]])
+                packed[r] = exact_packed(exact)
+        return packed
+
+    def count_screened(self, rows: int) -> None:
+        """Count rows tested by floats."""
+        self._screened += rows
+
+    def count_undecided(self, signs: int) -> None:
+        """Count signs that nothing could decide."""
+        self._undecided += signs
+
+    # -- going on ----------------------------------------------------------------------------------------------
+
+    def run(self, regions: int) -> None:
+        """Go on until this many more regions are found, some batches are done, or all is."""
+        for _ in range(STEPS):
+            while self._spare and regions > 0:
+                regions -= self._count(self._spare.popleft(), regions)
+            if regions <= 0 or not self._stages:
+                break
+            stage = self._stages[-1]
+            found = stage.go_on()
+            if found is None:
+                self._stages.pop()
+            elif stage.number + 1 < len(self.network.gates):
+                self._stages.append(_Stage(self, stage.number + 1, *found))
+            else:
+                self._spare.append(found[0])
+        self.finished = not self._stages and not self._spare
+
+    def _count(self, cells: CellBatch, most: int) -> int:
+        """Count regions; put those back that are too many."""
+        if len(cells) > most:
+            self._spare.appendleft(cells.at(np.arange(most, len(cells))))
+            cells = cells.at(np.arange(most))
+        self.n_regions += len(cells)
+        self.n_bounded += int(self._bounded(cells).sum())
+        self.fraction = min(1.0, self.fraction + float(cells.share.sum()))
+        if self.mode > 0:
+            self._found.append(cells)
+        return len(cells)
+
+    def splitter(self, number: int) -> Splitter:
+        """Return the stack of a stage, kept."""
+        if number not in self._splitters:
+            self._splitters[number] = Splitter((0,) * (len(self.scale) + 1), self.resolve, PARTS)
+        return self._splitters[number]
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """Cells before a gate, with the values that are alive there; letters are those known already, -1 for others."""
+
+    cells: CellBatch
+    states: States
+    letters: np.ndarray | None = None
+
+
+class _Stage:
+    """One gate at work on the cells of one batch."""
+
+    def __init__(self, engine: StagedEngine, number: int, cells: CellBatch, states: States) -> None:
+        self.engine, self.number = engine, number
+        self.gate: Gate = engine.network.gates[number]
+        self.step = engine.carrier.gate_steps[number]
+        self.before = engine.carrier.gate_steps[number - 1] if number else None
+        self.waiting = deque([_Waiting(cells, states)])
+        self.splitter = engine.splitter(number)
+        self.at_work: tuple[_Waiting, Rows] | None = None
+        sizes = [engine.network.steps[k].size for k in range(self.before or 0, self.step + 1)]
+        per_cell = 8 * (len(engine.scale) + 3) * (sum(sizes) + int(np.prod(self.gate.shapes[0])))
+        self.chunk = max(1, BYTES // max(per_cell, 1))
+
+    def go_on(self) -> tuple[CellBatch, States] | None:
+        """Return more cells whose letters of this gate are known, with the values alive; None if all are done."""
+        while True:
+            if self.at_work is not None:
+                found = self._collect()
+                if found is not None:
+                    return found
+                continue
+            if not self.waiting:
+                return None
+            self._take_up(self._arrive(self.waiting.popleft()))
+
+    def _arrive(self, waiting: _Waiting) -> _Waiting:
+        """Carry the rows of the next cells to the gate."""
+        cells, states, carrier = waiting.cells, waiting.states, self.engine.carrier
+        if waiting.letters is not None:
+            return waiting
+        if len(cells) > self.chunk:
+            rest = np.arange(self.chunk, len(cells))
+            self.waiting.appendleft(_Waiting(cells.at(rest), {i: s.at(rest) for i, s in states.items()}))
+            own = np.arange(self.chunk)
+            cells, states = cells.at(own), {i: s.at(own) for i, s in states.items()}
+        if self.before is not None:
+            gate = self.engine.network.steps[self.before]
+            arrived = states[gate.inputs[0]]
+            letters = cells.letters[:, gate.columns]
+            states = {**states, self.before + 1: carrier.open_gate(self.before, arrived, letters)}
+        first = 0 if self.before is None else self.before + 1
+        states = carrier.advance(states, first, self.step)
+        dtype = np.int32 if isinstance(self.gate, MaxGate) else cells.letters.dtype
+        fresh = -1 if isinstance(self.gate, MaxGate) else 0
+        return _Waiting(cells, states, np.full((len(cells), self.gate.size), fresh, dtype=dtype))
+
+    def _take_up(self, waiting: _Waiting) -> None:
+        """Screen cells, and give the rows that are left to the splitter."""
+        make = window_tasks if isinstance(self.gate, MaxGate) else unit_tasks
+        done, rows = make(self.engine, self.gate, waiting)
+        if done < len(waiting.cells):
+            rest = np.arange(done, len(waiting.cells))
+            self.waiting.appendleft(_part(waiting, rest))
+            waiting = _part(waiting, np.arange(done))
+        tasks = np.bincount(rows.cell, minlength=done)
+        self.splitter.begin(waiting.cells, rows, (waiting.cells.share / np.maximum(tasks, 1))[rows.cell])
+        self.at_work = waiting, rows
+
+    def _collect(self) -> tuple[CellBatch, States] | None:
+        """Return the next parts whose letters are all known; others wait for another turn."""
+        waiting, rows = self.at_work
+        parts, task = self.splitter.go_on()
+        bits = self.splitter.regions.packed[: len(parts)]
+        if not self.splitter.is_busy:
+            self.at_work = None
+        letters = read_letters(self.gate, rows, task, bits, waiting.letters)
+        states = {i: s.at(rows.cell[task]) for i, s in waiting.states.items()}
+        if isinstance(self.gate, MaxGate):
+            open_ = (letters < 0).any(axis=1)
+            if open_.any():
+                rest = np.flatnonzero(open_)
+                self.waiting.appendleft(_part(_Waiting(parts, states, letters), rest))
+                kept = np.flatnonzero(~open_)
+                parts, letters = parts.at(kept), letters[kept]
+                states = {i: s.at(kept) for i, s in states.items()}
+        return (parts.with_letters(letters), states) if len(parts) else None
+
+
+def _part(waiting: _Waiting, cells: np.ndarray) -> _Waiting:
+    """Return some of the cells."""
+    states = {i: s.at(cells) for i, s in waiting.states.items()}
+    return _Waiting(waiting.cells.at(cells), states, waiting.letters[cells])

@@ -83,8 +83,9 @@ class CellStack:
         """Return some of the cells."""
         return CellStack(*(None if a is None else a[cells] for a in _arrays(self)))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def slacks(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return lower and upper bounds (N, m) on b - A x at one point (N, d) per cell."""
+        """Return lower and upper bounds (N, m) on b - A x at one point (N, d) per cell; NaN on overflow."""
         column = points[:, :, None]
         slack = self.b - (self.A @ column)[:, :, 0]
         spread = np.abs(column)

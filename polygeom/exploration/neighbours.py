@@ -237,8 +237,8 @@ def inner_point(piece: AffinePiece, point: np.ndarray, direction: np.ndarray | N
 
 def _halfway(P: Polyhedron, point: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """Return the middle of the way through P from a point in a direction, one direction long if it never ends."""
-    slack, rate = P.b - P.A @ point, P.A @ direction
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        slack, rate = P.b - P.A @ point, P.A @ direction
         times = slack / rate
         enters = np.max(times, initial=0.0, where=rate < 0)
         leaves = np.min(times, initial=np.inf, where=rate > 0)

@@ -147,7 +147,7 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
     stack = CellStack(A, b)
     zero = ~A.any(axis=2)
     slacks = stack.slacks(centers)
-    for n in np.flatnonzero(((slacks[0] <= 0) & ~(zero & (b >= 0))).any(axis=1)).tolist():
+    for n in np.flatnonzero((~(slacks[0] > 0) & ~(zero & (b >= 0))).any(axis=1)).tolist():
         if n not in thin:
             _interior(Polyhedron(A[n], b[n]), centers[n])
     representative = np.broadcast_to(np.arange(m), (N, m)).copy()
@@ -223,10 +223,11 @@ def _no_proofs(centers: np.ndarray, representative: np.ndarray, d: int) -> Facet
 # -- floats --------------------------------------------------------------------------------------------------
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _search(
     stack: CellStack, slacks: tuple[np.ndarray, np.ndarray], proofs: FacetProofs, active: np.ndarray
 ) -> None:
-    """Fill in what the kernel finds and `prove_stack` proves; the rest stays UNDECIDED."""
+    """Fill in what the kernel finds and `prove_stack` proves; the rest stays UNDECIDED, overflows included."""
     from polygeom.kernels import redundancy
 
     slack = np.where(active, np.maximum(0.5 * (slacks[0] + slacks[1]), TINY), 1.0)

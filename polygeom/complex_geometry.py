@@ -8,10 +8,16 @@ facets that hold a vertex. Cells with lines all have the same ones (a line in a 
 pre-activations beyond a facet jump by multiples of the facet's own form), so their faces are counted on fixed
 coordinates.
 
-Linear regions. Across a facet the affine maps T, T' agree on the facet's hyperplane, so they are equal if and only
-if they agree at one point off it: the witness. Enclosures of both values separate most pairs. Equal are maps
-where no path of non-zero weights and slopes leads from a unit that flips to the output; the rest is decided in
-rationals.
+Linear regions. If one elementwise unit u flips across a facet, the affine maps there differ by
+
+.. math:: T - T' = J_u (s_u - s_u') (z_u - \beta_u),
+
+J_u the derivative of the output by the output of u (the same on both cells), s_u and s_u' the slopes and
+:math:`\beta_u` the breakpoint, and z_u is not constant. So the maps differ if the slopes do and a fixed
+combination of the entries of J_u is not 0, beyond its error bound: one backward pass for all units of a cell.
+Otherwise, T and T' agree on the facet's hyperplane, so they are equal if and only if they agree at one point off
+it, the witness: enclosures of both values may tell them apart. Equal are maps where no path of non-zero weights
+and slopes leads from a unit that flips to the output; the rest is decided in rationals.
 """
 
 from __future__ import annotations
@@ -33,7 +39,7 @@ from polygeom.pieces import points_at_once
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.boundedness import boundedness, is_bounded
 from polygeom.predicates.volumes import vertices, volume
-from polygeom.rounding import round_up
+from polygeom.rounding import U, gamma, round_up, underflow
 from polygeom.steps import LinearStep
 
 __all__ = ["bounded_cells", "cell_volumes", "distinct_vertices", "face_counts", "linear_labels"]
@@ -192,7 +198,9 @@ def linear_labels(cells: Cells, edges: np.ndarray) -> np.ndarray:
     compare = _map_comparison(cells)
     at_once = points_at_once(cells.network)
     for first in range(0, len(edges), at_once):
-        unclear = first + np.flatnonzero(~_apart(cells, *edges[first : first + at_once].T))
+        chosen = edges[first : first + at_once]
+        unclear = first + np.flatnonzero(~_differ_by_one_unit(cells, chosen))
+        unclear = unclear[~_apart(cells, *edges[unclear].T)] if len(unclear) else unclear
         if not len(unclear):
             continue
         same[unclear] = _is_cut_off(cells, *edges[unclear].T)
@@ -201,6 +209,56 @@ def linear_labels(cells: Cells, edges: np.ndarray) -> np.ndarray:
     N, (i, j) = len(cells.arrays), edges[same].T
     joined = scipy.sparse.coo_array((np.ones(len(i), dtype=bool), (i, j)), shape=(N, N))
     return freeze(connected_components(joined, directed=False)[1])
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _differ_by_one_unit(cells: Cells, edges: np.ndarray) -> np.ndarray:
+    """Tell where just one unit flips and its effect on the output is not 0 for sure (networks without maxima)."""
+    net = cells.network
+    if not net.gates or any(isinstance(gate, MaxGate) for gate in net.gates):
+        return np.zeros(len(edges), dtype=bool)
+    regions, place = np.unique(edges[:, 0], return_inverse=True)
+    value, error = _effects(net, cells.unpack(cells.arrays.packed[regions]))
+    ours, theirs = (cells.unpack(cells.arrays.packed[k]) for k in edges.T)
+    unit, row = (ours != theirs).argmax(axis=1), np.arange(len(edges))
+    slopes = np.zeros((max(g.n_letters for g in net.gates), net.n_units))
+    for gate in net.gates:
+        slopes[: gate.n_letters, gate.columns] = gate.table(gate.slopes).reshape(gate.n_letters, -1)
+    bends = slopes[ours[row, unit], unit] != slopes[theirs[row, unit], unit]
+    matters = np.abs(value[place, unit]) > error[place, unit]
+    return bends & matters & ((ours != theirs).sum(axis=1) == 1)
+
+
+def _effects(net: Network, letters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the derivative of one combination of the outputs by each unit's output, (N, n_units), with bounds.
+
+    A backward pass with running error bounds, as `polygeom.enclosures.enclose_adjoint`, cell by cell.
+    """
+    N = len(letters)
+    value, error = np.zeros(letters.shape), np.zeros(letters.shape)
+
+    def linear(step: LinearStep, state: tuple[np.ndarray, np.ndarray]) -> tuple:
+        terms, (v, e) = step.adjoint_terms, state
+        errors = step.magnitude.adjoint(e + gamma(2 * terms + 8) * np.abs(v))
+        bounds = (round_up(b, terms + 4) + underflow(terms) for b in errors)
+        return tuple(zip(step.adjoint(v), bounds, strict=True))
+
+    def gate(step: Gate, state: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        v, e = state
+        value[:, step.columns], error[:, step.columns] = v.reshape(N, -1), e.reshape(N, -1)
+        slope = step.chosen(step.slopes, letters[:, step.columns].reshape(N, *step.shape))
+        opened = slope * v
+        rounding = gamma(4) * np.abs(opened) + underflow(1)
+        return opened, np.where(slope == 0, 0.0, round_up(np.abs(slope) * e + rounding, 3))
+
+    def add(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> tuple:
+        total = a[0] + b[0]
+        return total, round_up(a[1] + b[1] + U * np.abs(total), 2)
+
+    weights = np.random.default_rng(0).uniform(1.0, 2.0, net.output_shape)
+    seed = np.broadcast_to(weights, (N, *net.output_shape))
+    net.fold_back({net.output: (seed, np.zeros_like(seed))}, linear, gate, add)
+    return value, error
 
 
 def _apart(cells: Cells, i: np.ndarray, j: np.ndarray) -> np.ndarray:

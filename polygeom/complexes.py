@@ -281,7 +281,8 @@ class PolyhedralComplex(Cells):
 
         Notes
         -----
-        Cost: two enclosed passes an edge; a millisecond for each region whose map is compared in rationals.
+        Cost: a backward pass a region; two forward passes for each edge where that does not decide; a millisecond
+        for each region whose map is compared in rationals.
         """
         return linear_labels(self, self.edges)
 

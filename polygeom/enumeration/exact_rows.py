@@ -13,6 +13,7 @@ from polygeom.exact import ScaledMatrix, rational
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.network import Network
 from polygeom.rational_network import apply_letters
+from polygeom.steps import Step
 
 if TYPE_CHECKING:
     import flint
@@ -96,26 +97,49 @@ class GraphRows:
         """Return the input, the offset first: constants join the first column."""
         return ScaledMatrix.from_floats(np.column_stack([self.offset, self.matrix]))
 
-    def free_gates(self) -> list[Gate]:
-        """Return the gates that read what no gate comes before: their rows are those of hyperplanes in y."""
-        net, behind = self.network, set()
-        free = []
-        for k, step in enumerate(net.steps, start=1):
-            if isinstance(step, Gate) or not behind.isdisjoint(step.inputs):
-                if isinstance(step, Gate) and behind.isdisjoint(step.inputs):
-                    free.append(step)
-                behind.add(k)
-        return free
-
-    def free_rows(self) -> list[tuple[int, int, Row]]:
-        """Return unit, key and row of the hyperplanes in y that `free_gates` draw; all pairs of a window's entries."""
+    def drawn_hyperplanes(self) -> list[tuple[int, int, Row]]:
+        """Return unit, key and row of all hyperplanes in y that are drawn before any gate is passed."""
         letters = np.zeros(self.network.n_units, dtype=self.network.letter_dtype)
+        return [
+            (gate.first_column + local, key, self.row(gate.first_column + local, key, letters))
+            for gate, _ in self._first_readers()
+            for local in range(gate.size if isinstance(gate, Gate) else 0)
+            for key in _keys(gate, local)
+        ]
+
+    def first_normals(self) -> list[Row]:
+        """Return normals in y of all that is read by gates, or added to what they give, before any gate is passed.
+
+        Along directions in their kernel nothing ever changes.
+        """
+        normals: list[Row] = []
+        values = {0: self._start()}
+        for _, read in self._first_readers():
+            for i in read:
+                values = self._linear_to(i, values)
+                columns = range(1, values[i].shape[1])
+                normals += [[values[i].numerators[j, c] for c in columns] for j in range(values[i].shape[0])]
+        return normals
+
+    def _linear_to(self, number: int, values: States) -> States:
+        """Return values with one more, which no gate comes before."""
+        if number in values:
+            return values
+        step = self.network.steps[number - 1]
+        for i in step.inputs:
+            values = self._linear_to(i, values)
+        return {**values, number: self.network.exact().linear(step, *(values[i] for i in step.inputs))}
+
+    def _first_readers(self) -> list[tuple[Step, list[int]]]:
+        """Return the gates and mixing steps that read values no gate comes before, with those values."""
+        behind: set[int] = set()
         found = []
-        for gate in self.free_gates():
-            for local in range(gate.size):
-                for key in _keys(gate, local):
-                    unit = gate.first_column + local
-                    found.append((unit, key, self.row(unit, key, letters)))
+        for k, step in enumerate(self.network.steps, start=1):
+            free = [i for i in step.inputs if i not in behind]
+            if isinstance(step, Gate) or len(free) < len(step.inputs):
+                behind.add(k)
+                if free:
+                    found.append((step, free))
         return found
 
 

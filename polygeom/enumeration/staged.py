@@ -33,6 +33,7 @@ from polygeom.enumeration.splitter import Splitter
 from polygeom.enumeration.staged_starts import Start
 from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
+from polygeom.errors import InputError
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import U
 
@@ -56,22 +57,31 @@ class StagedEngine:
     Parameters
     ----------
     network : Network
+    domain : Polyhedron or None
+        In slice coordinates; None for all of them.
     along : AffineMap or None
         The slice; None for the input space.
-    domain : Polyhedron
-        In slice coordinates; full-dimensional.
     mode : {0, 1, 2}
         Count; codes, witnesses and facets; vertices too.
 
     Raises
     ------
     InputError
-        If the domain's rows, with those of the first gates, do not have full rank.
+        If there are no cells with vertices to begin with (`Start.find`), or vertices are asked for and regions
+        contain lines.
     """
 
-    def __init__(self, network: Network, along: AffineMap | None, domain: Polyhedron, mode: int) -> None:
-        self.network, self.along, self.domain, self.mode = network, along, domain, mode
-        start = Start.find(network, along, domain)
+    def __init__(
+        self, network: Network, domain: Polyhedron | None, along: AffineMap | None, mode: int
+    ) -> None:
+        self.network, self.mode = network, mode
+        k = network.dim_in if along is None else along.dim_in
+        start = Start.find(network, along, Polyhedron.whole(k) if domain is None else domain)
+        if start.lift is not None and mode == 2:
+            raise InputError(
+                f"Rows span {len(start.scale)} of {k} dimensions: regions contain lines and have no vertices. Ask for "
+                "store='regions', or give a bounded domain."
+            )
         self.start, self.scale = start, start.scale
         self.exact = GraphRows(network, start.matrix, start.offset)
         self.n_regions = self.n_bounded = 0
@@ -84,7 +94,10 @@ class StagedEngine:
         self._stages: list[_Stage] = []
         self._splitters: dict[int, Splitter] = {}
         unbounded = bool((start.cells.coord[:, -1] == 0).any())
-        if network.gates:
+        if not len(self.scale):
+            constant = network.exact().letters(network.exact().point(start.offset))
+            self._spare.append(start.cells.with_letters(constant[None]))
+        elif network.gates:
             self.carrier = Carrier(network, start.matrix, start.offset, 2 if unbounded else 1)
             index = np.zeros(len(start.cells), dtype=np.intp)
             states = {0: replace(self.carrier.start, index=index)}
@@ -139,20 +152,24 @@ class StagedEngine:
         return np.ascontiguousarray(letters).view(np.uint8)
 
     def _bounded(self, cells: CellBatch) -> np.ndarray:
-        if not len(cells):
-            return np.zeros(0, dtype=bool)
+        if not len(cells) or self.start.lift is not None:
+            return np.zeros(len(cells), dtype=bool)
         return np.minimum.reduceat(cells.coord[:, -1], cells.vertex_start[:-1]) > 0
 
     def _user_rays(self, rays: np.ndarray) -> np.ndarray:
         """Return homogeneous rays in slice coordinates: points with t = 1, directions with t = 0."""
-        y, t = rays[:, :-1] * self.scale, rays[:, -1:]
+        y, t = self._lifted(rays[:, :-1] * self.scale), rays[:, -1:]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(t > 0, np.column_stack([y / t, np.ones(len(y))]), np.column_stack([y, 0.0 * t]))
+
+    def _lifted(self, points: np.ndarray) -> np.ndarray:
+        """Return points in slice coordinates, with 0 for those that nothing depends on."""
+        return points if self.start.lift is None else points @ self.start.lift.T
 
     def _witnesses(self, cells: CellBatch) -> tuple[np.ndarray, dict[int, tuple[Fraction, ...]]]:
         """Return points inside the cells: sums of the vertices, exact ones where floats are not provably inside."""
         if not len(cells):
-            return np.zeros((0, len(self.scale))), {}
+            return self._lifted(np.zeros((0, len(self.scale)))), {}
         sums = np.add.reduceat(cells.coord, cells.vertex_start[:-1], axis=0)
         points = sums[:, :-1] / sums[:, -1:]
         of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))
@@ -168,7 +185,9 @@ class StagedEngine:
             self._rationals += 1
             points[i] = [float(v) for v in point]
             exact[i] = tuple(v * Fraction(float(s)) for v, s in zip(point, self.scale, strict=True))
-        return points * self.scale, exact
+            if self.start.lift is not None:
+                exact[i] = tuple(sum(int(e) * v for e, v in zip(row, exact[i], strict=True)) for row in self.start.lift)
+        return self._lifted(points * self.scale), exact
 
     def _exact_witness(self, cells: CellBatch, i: int) -> list[Fraction] | None:
         """Return the sum of a cell's exact vertices."""

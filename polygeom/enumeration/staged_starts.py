@@ -18,6 +18,7 @@ from polygeom.errors import InputError
 from polygeom.exact import rational
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
+from polygeom.ranks import pivot_columns, rank
 from polygeom.rounding import U
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Start:
     Attributes
     ----------
     scale : (k,) array of powers of two
+    lift : (slice coordinates, k) array or None
+        From ``scale * y`` to slice coordinates, if some are held at 0.
     matrix : (dim_in, k), offset : (dim_in,)
         The input as a map of y.
     exact_domain : (m, D) fmpq_mat
@@ -78,6 +81,7 @@ class Start:
     """
 
     scale: np.ndarray
+    lift: np.ndarray | None
     matrix: np.ndarray
     offset: np.ndarray
     exact_domain: flint.fmpq_mat
@@ -88,44 +92,32 @@ class Start:
     def find(cls, net: Network, along: AffineMap | None, domain: Polyhedron) -> Start:
         """Return the first cells within a domain in slice coordinates.
 
+        Where everything is constant along some directions, the coordinates that make up for them are held at 0: cells
+        are then cross sections of those in slice coordinates (`lift`).
+
         Raises
         ------
         InputError
-            If the domain's normals, with those of the gates that come first, do not have rank k.
+            If the domain's normals, with those of the gates that come first, do not separate all other directions.
         """
         k = net.dim_in if along is None else along.dim_in
         matrix = np.eye(k) if along is None else along.matrix
         offset = np.zeros(net.dim_in) if along is None else along.offset
-        bare = _Hyperplanes.of(k, [])
-        planes, scale = bare, np.ones(k)
-        if np.linalg.matrix_rank(domain.A) < k:
-            planes = _drawn(net, matrix, offset)
+        lift = None
+        planes = _Hyperplanes.of(k, [])
+        if rank(domain.A) < k:
+            coordinates = _coordinates(net, matrix, offset, domain)
+            if len(coordinates) < k:
+                lift, matrix = np.eye(k)[:, coordinates], matrix[:, coordinates]
+                domain, k = domain.pullback(AffineMap(lift, np.zeros(k))), len(coordinates)
+            planes = _Hyperplanes.of(k, GraphRows(net, matrix, offset).drawn_hyperplanes())
         floats = np.array([rounded_row(row) for row in planes.rows]).reshape(-1, k + 1)
-        rows = np.vstack([np.column_stack([domain.A, domain.b]), floats])
-        scale = _balance(rows)
-        if planes is not bare:
-            planes = _drawn(net, matrix * scale, offset)
-        inner, errors, exact = inner_rows(domain, scale)
-        frame = find_frame(planes, inner, exact)
-        if frame.dim < k:
-            raise InputError(
-                f"The hyperplanes of the first gates and the rows of the domain have normals of rank {frame.dim}, "
-                f"wanted {k}: cells hold whole lines, along which deeper gates of a graph may still switch. "
-                "Give a bounded domain, or a slice in which the first gates separate all directions."
-            )
-        cones = start_cones(planes, frame, exact)
-        parts = _cone_rows(planes, inner, errors, exact, frame)
-        batch = CellBatch.joined([_cell(net, cone, parts, 1.0 / len(cones)) for cone in cones])
-
-        def resolve(owner: int, key: int, row: np.ndarray, error: float, letters: np.ndarray) -> Row | None:
-            if owner < 0:
-                return _exact_row(exact, owner)
-            return next(r for (name, r) in zip(parts.names, parts.exact, strict=True) if name == (owner, key))
-
-        splitter = Splitter((0,) * (k + 1), resolve, ROOM)
-        rest = np.setdiff1d(np.arange(len(inner)), frame.domain_rows)
-        cells = _cut(splitter, batch, inner[rest], errors[rest], domain_owner(rest)) if len(rest) else batch
-        return cls(scale, matrix * scale, offset, exact, cells, splitter)
+        scale = _balance(np.vstack([np.column_stack([domain.A, domain.b]), floats]))
+        matrix = matrix * scale
+        if planes.rows:
+            planes = _Hyperplanes.of(k, GraphRows(net, matrix, offset).drawn_hyperplanes())
+        cells, splitter, exact = _first_cells(net, planes, domain, scale)
+        return cls(scale, lift, matrix, offset, exact, cells, splitter)
 
     def exact_row(self, owner: int) -> Row:
         """Return the exact row of the facet at infinity, or of one of the domain."""
@@ -141,21 +133,63 @@ def _exact_row(exact_domain: flint.fmpq_mat, owner: int) -> Row:
     return integer_row([exact_domain[int(domain_owner(owner)), c] for c in range(D)])
 
 
-def _drawn(net: Network, matrix: np.ndarray, offset: np.ndarray) -> _Hyperplanes:
-    """Return the hyperplanes in y that gates draw.
+def _coordinates(net: Network, matrix: np.ndarray, offset: np.ndarray, domain: Polyhedron) -> list[int]:
+    """Return slice coordinates such that nothing depends on the others once these are given.
 
     Raises
     ------
     InputError
-        If the network is too large for their exact rows.
+        If rows drawn before any gate is passed do not separate all that matters, or if they are out of reach.
     """
     rows = GraphRows(net, matrix, offset)
-    if not rows.is_feasible:
+    if net.gates and not rows.is_feasible:
         raise InputError(
             "The domain holds whole lines, and the network is too large for the rational arithmetic that finds cells "
             "to begin with there. Give a bounded domain."
         )
-    return _Hyperplanes.of(matrix.shape[1], rows.free_rows())
+    known, _ = domain.exact_rows(np.arange(domain.n_rows))
+    drawn = _pivots([*known.table(), *(row[:-1] for _, _, row in rows.drawn_hyperplanes())])
+    read = _pivots([*known.table(), *rows.first_normals()])
+    if len(drawn) < len(read):
+        raise InputError(
+            f"Rows of the domain and hyperplanes of the first gates have normals of rank {len(drawn)}, but deeper "
+            f"gates of this graph read {len(read)} directions: there are no cells with vertices to begin with. "
+            "Give a bounded domain."
+        )
+    return drawn
+
+
+def _pivots(normals: list[list[object]]) -> list[int]:
+    """Return the pivot columns of exact normals."""
+    import flint
+
+    if not normals:
+        return []
+    echelon, rank_ = flint.fmpq_mat(len(normals), len(normals[0]), [v for row in normals for v in row]).rref()
+    return list(pivot_columns(echelon, rank_))
+
+
+def _first_cells(
+    net: Network, planes: _Hyperplanes, domain: Polyhedron, scale: np.ndarray
+) -> tuple[CellBatch, Splitter, flint.fmpq_mat]:
+    """Return the cells of hyperplanes that make up a frame, what cut them, and the exact rows of the domain."""
+    k = planes.dim
+    inner, errors, exact = inner_rows(domain, scale)
+    if k == 0:
+        return _point(net), Splitter((0,), _unknown, ROOM), exact
+    frame = find_frame(planes, inner, exact)
+    cones = start_cones(planes, frame, exact)
+    parts = _cone_rows(planes, inner, errors, exact, frame)
+    batch = CellBatch.joined([_cell(net, cone, parts, 1.0 / len(cones)) for cone in cones])
+    by_name = dict(zip(parts.names, parts.exact, strict=True))
+
+    def resolve(owner: int, key: int, row: np.ndarray, error: float, letters: np.ndarray) -> Row | None:
+        return _exact_row(exact, owner) if owner < 0 else by_name[owner, key]
+
+    splitter = Splitter((0,) * (k + 1), resolve, ROOM)
+    rest = np.setdiff1d(np.arange(len(inner)), frame.domain_rows)
+    cells = _cut(splitter, batch, inner[rest], errors[rest], domain_owner(rest)) if len(rest) else batch
+    return cells, splitter, exact
 
 
 def _balance(rows: np.ndarray) -> np.ndarray:
@@ -229,6 +263,20 @@ def _cell(net: Network, cone: StartCone, parts: _ConeRows, share: float) -> Cell
         np.zeros((1, 0), dtype=net.letter_dtype),
         np.array([share]),
     )
+
+
+def _point(net: Network) -> CellBatch:
+    """Return the space without coordinates as a cell."""
+    nothing = np.zeros(0, dtype=np.int64)
+    return CellBatch(
+        starts_of(np.array([1])), np.ones((1, 1)), np.zeros(1), np.zeros(1, dtype=np.int64),
+        starts_of(np.array([0])), np.zeros((0, 3)), nothing, nothing, nothing, nothing.astype(bool),
+        np.zeros(1, dtype=bool), np.zeros((1, 0), dtype=net.letter_dtype), np.ones(1),
+    )  # fmt: skip
+
+
+def _unknown(owner: int, key: int, row: np.ndarray, error: float, letters: np.ndarray) -> None:
+    """Know no exact row (`Resolver`)."""
 
 
 def _cut(

@@ -426,7 +426,7 @@ def _control(chain: Chain) -> Control:
     from polygeom.kernels.dictionary_cells import NONE, Control
 
     R, r = len(chain.layer), len(chain.reference)
-    counts = np.zeros(7, np.int64)
+    counts = np.zeros(8, np.int64)
     counts[2] = NONE
     return Control(
         counts,

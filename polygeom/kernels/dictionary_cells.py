@@ -84,7 +84,10 @@ point has been listed."""
 REFRESH = 60
 """Pivots between two fresh tables, plus twice k."""
 
-TOP, UNIT, ANSWER, BY_FLOATS, BY_STRUCTURE, SPLITS, WALKED = 0, 1, 2, 3, 4, 5, 6  # places in `counts`
+PATIENCE = 3
+"""Fresh tables that may lead to nothing before a question is asked."""
+
+TOP, UNIT, ANSWER, BY_FLOATS, BY_STRUCTURE, SPLITS, WALKED, TRIES = 0, 1, 2, 3, 4, 5, 6, 7  # places in `counts`
 
 
 class Stack(NamedTuple):
@@ -128,9 +131,9 @@ class Control(NamedTuple):
 
     Attributes
     ----------
-    counts : (7,) int64
+    counts : (8,) int64
         Top of the stack (-1: empty), row asked about, answer, units decided by floats and by structure (at a level
-        above 0), splits, pivots.
+        above 0), splits, pivots, tables computed afresh since anything was decided.
     finished : (1,)
         Share of the tree that is done, every split halving the weight.
     square, inverse : (k, k)
@@ -173,6 +176,7 @@ def _decide(chain, stack, top, i, side):
 @inner
 def _refresh(rows, stack, control, top):
     """Compute the table of a node afresh."""
+    control.counts[TRIES] += 1
     refresh(
         stack.table[top],
         stack.basic[top],
@@ -223,13 +227,14 @@ def _settle(chain, rows, stack, control, proof, top):
             proof,
         )
         if proved == 0:
-            if head[PIVOTS] == 0:
+            if head[PIVOTS] == 0 or control.counts[TRIES] > PATIENCE:
                 return i
             _refresh(rows, stack, control, top)
             proof.bound[2] = -1.0
             i = head[PATH]
             continue
         control.counts[BY_FLOATS if proof.bound[2] == 0.0 else BY_STRUCTURE] += 1
+        control.counts[TRIES] = 0
         kept = head[ROWS]
         _decide(chain, stack, top, i, proved)
         if head[ROWS] == kept:
@@ -255,6 +260,7 @@ def _push(stack, control, top):
         stack.head[top + 1, i] = stack.head[top, i]
     control.counts[TOP] = top + 1
     control.counts[SPLITS] += 1
+    control.counts[TRIES] = 0
 
 
 @inlined
@@ -344,7 +350,7 @@ def _drive(chain, rows, stack, control, top, i):
             blocker, length = blocking_row(table, head[PATH], column)
         goal = value + length * row[column]
         steepness = abs(row[column]) if side * goal > NEAR or blocker == OWN else abs(table[blocker, column])
-        if steepness < DUBIOUS and head[PIVOTS] > 0:
+        if steepness < DUBIOUS and head[PIVOTS] > 0 and control.counts[TRIES] <= PATIENCE:
             _refresh(rows, stack, control, top)
             return True
         if side * goal > NEAR:
@@ -498,6 +504,7 @@ def _pop(stack, control, top):
     """Leave the node on top."""
     control.finished[0] += 2.0 ** -stack.head[top, DEPTH]
     control.counts[TOP] = top - 1
+    control.counts[TRIES] = 0
 
 
 @inlined
@@ -514,6 +521,7 @@ def _apply_answer(chain, stack, control, top):
     """Act on the answer to a question about the node on top."""
     answer = control.counts[ANSWER]
     control.counts[ANSWER] = NONE
+    control.counts[TRIES] = 0
     if answer == DROP or answer == POINT:
         _pop(stack, control, top)
     elif answer == CUTS:
@@ -574,7 +582,7 @@ def advance(chain, rows, stack, control, proof, found):
             _begin_layer(chain, rows, stack, proof, top)
             continue
         if not _find_point(chain, rows, stack, control, proof, top):
-            if head[PIVOTS] == 0:
+            if head[PIVOTS] == 0 or counts[TRIES] > PATIENCE:
                 return ASK_LEAF
             _refresh(rows, stack, control, top)
             continue

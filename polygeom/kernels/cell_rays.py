@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from polygeom.kernels.bits import count, lowest
+from polygeom.kernels.intrinsics import count, lowest
 from polygeom.kernels.cells import DEEPEST, Cells, Chain, Scratch, compiled, inlined
 from polygeom.rounding import TINY, U
 

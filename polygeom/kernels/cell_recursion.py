@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from polygeom.kernels.cell_regions import FILLED, NARROW, Regions, emit
+from polygeom.kernels.cell_regions import COUNT, FILLED, MODE, NARROW, Regions, emit
 from polygeom.kernels.cell_splits import FITS, FULL, split_cone, split_polygon
 from polygeom.kernels.cell_tests import OFF, decide, join, judge, signs, write_letter
 from polygeom.kernels.cells import (
     ALIVE,
+    BOUNDED,
     CUT,
     DEEPEST,
     FLAT,
@@ -30,6 +31,7 @@ from polygeom.kernels.cells import (
     NEXT,
     NULL,
     PATH,
+    REGION,
     SLOT,
     STRIDE,
     VERTEX,
@@ -165,6 +167,27 @@ def _split(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: 
 
 
 @inlined
+def _count_halves(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: tuple[int, ...]) -> bool:
+    """Count the two regions into which the only unit left cuts a cell; False for a tie.
+
+    A half is unbounded if and only if it keeps a vertex at infinity.
+    """
+    D = len(dims)
+    first, k = cells.node[sp, VERTEX], cells.node[sp, VERTICES]
+    points, on, off, asked = cells.coord[first * D : (first + k) * D], True, True, False
+    for v in range(k):
+        if points[v * D + D - 1] == 0.0:
+            if not asked and not signs(cells, chain, scratch, sp, u, dims):
+                return False
+            asked = True
+            on, off = on and scratch.sign[v] < 0, off and scratch.sign[v] > 0
+    cells.tally[REGION] += 2
+    cells.tally[BOUNDED] += on
+    cells.tally[BOUNDED] += off
+    return True
+
+
+@inlined
 def _outside(cells: Cells, scratch: Scratch, sp: int) -> bool:
     """Tell whether a row of the domain leaves nothing of the cell."""
     for u in range(cells.node[sp, LEFT]):
@@ -199,14 +222,22 @@ def recur(
             cells.done[0] += cells.share[sp]
             sp -= 1
         else:
+            last = cells.node[sp, LAYER] + 1 == len(chain.widths)
             cut = decide(cells, chain, scratch, sp, cut, dims)
-            if cut >= 0:
+            if cut >= 0 and last and cells.node[sp, LEFT] == 1 and regions.fill[MODE] == COUNT:
+                if _count_halves(cells, chain, scratch, sp, cut, dims):
+                    limits[REGIONS] -= 2
+                    cells.done[0] += cells.share[sp]
+                    sp -= 1
+                else:
+                    status = TIE
+            elif cut >= 0:
                 top = _split(cells, chain, scratch, sp, cut, dims)
                 if top < 0:
                     status = -1 - top
                 else:
                     sp = top
-            elif cells.node[sp, LAYER] + 1 < len(chain.widths):
+            elif not last:
                 if not _descend(cells, chain, sp, dims):
                     status = GROW
             else:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from polygeom.kernels.bits import count, lowest
+from polygeom.kernels.intrinsics import count, lowest
 from polygeom.kernels.cell_rays import COARSE, ROUNDED, sharpen
 from polygeom.kernels.cells import (
     ALIVE,
@@ -51,28 +51,6 @@ ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @inlined
-def _keep(
-    cells: Cells, scratch: Scratch, source: int, target: int, marks: int, dims: tuple[int, ...]
-) -> None:
-    """Copy a vertex of the arena to scratch, with the marks given."""
-    D = len(dims)
-    for c in range(D):
-        scratch.coord[target * D + c] = cells.coord[source * D + c]
-    scratch.spread[target], scratch.serial[target] = cells.spread[source], cells.serial[source]
-    scratch.marks[target] = marks
-
-
-@inlined
-def _place(cells: Cells, scratch: Scratch, source: int, target: int, dims: tuple[int, ...]) -> None:
-    """Copy a new vertex from scratch to the arena."""
-    D = len(dims)
-    for c in range(D):
-        cells.coord[target * D + c] = scratch.coord[source * D + c]
-    cells.spread[target], cells.serial[target] = scratch.spread[source], scratch.serial[source]
-    cells.marks[target], cells.facets[target] = scratch.marks[source], scratch.facets[source]
-
-
-@inlined
 def _shift(cells: Cells, source: int, target: int, dims: tuple[int, ...]) -> None:
     """Copy a vertex within the arena."""
     D = len(dims)
@@ -83,20 +61,14 @@ def _shift(cells: Cells, source: int, target: int, dims: tuple[int, ...]) -> Non
 
 
 @inlined
-def _restore(cells: Cells, scratch: Scratch, first: int, k: int, dims: tuple[int, ...]) -> None:
-    """Write the k vertices of the half that stays from scratch to its node's place."""
-    for v in range(k):
-        _place(cells, scratch, v, first + v, dims)
-
-
-@inlined
-def _cross(cells: Cells, chain: Chain, scratch: Scratch, edge: int, cut: int, entering: bool, at: int) -> None:
-    """Write the vertex where an edge meets the new row `cut` into scratch; entering: the edge comes from outside."""
-    row, side = edge >> 2, 1.0 - 2.0 * (edge & 1)
-    side = side if not entering else -side
-    a0, a1, a2 = cells.path[row * 3] * side, cells.path[row * 3 + 1] * side, cells.path[row * 3 + 2] * side
-    b0, b1, b2 = cells.path[cut * 3], cells.path[cut * 3 + 1], cells.path[cut * 3 + 2]
-    x, y, t = a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
+def _cross(cells: Cells, chain: Chain, edge: int, cut: int, entering: bool, at: int) -> None:
+    """Write the vertex where an edge meets the new row `cut` to place `at`; entering: the edge comes from outside."""
+    row = edge >> 2
+    side = -1.0 if (edge & 1 == 1) != entering else 1.0
+    one, other, made = cells.path[3 * row : 3 * row + 3], cells.path[3 * cut : 3 * cut + 3], cells.coord[3 * at : 3 * at + 3]
+    x = (one[1] * other[2] - one[2] * other[1]) * side
+    y = (one[2] * other[0] - one[0] * other[2]) * side
+    t = (one[0] * other[1] - one[1] * other[0]) * side
     if t <= 0.0 and cells.path_unit[row] != chain.starts[-1]:
         t = TINY  # a point: only the facet at infinity holds directions that were not there before
     size = max(abs(x), abs(y), abs(t))
@@ -104,14 +76,9 @@ def _cross(cells: Cells, chain: Chain, scratch: Scratch, edge: int, cut: int, en
     r, s = chain.row_error[cells.path_unit[row]], chain.row_error[cells.path_unit[cut]]
     error = 4.0 * U * a * b + r * (b + s) + a * s
     inverse = 1.0 / size
-    scratch.coord[at * 3], scratch.coord[at * 3 + 1], scratch.coord[at * 3 + 2] = (
-        x * inverse,
-        y * inverse,
-        t * inverse,
-    )
-    known = size > 2.0 * error
-    scratch.spread[at] = error * inverse * (1.0 + ROUNDED) + ROUNDED if known else np.inf
-    scratch.serial[at] = cells.tally[SERIAL]
+    made[0], made[1], made[2] = x * inverse, y * inverse, t * inverse
+    cells.spread[at] = error * inverse * (1.0 + ROUNDED) + ROUNDED if size > 2.0 * error else np.inf
+    cells.serial[at] = cells.tally[SERIAL]
     cells.tally[SERIAL] += 1
 
 
@@ -119,43 +86,41 @@ def _cross(cells: Cells, chain: Chain, scratch: Scratch, edge: int, cut: int, en
 def split_polygon(
     cells: Cells, chain: Chain, scratch: Scratch, sp: int, above: int, dims: tuple[int, ...]
 ) -> int:
-    """Split the polygon of node sp by the row at the end of its path: on stays, off goes to `above`.
+    """Split the polygon of node sp by the row at the end of its path; both halves are written behind it, on first.
 
-    Signs of the vertices are in ``scratch.sign``. A vertex followed by the new edge ends the old boundary; the
-    tied bit of edges is kept.
+    Signs of the vertices are in ``scratch.sign``. A vertex is followed by its old edge or by the new one; the tied
+    bit of edges is kept.
     """
     first, k, cut = cells.node[sp, VERTEX], cells.node[sp, VERTICES], cells.node[sp, PATH]
-    base = first + k + 2
-    if base + k + 2 > len(cells.spread):
+    on, off = first + k, first + 2 * k + 2
+    if off + k + 2 > len(cells.spread):
         return FULL
     below = ALIVE if chain.slopes[0, cells.path_unit[cut]] != 0.0 else 0
-    a, b = 0, 0
+    sign, edges, marks = scratch.sign[:k], cells.facets[first:on], cells.marks[first:on]
+    a, b = on, off
     for v in range(k):
         u = v + 1 if v + 1 < k else 0
-        here, there, edge = scratch.sign[v], scratch.sign[u], cells.facets[first + v]
+        here, there, edge = sign[v], sign[u], edges[v]
         if here >= 0:
-            marks = cells.marks[first + v]
-            _keep(cells, scratch, first + v, a, marks | ALIVE if here > 0 else marks, dims)
-            scratch.facets[a] = edge if here > 0 or there > 0 else 4 * cut
+            _shift(cells, first + v, a, dims)
+            cells.marks[a] = marks[v] | ALIVE if here > 0 else marks[v]
+            cells.facets[a] = edge if here > 0 or there > 0 else 4 * cut
             a += 1
         if here <= 0:
-            marks = cells.marks[first + v]
-            _shift(cells, first + v, base + b, dims)
-            cells.marks[base + b] = marks | below if here < 0 else marks
-            cells.facets[base + b] = edge if here < 0 or there < 0 else 4 * cut + 1
+            _shift(cells, first + v, b, dims)
+            cells.marks[b] = marks[v] | below if here < 0 else marks[v]
+            cells.facets[b] = edge if here < 0 or there < 0 else 4 * cut + 1
             b += 1
         if here * there < 0:
-            p, q = cells.marks[first + v], cells.marks[first + u]
-            _cross(cells, chain, scratch, edge, cut, here < 0, a)
-            scratch.marks[a] = (p & q & NULL) | ((p | q) & ALIVE)
-            _place(cells, scratch, a, base + b, dims)
-            scratch.facets[a] = 4 * cut if here > 0 else edge
-            cells.facets[base + b] = 4 * cut + 1 if here < 0 else edge
+            _cross(cells, chain, edge, cut, here < 0, a)
+            cells.marks[a] = (marks[v] & marks[u] & NULL) | ((marks[v] | marks[u]) & ALIVE)
+            _shift(cells, a, b, dims)
+            cells.facets[a] = 4 * cut if here > 0 else edge
+            cells.facets[b] = 4 * cut + 1 if here < 0 else edge
             a += 1
             b += 1
-    _restore(cells, scratch, first, a, dims)
-    cells.node[sp, VERTICES] = a
-    cells.node[above, VERTEX], cells.node[above, VERTICES] = base, b
+    cells.node[sp, VERTEX], cells.node[sp, VERTICES] = on, a - on
+    cells.node[above, VERTEX], cells.node[above, VERTICES] = off, b - off
     return FITS
 
 

@@ -28,7 +28,9 @@ from polygeom.kernels.cells import (
     Scratch,
     inlined,
     sign_at,
+    tolerance,
 )
+from polygeom.kernels.intrinsics import choose, larger, smaller
 
 __all__ = ["CUTS", "OFF", "ON", "decide", "join", "judge", "signs", "write_letter"]
 
@@ -56,8 +58,7 @@ def _extremes(cells: Cells, scratch: Scratch, sp: int, dims: tuple[int, ...]) ->
                 value = 0.0
                 for c in range(D):
                     value += cells.rows[base + c * stride + u] * points[v * D + c]
-                least = value if value < least else least
-                most = value if value > most else most
+                least, most = smaller(value, least), larger(value, most)
             low[u], high[u] = least, most
         return worst
     for u in range(m):
@@ -70,8 +71,7 @@ def _extremes(cells: Cells, scratch: Scratch, sp: int, dims: tuple[int, ...]) ->
             for u in range(m):
                 z[u] += row[u] * x
         for u in range(m):
-            low[u] = z[u] if z[u] < low[u] else low[u]
-            high[u] = z[u] if z[u] > high[u] else high[u]
+            low[u], high[u] = smaller(z[u], low[u]), larger(z[u], high[u])
     return worst
 
 
@@ -82,14 +82,22 @@ def signs(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: t
     first, k = cells.node[sp, VERTEX], cells.node[sp, VERTICES]
     base, stride = cells.node[sp, SLOT] * (D + 1), cells.node[sp, STRIDE]
     unit, size = cells.unit[cells.node[sp, SLOT] + u], cells.rows[base + D * stride + u]
-    known = True
+    points, spread = cells.coord[first * D : (first + k) * D], cells.spread[first : first + k]
+    values, found, row_error = scratch.value[:k], scratch.sign[:k], chain.row_error[unit]
+    zeros, known = 0, True
     for v in range(k):
         z = 0.0
         for c in range(D):
-            z += cells.rows[base + c * stride + u] * cells.coord[(first + v) * D + c]
-        sign = sign_at(cells, chain, sp, v, unit, z, size, dims)
-        scratch.sign[v], scratch.value[v] = sign, z
-        known = known and sign != UNKNOWN
+            z += cells.rows[base + c * stride + u] * points[v * D + c]
+        bound = tolerance(size, spread[v], row_error)
+        values[v], found[v] = z, np.int64(z > bound) - np.int64(z < -bound)
+        zeros += found[v] == 0
+    if zeros == 0:
+        return True
+    for v in range(k):
+        if found[v] == 0:
+            found[v] = sign_at(cells, chain, sp, v, unit, dims)
+            known = known and found[v] != UNKNOWN
     if not known:
         scratch.tie[0] = u
     return known
@@ -153,31 +161,30 @@ def judge(cells: Cells, chain: Chain, scratch: Scratch, sp: int, dims: tuple[int
     size_at = slot * (D + 1) + D * cells.node[sp, STRIDE]
     worst = _extremes(cells, scratch, sp, dims)
     slack = worst + DEEPEST if worst < 0.5 else np.inf
-    best, cut = -1.0, -1
+    lows, highs, verdict = scratch.low[:m], scratch.high[:m], scratch.verdict[:m]
+    units, sizes = cells.unit[slot : slot + m], cells.rows[size_at : size_at + m]
+    goes_on = cells.node[sp, LAYER] + 1 < len(chain.widths)
+    best, cut, strict, close = -1.0, -1, False, 0
     cells.tally[TESTED] += m
-    scratch.tie[1] = 0
     for u in range(m):
-        low, high, unit = scratch.low[u], scratch.high[u], cells.unit[slot + u]
-        bound = cells.rows[size_at + u] * slack + 2.0 * chain.row_error[unit]
-        if low > bound:
-            scratch.verdict[u] = ON
-            scratch.tie[1] |= chain.slopes[ON, unit] != 0.0
-        elif high < -bound:
-            scratch.verdict[u] = OFF
-            scratch.tie[1] |= chain.slopes[OFF, unit] != 0.0
-        else:
-            if not (low < -bound and high > bound):
-                verdict = _call_close(cells, chain, scratch, sp, u, dims)
-                if verdict == CLOSE:
-                    return -2
-                scratch.verdict[u] = verdict
-                if verdict != CUTS:
-                    _note_zeros(cells, chain, scratch, sp, u, dims)
-                    continue
-            scratch.verdict[u] = CUTS
-            balance = min(-low, high) / (high - low)
-            if balance > best or cut < 0:
-                best, cut = balance, u
+        low, high = lows[u], highs[u]
+        bound = sizes[u] * slack + 2.0 * chain.row_error[units[u]]
+        called = choose(low > bound, ON, choose(high < -bound, OFF, CLOSE))
+        verdict[u] = choose((low < -bound) & (high > bound), CUTS, called)
+        close += verdict[u] == CLOSE
+    for u in range(m):
+        if close > 0 and verdict[u] == CLOSE:
+            verdict[u] = _call_close(cells, chain, scratch, sp, u, dims)
+            if verdict[u] == CLOSE:
+                return -2
+            if verdict[u] != CUTS:
+                _note_zeros(cells, chain, scratch, sp, u, dims)
+        elif goes_on and verdict[u] < CUTS:
+            strict = strict or chain.slopes[verdict[u], units[u]] != 0.0
+        balance = smaller(-lows[u], highs[u]) / (highs[u] - lows[u])
+        if verdict[u] == CUTS and (balance > best or cut < 0):
+            best, cut = balance, u
+    scratch.tie[1] = strict
     return cut
 
 

@@ -247,17 +247,10 @@ def _draws(cells: Cells, chain: Chain, sp: int, v: int, unit: int, planar: bool)
 
 
 @inlined
-def sign_at(
-    cells: Cells, chain: Chain, sp: int, v: int, unit: int, z: float, size: float, dims: tuple[int, ...]
-) -> int:
-    """Return the exact sign of a unit at vertex v of a node, or UNKNOWN; z is the computed product."""
+def sign_at(cells: Cells, chain: Chain, sp: int, v: int, unit: int, dims: tuple[int, ...]) -> int:
+    """Return the exact sign of a unit at vertex v of a node where floats cannot tell it, or UNKNOWN."""
     D = len(dims)
     at = cells.node[sp, VERTEX] + v
-    bound = tolerance(size, cells.spread[at], chain.row_error[unit])
-    if z > bound:
-        return 1
-    if z < -bound:
-        return -1
     if _draws(cells, chain, sp, v, unit, D == 3):
         return 0
     if cells.marks[at] & NULL and unit < chain.starts[0]:

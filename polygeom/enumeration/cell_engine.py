@@ -260,6 +260,8 @@ class CellEngine:
         mask = int(cells.facets[first + v]) & (2**64 - 1)
         used = int(np.bitwise_or.reduce(cells.facets[first : first + k])) & (2**64 - 1)
         through = [s for s in range(parts.SLOTS) if mask >> s & 1]
+        if not through:
+            return [], None
         other = next(s for s in range(parts.SLOTS) if (used & ~mask) >> s & 1)
         rows = [self._inner_row(int(cells.slot_row[sp, s]), letters) for s in (*through, other)]
         return rows[:-1], rows[-1]

@@ -387,6 +387,8 @@ def _with_inverse(
         X = np.array(entries).reshape(r, r) / scale
         kappa = np.array([np.abs(X).max(), max(abs(nearest_float(v)) for v in (inverse * const).entries())])
     rows.kappa[0] = round_up(kappa, 4)
+    if not (c.any() or rows.const_error[0, number].any()):
+        rows.kappa[0, 1] = 0.0  # no offsets, no rounding: cells of a central arrangement stay cones
     return chain._replace(inverse=X), rows
 
 

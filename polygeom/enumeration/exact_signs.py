@@ -112,10 +112,13 @@ def dot(row: Row, point: Row) -> flint.fmpz:
 def crossing(rows: list[Row], inside: Row | None) -> Row:
     """Return the ray on which all rows vanish, where `inside` is positive (or t, if it is not zero).
 
-    In the plane (D = 3) `rows` are the two edges around the vertex, counterclockwise, and tell the side alone.
+    In the plane (D = 3) `rows` are the two edges around the vertex, counterclockwise, and tell the side alone. A cell
+    without coordinates (D = 1) is one point, on no facet.
     """
     import flint
 
+    if not rows:
+        return [flint.fmpz(1)]
     D = len(rows[0])
     if D == 3:
         (a, b, c), (d, e, f) = rows

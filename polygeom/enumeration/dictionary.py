@@ -179,7 +179,9 @@ class DictionaryEngine:
         number, layer = int(self._stack.basic[top, counts[1]]), int(self._stack.head[top, LAYER])
         signs = self._signs()
         signs[arrays.layer[n_domain:] > layer] = 0
-        sides = self._exact.sides(signs, layer, number - n_domain, self._stack.nonbasic[top].tolist())
+        guess = -1 if self._stack.table[top, counts[1]].sum() < 0 else 1
+        hint = self._stack.nonbasic[top].tolist()
+        sides = self._exact.sides(signs, layer, number - n_domain, hint, guess)
         answers = {
             (True, True): CUTS,
             (True, False): 1,

@@ -47,18 +47,29 @@ class ExactCells:
     domain: ExactDomain | None
     nothing: int
 
-    def sides(self, signs: np.ndarray, layer: int, unit: int, hint: list[int]) -> tuple[bool, bool] | None:
-        """Tell whether unit z of a layer is positive, and negative, somewhere in a cell; None if it has no interior.
+    def sides(
+        self, signs: np.ndarray, layer: int, unit: int, hint: list[int], guess: int
+    ) -> tuple[bool, bool] | None:
+        """Tell whether unit z of a layer is positive, and negative, inside a cell; None if it has no interior.
 
-        `hint` numbers rows of the cell (domain first, then units) that are tight at a vertex. Cost: three exact
-        linear programs.
+        `hint` numbers rows of the cell (domain first, then units) that are tight at a vertex, `guess` is the likely
+        sign. A function that is not 0 takes a sign inside a cell with interior if not the other one, so the usual
+        answer costs one exact linear program, from its optimum.
         """
         cell = self._cell(signs, layer)
-        if cell is None or cell.interior_point() is None:
+        if cell is None:
             return None
         function = cell.functions[unit]
+        if not any(function):
+            return False, False
         tight = [cell.index[i] for i in hint if i in cell.index]
-        return cell.maximum(function, 1, tight) > 0, cell.maximum(function, -1, tight) > 0
+        for side in (-guess, guess):
+            best = cell.maximum(function, side, tight)
+            if best == -np.inf:
+                return None
+            if best <= 0:
+                return side < 0, side > 0
+        return None if cell.interior_point() is None else (True, True)
 
     def interior_point(self, signs: np.ndarray) -> list[flint.fmpq] | None:
         """Return a point strictly inside a cell all of whose units are decided, or None if there is none."""

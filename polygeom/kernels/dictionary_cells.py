@@ -56,7 +56,7 @@ from polygeom.kernels.dictionary import (
     turn_column,
     turn_row,
 )
-from polygeom.kernels.dictionary_proofs import is_inside, new_layer, prove
+from polygeom.kernels.dictionary_proofs import is_inside, new_layer, obvious_sign, prove
 
 __all__ = [
     "ASK_LEAF",
@@ -395,7 +395,7 @@ def _drop_old(chain, rows, stack, top, layer):
 
 
 @inner
-def _begin_layer(chain, rows, stack, proof, top):
+def _begin_layer(chain, rows, stack, control, proof, top):
     """Begin the next layer: append the rows of its units, which are combinations of those the layer reads."""
     head, table, basic, sign = stack.head[top], stack.table[top], stack.basic[top], stack.sign[top]
     k = stack.nonbasic.shape[1]
@@ -425,8 +425,12 @@ def _begin_layer(chain, rows, stack, proof, top):
         for c in range(k + 1):
             row[c] *= rows.scale[number]
         basic[n] = number
-        n += 1
-    head[ROWS] = n
+        head[ROWS] = n + 1
+        side = obvious_sign(chain, layer, j, count, proof)
+        if side != 0:
+            control.counts[BY_STRUCTURE] += 1
+            _decide(chain, stack, top, n, side)
+        n = head[ROWS]
     head[LAYER] = layer
     _drop_old(chain, rows, stack, top, layer)
 
@@ -579,7 +583,7 @@ def advance(chain, rows, stack, control, proof, found):
             counts[UNIT] = asked
             return ASK_UNIT
         if head[LAYER] < last:
-            _begin_layer(chain, rows, stack, proof, top)
+            _begin_layer(chain, rows, stack, control, proof, top)
             continue
         if not _find_point(chain, rows, stack, control, proof, top):
             if head[PIVOTS] == 0 or counts[TRIES] > PATIENCE:

@@ -51,7 +51,7 @@ import numpy as np
 from polygeom.kernels.dictionary import NOTHING, PATH, inner
 from polygeom.rounding import TINY, U
 
-__all__ = ["Chain", "Proof", "Rows", "compose", "is_inside", "new_layer", "prove", "read_generators"]
+__all__ = ["Chain", "Proof", "Rows", "compose", "is_inside", "new_layer", "obvious_sign", "prove", "read_generators"]
 
 
 class Chain(NamedTuple):
@@ -309,6 +309,27 @@ def new_layer(chain, rows, layer, sign, proof):
                 if rows.count[level] >= 0:
                     _scale_row(rows, level, number, rows.scale[number])
     return count
+
+
+@inner
+def obvious_sign(chain, layer, unit, count, proof):
+    """Return the sign of a unit none of whose weights from the generators, and bias, has the other; 0 if it has both.
+
+    Generators are non-negative on the cell, so no rounding is involved but that of the weights: a unit z = relu(x) is
+    on where x is, and exactly 0 elsewhere.
+    """
+    bias, error = chain.bias[layer, unit], chain.bias_error[layer, unit]
+    above, below = bias > -error, bias < error
+    if bias == 0.0 and error == 0.0:
+        above, below = False, False
+    for g in range(count):
+        factor, doubt = proof.factor[g, unit], proof.doubt[g, unit]
+        if factor == 0.0 and doubt == 0.0:
+            continue
+        above, below = above or factor > -doubt, below or factor < doubt
+        if above and below:
+            return 0
+    return 1 if above else -1 if below else NOTHING
 
 
 # -- units that keep their sign --------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def new_cells(chain: DenseChain, dims: tuple[int, ...]) -> Cells:
         path_size=np.zeros(PATH),
         path_unit=np.zeros(PATH, dtype=np.int64),
         slot_row=np.zeros((DEPTH, parts.SLOTS if D != 3 else 1), dtype=np.int64),
-        code=np.zeros((n + 7) // 8, dtype=np.uint8),
+        code=np.zeros(n, dtype=np.uint8),
         table=np.zeros((TABLE, 3), dtype=np.int64),
         tally=np.zeros(8, dtype=np.int64),
         done=np.zeros(1),

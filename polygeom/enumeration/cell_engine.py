@@ -273,7 +273,7 @@ class CellEngine:
 
     def _letters(self) -> np.ndarray:
         """Return the letters of the cell on top; those of layers not yet reached are left over from others."""
-        return np.unpackbits(self.cells.code)[: int(self.loop.starts[0])]
+        return self.cells.code.copy()
 
     def _decide_tie(self) -> None:
         """Decide a unit's sign exactly at the vertices where floats could not, and sharpen those vertices."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from polygeom.kernels.cell_regions import COUNT, FILLED, MODE, NARROW, Regions, emit
 from polygeom.kernels.cell_splits import FITS, FULL, split_cone, split_polygon
-from polygeom.kernels.cell_tests import OFF, decide, join, judge, signs, write_letter
+from polygeom.kernels.cell_tests import OFF, decide, join, judge, signs
 from polygeom.kernels.cells import (
     ALIVE,
     BOUNDED,
@@ -213,7 +213,7 @@ def recur(
         limits[NODES] -= 1
         letter = cells.node[sp, CUT]
         if letter >= 0:
-            write_letter(cells.code, letter >> 1, letter & 1 == 1)
+            cells.code[letter >> 1] = letter & 1
         cut = judge(cells, chain, scratch, sp, dims)
         status = DONE
         if cut == -2:

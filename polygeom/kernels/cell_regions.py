@@ -29,6 +29,7 @@ from polygeom.kernels.cells import (
     Scratch,
     inlined,
 )
+from polygeom.kernels.intrinsics import eight, lowest
 
 __all__ = [
     "COUNT",
@@ -192,6 +193,22 @@ def _park_facet(cells: Cells, regions: Regions, code: int, tied: bool, at: int, 
     regions.row[at, D] = cells.path_size[row]
 
 
+GATHER = np.uint64(0x8040201008040201)
+
+
+@inlined
+def _pack(code: np.ndarray, packed: np.ndarray, n: int) -> None:
+    """Write n letters as bits, the first in the highest bit of the first byte."""
+    for i in range(n >> 3):
+        # Letter j stands in bit 8 j; times 2^(63 - 9 j) it comes to bit 63 - j, and nothing else comes there.
+        packed[i] = (eight(code, 8 * i) * GATHER) >> np.uint64(56)
+    if n & 7:
+        byte = np.uint8(0)
+        for j in range(n & 7):
+            byte |= code[8 * (n >> 3) + j] << np.uint8(7 - j)
+        packed[n >> 3] = byte
+
+
 @inlined
 def _park(cells: Cells, chain: Chain, regions: Regions, sp: int, dims: tuple[int, ...]) -> int:
     """Write down the whole cell on top of the stack."""
@@ -220,8 +237,7 @@ def _park(cells: Cells, chain: Chain, regions: Regions, sp: int, dims: tuple[int
                     if np.uint64(cells.facets[first + v]) & slot != 0:
                         regions.mask[v0 + v] |= np.int64(one << np.uint64(n))
                 n += 1
-    for i in range((chain.widths[1] + 7) // 8):
-        regions.packed[at, i] = cells.code[i]
+    _pack(cells.code, regions.packed[at], chain.widths[1])
     regions.parent[at], regions.share[at] = fill[PARENT], cells.share[sp]
     regions.flat[at] = cells.node[sp, FLAT] == 1
     regions.n_facets[at], regions.n_vertices[at] = n, k
@@ -262,11 +278,11 @@ def emit(
                     cells, chain, regions, 2 * (code >> 2) + (code & 1), at, largest, dims
                 )
         else:
-            for s in range(SLOTS):
-                if (used >> np.uint64(s)) & np.uint64(1):
-                    inside = inside and _holds(
-                        cells, chain, regions, cells.slot_row[sp, s], at, largest, dims
-                    )
+            left = used
+            while left != 0:
+                row = cells.slot_row[sp, lowest(left)]
+                inside = inside and _holds(cells, chain, regions, row, at, largest, dims)
+                left &= left - np.uint64(1)
         if not inside:
             return NO_WITNESS
     fill[GIVEN] = 0
@@ -279,14 +295,12 @@ def emit(
                 _add_tied_point(cells, regions, sp, v, np.uint64(0), dims)
     else:
         tied = np.uint64(cells.node[sp, TIED])
-        for s in range(SLOTS):
-            slot = np.uint64(1) << np.uint64(s)
-            if used & slot != 0:
-                row = cells.slot_row[sp, s] >> 1
-                if _add_facet(cells, chain, regions, row, flat or tied & slot != 0, at):
-                    _add_tied_point(cells, regions, sp, 0, slot, dims)
-    for i in range(len(cells.code)):
-        regions.packed[at, i] = cells.code[i]
+        while used != 0:
+            row, slot = cells.slot_row[sp, lowest(used)] >> 1, used & (~used + np.uint64(1))
+            if _add_facet(cells, chain, regions, row, flat or tied & slot != 0, at):
+                _add_tied_point(cells, regions, sp, 0, slot, dims)
+            used ^= slot
+    _pack(cells.code, regions.packed[at], chain.starts[0])
     regions.bounded[at] = bounded
     if fill[MODE] == VERTICES_TOO:
         for i in range(k * D):

@@ -32,7 +32,7 @@ from polygeom.kernels.cells import (
 )
 from polygeom.kernels.intrinsics import choose, larger, smaller
 
-__all__ = ["CUTS", "OFF", "ON", "decide", "join", "judge", "signs", "write_letter"]
+__all__ = ["CUTS", "OFF", "ON", "decide", "join", "judge", "signs"]
 
 VECTOR = 12
 """Units from which on a loop over units beats a loop over vertices."""
@@ -164,13 +164,15 @@ def judge(cells: Cells, chain: Chain, scratch: Scratch, sp: int, dims: tuple[int
     lows, highs, verdict = scratch.low[:m], scratch.high[:m], scratch.verdict[:m]
     units, sizes = cells.unit[slot : slot + m], cells.rows[size_at : size_at + m]
     goes_on = cells.node[sp, LAYER] + 1 < len(chain.widths)
-    best, cut, strict, close = -1.0, -1, False, 0
+    best, cut, strict, close, errors = -1.0, -1, False, 0, scratch.product[:m]
     cells.tally[TESTED] += m
     for u in range(m):
-        low, high = lows[u], highs[u]
-        bound = sizes[u] * slack + 2.0 * chain.row_error[units[u]]
+        errors[u] = chain.row_error[units[u]]
+    for u in range(m):
+        low, high, bound = lows[u], highs[u], sizes[u] * slack + 2.0 * errors[u]
         called = choose(low > bound, ON, choose(high < -bound, OFF, CLOSE))
         verdict[u] = choose((low < -bound) & (high > bound), CUTS, called)
+    for u in range(m):
         close += verdict[u] == CLOSE
     for u in range(m):
         if close > 0 and verdict[u] == CLOSE:
@@ -179,20 +181,14 @@ def judge(cells: Cells, chain: Chain, scratch: Scratch, sp: int, dims: tuple[int
                 return -2
             if verdict[u] != CUTS:
                 _note_zeros(cells, chain, scratch, sp, u, dims)
-        elif goes_on and verdict[u] < CUTS:
-            strict = strict or chain.slopes[verdict[u], units[u]] != 0.0
-        balance = smaller(-lows[u], highs[u]) / (highs[u] - lows[u])
-        if verdict[u] == CUTS and (balance > best or cut < 0):
-            best, cut = balance, u
+        elif goes_on and not strict and verdict[u] != CUTS:
+            strict = chain.slopes[verdict[u], units[u]] != 0.0
+        if verdict[u] == CUTS:
+            balance = smaller(-lows[u], highs[u]) / (highs[u] - lows[u])
+            if balance > best or cut < 0:
+                best, cut = balance, u
     scratch.tie[1] = strict
     return cut
-
-
-@inlined
-def write_letter(code: np.ndarray, unit: int, on: bool) -> None:
-    """Set or clear a unit's bit, first unit in the highest bit of the first byte."""
-    bit = np.uint8(128 >> (unit & 7))
-    code[unit >> 3] = code[unit >> 3] | bit if on else code[unit >> 3] & ~bit
 
 
 @inlined
@@ -241,18 +237,16 @@ def decide(cells: Cells, chain: Chain, scratch: Scratch, sp: int, cut: int, dims
     """Write the letters of decided units, join them to the next layer, close the list; return the cut's new slot."""
     D = len(dims)
     layer, slot, m = cells.node[sp, LAYER], cells.node[sp, SLOT], cells.node[sp, LEFT]
-    base, stride = slot * (D + 1), cells.node[sp, STRIDE]
-    last = layer + 1 == len(chain.widths)
-    count = 0
+    base, stride, goes_on = slot * (D + 1), cells.node[sp, STRIDE], layer + 1 < len(chain.widths)
+    units, verdict, active = cells.unit[slot : slot + m], scratch.verdict[:m], scratch.active[:m]
     if layer > 0:
+        count = 0
         for u in range(m):
-            verdict = scratch.verdict[u]
-            if verdict == CUTS:
-                continue
-            unit = cells.unit[slot + u]
-            write_letter(cells.code, unit, verdict == ON)
-            if not last and chain.slopes[verdict, unit] != 0.0:
-                scratch.active[count] = 2 * u + verdict
+            if verdict[u] != CUTS:
+                cells.code[units[u]] = verdict[u]
+        for u in range(m if goes_on else 0):
+            if verdict[u] == ON or (verdict[u] == OFF and chain.slopes[OFF, units[u]] != 0.0):
+                active[count] = 2 * u + verdict[u]
                 count += 1
         if count > 0:
             join(cells, chain, scratch, sp, cells.node[sp, NEXT], count, dims)
@@ -261,14 +255,14 @@ def decide(cells: Cells, chain: Chain, scratch: Scratch, sp: int, cut: int, dims
                 cells.marks[cells.node[sp, VERTEX] + v] |= ALIVE
     left, moved = 0, -1
     for u in range(m):
-        if scratch.verdict[u] != CUTS:
+        if verdict[u] != CUTS:
             continue
         if u == cut:
             moved = left
         if u != left:
             for c in range(D + 1):
                 cells.rows[base + c * stride + left] = cells.rows[base + c * stride + u]
-            cells.unit[slot + left] = cells.unit[slot + u]
+            units[left] = units[u]
         left += 1
     cells.node[sp, LEFT] = left
     return moved

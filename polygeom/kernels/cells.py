@@ -138,8 +138,8 @@ class Cells(NamedTuple):
         The rows that bound the cells on the path to the top of the stack.
     slot_row : (depth, SLOTS)
         In dimensions other than two: 2 row + side of the facet in each slot.
-    code : (bytes,) uint8
-        Letters of the cell on top, as np.packbits packs them.
+    code : (n,) uint8
+        Letters of the cell on top; those of layers it has not reached are left over from others.
     table : (T, 3) int64
         Exact signs: serial number + 1, unit, sign; open addressing.
     tally : (8,) int64

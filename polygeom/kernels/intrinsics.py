@@ -5,8 +5,9 @@ from __future__ import annotations
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
-__all__ = ["choose", "count", "larger", "lowest", "smaller"]
+__all__ = ["choose", "count", "eight", "larger", "lowest", "smaller"]
 
 
 @intrinsic
@@ -27,6 +28,18 @@ def lowest(typing_context: object, word: types.Type) -> tuple:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.uint64), generate
+
+
+@intrinsic
+def eight(typing_context: object, array: types.Array, first: types.Type) -> tuple:
+    """Return eight bytes of a uint8 array from position `first` on as one word, the first one lowest."""
+
+    def generate(context: object, builder: ir.IRBuilder, signature: object, arguments: tuple) -> ir.Value:
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        at = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
+        return builder.load(at, align=1)
+
+    return types.uint64(array, types.int64), generate
 
 
 @intrinsic

@@ -14,6 +14,7 @@ import polygeom as pg
 from polygeom.enumeration.chain import DenseChain, dense_chain
 from polygeom.enumeration.dictionary import DictionaryEngine
 from polygeom.errors import InputError
+from polygeom.exact import nearest_float
 from polygeom.network import Network
 from tests.degenerate_nets import CLASSIC, FAMILIES, PLANE, SPACE, degenerate_networks, generic
 from tests.region_oracle import Code, oracle_regions
@@ -53,8 +54,8 @@ def found(engine: DictionaryEngine, net: Network, along: pg.AffineMap | None = N
     codes = [tuple(code) for code in letters.tolist()]
     assert len(set(codes)) == len(codes)
     for i, (code, witness) in enumerate(zip(codes, witnesses, strict=True)):
-        point = exact.get(i, tuple(map(Fraction, witness)))
-        assert np.array_equal(witness, [float(v) for v in point])
+        point = exact[i] if i in exact else tuple(map(Fraction, witness))
+        assert np.array_equal(witness, [nearest_float(v) for v in point])
         assert code == letters_at(net, point, along)
     return set(codes)
 

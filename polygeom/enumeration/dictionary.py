@@ -111,7 +111,7 @@ class DictionaryEngine:
         while not self.finished and self.n_regions < goal:
             found.count[:] = 0, min(goal - self.n_regions, 64 * ROOM)
             outcome = cells.advance(
-                arrays.chain, arrays.rows, self._stack, arrays.control, arrays.proof, found
+                arrays.chain, arrays.rows, self._stack, arrays.control, arrays.weights, arrays.proof, found
             )
             self._collect()
             if outcome == cells.DEEP:
@@ -152,8 +152,14 @@ class DictionaryEngine:
 
     def _keep(self, packed: np.ndarray, points: np.ndarray) -> None:
         """Keep codes and points y (n, r), given over the coordinates kept, for `take`."""
-        x = np.zeros((len(points), self._chain.dim))
-        x[:, self._columns] = points * self._chain.scale[self._columns]
+        x, scale = np.zeros((len(points), self._chain.dim)), self._chain.scale[self._columns]
+        with np.errstate(over="ignore", under="ignore"):
+            x[:, self._columns] = points * scale
+            # powers of two change a point only beyond the range of floats
+            moved = np.flatnonzero((x[:, self._columns] / scale != points).any(axis=1))
+        for i in moved:
+            if self._kept + i not in self._exact_points:
+                self._exact_points[self._kept + int(i)] = self._in_slice(points[i])
         self._packed.append(packed)
         self._points.append(x)
         self._kept += len(points)
@@ -194,7 +200,7 @@ class DictionaryEngine:
 
     def _answer_leaf(self) -> None:
         """Find in rationals a point inside the leaf on top of the stack, or that it has no interior."""
-        from polygeom.kernels.dictionary_cells import DROP, POINT
+        from polygeom.kernels.dictionary_cells import DROP, LISTED
 
         counts, signs = self._arrays.control.counts, self._signs()
         self._rationals += 1
@@ -202,7 +208,7 @@ class DictionaryEngine:
         if point is None:
             counts[2] = DROP
             return
-        counts[2] = POINT
+        counts[2] = LISTED
         self.n_regions += 1
         if not self._store:
             return
@@ -222,5 +228,5 @@ class DictionaryEngine:
         """Return an exact point y over the coordinates kept in slice coordinates of the user."""
         x = [Fraction(0)] * self._chain.dim
         for c, v in zip(self._columns, point, strict=True):
-            x[c] = fraction(v) * fraction(float(self._chain.scale[c]))
+            x[c] = fraction(float(v) if isinstance(v, np.floating) else v) * fraction(float(self._chain.scale[c]))
         return tuple(x)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import flint
 
     from polygeom.kernels.dictionary_cells import Control, Stack
-    from polygeom.kernels.dictionary_proofs import Chain, Proof, Rows
+    from polygeom.kernels.dictionary_proofs import Proof
+    from polygeom.kernels.dictionary_rows import Chain, Rows, Weights
 
 __all__ = ["Start", "make_start"]
 
@@ -53,6 +54,7 @@ class Start:
     rows: Rows
     stack: Stack
     control: Control
+    weights: Weights
     proof: Proof
 
 
@@ -75,7 +77,7 @@ def make_start(chain: DenseChain, domain: Polyhedron | None) -> Start:
     arrays, rows = _with_inverse(arrays, rows, exact_references)
     if _bound_box(rows, exact):
         arrays = _with_opposites(arrays, rows)
-    return Start(columns, exact, arrays, rows, _stack(arrays, rows), _control(arrays), _proof(arrays))
+    return Start(columns, exact, arrays, rows, _stack(arrays, rows), _control(arrays), _weights(arrays), _proof(arrays))
 
 
 # -- the domain ------------------------------------------------------------------------------------------------
@@ -260,7 +262,7 @@ def _chain_arrays(
     reference: list[int],
 ) -> Chain:
     """Return the padded arrays of a chain; `inverse` is filled in by `_with_inverse`."""
-    from polygeom.kernels.dictionary_proofs import Chain
+    from polygeom.kernels.dictionary_rows import Chain
 
     layers, r = chain.layers, len(columns)
     width = np.array([layer.width for layer in layers])
@@ -307,7 +309,7 @@ def _chain_arrays(
 
 def _row_arrays(chain: Chain, domain: ExactDomain | None, dense: DenseChain, columns: list[int]) -> Rows:
     """Return room for all rows, with those of the domain and of the first layer written."""
-    from polygeom.kernels.dictionary_proofs import Rows
+    from polygeom.kernels.dictionary_rows import Rows
 
     L, R, r = len(chain.width), len(chain.layer), len(columns)
     n_domain, n = int(chain.first[0]), int(chain.width[0])
@@ -425,40 +427,37 @@ def _stack(chain: Chain, rows: Rows) -> Stack:
 
 def _control(chain: Chain) -> Control:
     """Return the state of the recursion before its first step."""
-    from polygeom.kernels.dictionary_cells import NONE, Control
+    from polygeom.kernels.dictionary_cells import ANSWER, NONE, PLACES, Control
 
     R, r = len(chain.layer), len(chain.reference)
-    counts = np.zeros(8, np.int64)
-    counts[2] = NONE
+    counts = np.zeros(PLACES, np.int64)
+    counts[ANSWER] = NONE
     return Control(
         counts,
         np.zeros(1),
         np.zeros((r, r)),
         np.zeros((r, r)),
-        np.zeros((R + r + 6, r + R + 2)),
+        np.zeros((2 * R + 4, 2 * R + r + 4)),
         np.zeros(r),
         np.zeros(r + 1),
         np.zeros(r),
     )
+
+
+def _weights(chain: Chain) -> Weights:
+    """Return room for the weights of a new layer."""
+    from polygeom.kernels.dictionary_rows import Weights
+
+    R, N = len(chain.layer), chain.bias.shape[1]
+    square = (np.zeros((N, N)) for _ in range(3))
+    return Weights(*square, np.zeros(N, np.int64), np.zeros(R, np.int64))
 
 
 def _proof(chain: Chain) -> Proof:
     """Return scratch for proofs."""
-    from polygeom.kernels.dictionary_proofs import Proof
+    from polygeom.kernels.dictionary_proofs import STALE, Proof
 
-    R, r, N = len(chain.layer), len(chain.reference), chain.bias.shape[1]
-    return Proof(
-        np.zeros(r + 1),
-        np.zeros(r + 1),
-        np.zeros(r + 1),
-        np.full(3, -1.0),
-        np.zeros((N, N)),
-        np.zeros((N, N)),
-        np.zeros((N, N)),
-        np.zeros(N, np.int64),
-        np.zeros(R, np.int64),
-        np.zeros(N + r),
-        np.zeros(N + r),
-        np.zeros(N + r),
-        np.zeros(N + r),
-    )
+    r, N = len(chain.reference), chain.bias.shape[1]
+    slopes = (np.zeros(r + 1) for _ in range(3))
+    forward = (np.zeros(N + r) for _ in range(4))
+    return Proof(*slopes, np.full(3, STALE), *forward)

@@ -6,53 +6,54 @@ other affine function f, a path row or a unit not decided yet, is one row of the
 .. math:: f = v + \sum_{j=1}^k T_j \, n_{B_j},
 
 v its value at the vertex (place 0) and :math:`T_j` its slope along edge j of the vertex (place j). A pivot exchanges
-a nonbasic function with that of a row. All numbers here are floats that steer; what they suggest is proved
+a nonbasic function with that of a row. In a box functions come in pairs, n and span - n; a table holds one of the
+two, and walks end at 0 and at the span. All numbers here are floats that steer; what they suggest is proved
 elsewhere (`polygeom.kernels.dictionary_proofs`).
 
-Layout
-------
-Rows are contiguous. The first ``head[PATH]`` rows of a table are path rows, up to ``head[ROWS]`` undecided units.
-Functions are named by *row numbers*, rows of the domain first, then the units in the order of the chain; the sign
-of a row is 1 or -1 for path rows (:math:`n = \pm z \ge 0` on the cell), 0 while undecided and `NOTHING` for
-functions that are 0 on the whole cell. Here, too, nothing makes an array (see `polygeom.kernels.edge_walk`).
+Nothing here makes an array, so the functions are compiled without reference counting; what is called once is
+inlined, since handing over a tuple of arrays costs as much as a pivot of a small table.
 
-Source: V. Chvatal 1983, Linear Programming (dictionaries); R. G. Bland 1977 (least indices against cycling).
+Sources: V. Chvatal 1983, Linear Programming, chapters 2, 3 and 8 (dictionaries, bounded variables); R. G. Bland 1977
+(least indices against cycling).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-from polygeom.rounding import TINY, U
+from polygeom.rounding import U
 
 __all__ = [
-    "one_sided_in_box",
-    "turn_column",
-    "turn_row",
-    "first_stop",
-    "OWN",
     "DEPTH",
     "DUBIOUS",
     "LAYER",
     "NEAR",
     "NOTHING",
+    "OWN",
     "PATH",
     "PIVOTS",
     "ROWS",
+    "Dictionary",
     "blocking_row",
-    "center",
     "entering_column",
+    "exchange",
+    "first_stop",
     "flip_column",
     "inlined",
     "inner",
     "largest_column",
-    "middle",
+    "negate_row",
     "one_sided",
+    "one_sided_in_box",
     "pivot",
     "refresh",
     "remove_row",
     "swap_rows",
+    "turn_column",
+    "turn_row",
 ]
 
 NEAR = 2.0**13 * U
@@ -67,15 +68,43 @@ NOTHING = np.int8(2)
 OWN = -2
 """What `first_stop` says where the edge itself ends."""
 
-LAYER, PATH, ROWS, DEPTH, PIVOTS = 0, 1, 2, 3, 4  # places in a node's `head`
+LAYER, PATH, ROWS, DEPTH, PIVOTS = 0, 1, 2, 3, 4  # places in `Dictionary.head`
 
 inner = njit(cache=True, error_model="numpy", _nrt=False, fastmath={"contract", "nsz"})
 inlined = njit(cache=True, error_model="numpy", _nrt=False, forceinline=True, fastmath={"contract", "nsz"})
 
 
+class Dictionary(NamedTuple):
+    """One vertex of one cell.
+
+    Functions are named by *row numbers*: rows of the domain first, then the units in the order of the chain.
+
+    Attributes
+    ----------
+    table : (n, k + 1)
+        Rows of functions over the nonbasic ones. The first ``head[PATH]`` are path rows; the rest, up to
+        ``head[ROWS]``, are undecided units.
+    basic : (n,) int64, nonbasic : (k,) int64
+        The functions of the rows, and of the columns 1 .. k.
+    sign : (R,) int8
+        1 or -1 for path rows (n = z or -z, non-negative on the cell), 0 while undecided, `NOTHING`.
+    head : (5,) int64
+        Layer, number of path rows, of rows, of splits on the way here, of pivots since the table was fresh.
+    """
+
+    table: np.ndarray
+    basic: np.ndarray
+    nonbasic: np.ndarray
+    sign: np.ndarray
+    head: np.ndarray
+
+
+# -- rows and columns ------------------------------------------------------------------------------------------
+
+
 @inner
 def pivot(table, n, row, column):
-    """Exchange the function of a row with that of a column: the vertex walks along edge `column`.
+    """Solve a row for the function of a column and put that into the n rows: the vertex walks along the edge.
 
     Cost: n (k + 1) multiplications.
     """
@@ -95,42 +124,79 @@ def pivot(table, n, row, column):
             other[c] += factor * own[c]
 
 
-@inner
-def flip_column(table, n, column):
+@inlined
+def exchange(node, i, column):
+    """Exchange the function of row i with that of a column."""
+    pivot(node.table, node.head[ROWS], i, column)
+    node.basic[i], node.nonbasic[column - 1] = node.nonbasic[column - 1], node.basic[i]
+    node.head[PIVOTS] += 1
+
+
+@inlined
+def flip_column(node, column):
     """Let a nonbasic function change its sign."""
-    for i in range(n):
-        table[i, column] = -table[i, column]
+    for i in range(node.head[ROWS]):
+        node.table[i, column] = -node.table[i, column]
 
 
-@inner
-def swap_rows(table, basic, i, j):
-    """Exchange two rows of a table."""
+@inlined
+def negate_row(row):
+    """Let the function of a row change its sign."""
+    for c in range(row.shape[0]):
+        row[c] = -row[c]
+
+
+@inlined
+def swap_rows(node, i, j):
+    """Exchange the places of two rows."""
     if i == j:
         return
-    for c in range(table.shape[1]):
-        table[i, c], table[j, c] = table[j, c], table[i, c]
-    basic[i], basic[j] = basic[j], basic[i]
+    for c in range(node.table.shape[1]):
+        node.table[i, c], node.table[j, c] = node.table[j, c], node.table[i, c]
+    node.basic[i], node.basic[j] = node.basic[j], node.basic[i]
 
 
-@inner
-def remove_row(table, basic, head, i):
-    """Remove row i; the order within path rows and within undecided rows may change."""
+@inlined
+def remove_row(node, i):
+    """Remove row i; the order of the rows may change."""
+    head = node.head
     if i < head[PATH]:
         head[PATH] -= 1
-        swap_rows(table, basic, i, head[PATH])
+        swap_rows(node, i, head[PATH])
         i = head[PATH]
     head[ROWS] -= 1
-    swap_rows(table, basic, i, head[ROWS])
+    swap_rows(node, i, head[ROWS])
+
+
+@inlined
+def turn_row(node, opposite, span, i):
+    """Replace the function of a row, n, by its opposite, span - n."""
+    negate_row(node.table[i])
+    node.table[i, 0] += span[node.basic[i]]
+    node.basic[i] = opposite[node.basic[i]]
+
+
+@inlined
+def turn_column(node, opposite, span, column):
+    """Walk along an edge to the end of its own span: the opposite function replaces its own. Cost: one column."""
+    table, number = node.table, node.nonbasic[column - 1]
+    for i in range(node.head[ROWS]):
+        table[i, 0] += table[i, column] * span[number]
+        table[i, column] = -table[i, column]
+    node.nonbasic[column - 1] = opposite[number]
+
+
+# -- walks -----------------------------------------------------------------------------------------------------
 
 
 @inner
-def entering_column(row, k, side, least):
+def entering_column(row, side, least):
     """Return the column along which ``side * row`` grows fastest (Bland: the first), 0 if there is none."""
     largest = 1.0
-    for c in range(1, k + 1):
+    for c in range(1, row.shape[0]):
         largest = max(largest, abs(row[c]))
     column, steepest = 0, NEAR * largest
-    for c in range(1, k + 1):
+    for c in range(1, row.shape[0]):
         slope = side * row[c]
         if slope > steepest:
             column = c
@@ -141,10 +207,10 @@ def entering_column(row, k, side, least):
 
 
 @inner
-def largest_column(row, k):
+def largest_column(row):
     """Return the column of the largest absolute slope."""
     column, steepest = 1, -1.0
-    for c in range(1, k + 1):
+    for c in range(1, row.shape[0]):
         if abs(row[c]) > steepest:
             column, steepest = c, abs(row[c])
     return column
@@ -152,7 +218,7 @@ def largest_column(row, k):
 
 @inner
 def blocking_row(table, n_path, column):
-    """Return the first path row met along an edge, and the length; -1, infinity if none is.
+    """Return the path row that first becomes 0 along an edge, and the length; -1 and infinity if none does.
 
     Among near ties the steepest row blocks, which keeps pivots large.
     """
@@ -168,62 +234,23 @@ def blocking_row(table, n_path, column):
 
 
 @inner
-def first_stop(table, basic, nonbasic, span, n_path, column):
-    """Return what stops the walk along an edge: a row (-1: nothing, OWN: the edge's own span), length, which end.
+def first_stop(node, span, column):
+    """Return what stops a walk in a box: a row (-1: nothing, `OWN`: the edge's own span), the length, which end.
 
-    Functions with an opposite (a box) are bounded on both sides, 0 <= n <= span, and end at 0 (False) or at their
-    span (True).
+    The end is False for 0 and True for the span.
     """
-    row, length = blocking_row(table, n_path, column)
-    top = False
-    for i in range(n_path):
+    table = node.table
+    row, length = blocking_row(table, node.head[PATH], column)
+    at_span = False
+    for i in range(node.head[PATH]):
         slope = table[i, column]
-        if slope > NEAR and span[basic[i]] < np.inf:
-            reach = max(span[basic[i]] - table[i, 0], 0.0) / slope
+        if slope > NEAR and span[node.basic[i]] < np.inf:
+            reach = max(span[node.basic[i]] - table[i, 0], 0.0) / slope
             if reach < length:
-                row, length, top = i, reach, True
-    if span[nonbasic[column - 1]] <= length:
-        return OWN, span[nonbasic[column - 1]], True
-    return row, length, top
-
-
-@inner
-def turn_row(table, basic, opposite, span, i):
-    """Replace the function of a row, n, by its opposite, span - n."""
-    row = table[i]
-    for c in range(row.shape[0]):
-        row[c] = -row[c]
-    row[0] += span[basic[i]]
-    basic[i] = opposite[basic[i]]
-
-
-@inner
-def turn_column(table, nonbasic, opposite, span, n, column):
-    """Walk along an edge to the end of its own span: its function is replaced by the opposite one. Cost: n."""
-    length = span[nonbasic[column - 1]]
-    for i in range(n):
-        table[i, 0] += table[i, column] * length
-        table[i, column] = -table[i, column]
-    nonbasic[column - 1] = opposite[nonbasic[column - 1]]
-
-
-@inner
-def one_sided_in_box(row, nonbasic, span):
-    """Return the sign a function seems to have where nonbasic functions keep to their spans; 0 if it has both."""
-    largest = 1.0
-    for c in range(1, row.shape[0]):
-        largest = max(largest, abs(row[c]))
-    near = NEAR * largest
-    floor, ceiling = row[0], row[0]
-    for c in range(1, row.shape[0]):
-        if row[c] > near:
-            ceiling += row[c] * span[nonbasic[c - 1]]
-        elif row[c] < -near:
-            floor += row[c] * span[nonbasic[c - 1]]
-    above, below = ceiling > NEAR, floor < -NEAR
-    if above and below:
-        return 0
-    return 1 if above else -1 if below else 2
+                row, length, at_span = i, reach, True
+    if span[node.nonbasic[column - 1]] <= length:
+        return OWN, span[node.nonbasic[column - 1]], True
+    return row, length, at_span
 
 
 @inner
@@ -240,6 +267,25 @@ def one_sided(row):
             return 0
     near = NEAR * max(1.0, high, -low)
     above, below = high > near or row[0] > NEAR, low < -near or row[0] < -NEAR
+    if above and below:
+        return 0
+    return 1 if above else -1 if below else 2
+
+
+@inner
+def one_sided_in_box(row, nonbasic, span):
+    """Return the same as `one_sided` where nonbasic functions keep to their spans."""
+    largest = 1.0
+    for c in range(1, row.shape[0]):
+        largest = max(largest, abs(row[c]))
+    near = NEAR * largest
+    floor, ceiling = row[0], row[0]
+    for c in range(1, row.shape[0]):
+        if row[c] > near:
+            ceiling += row[c] * span[nonbasic[c - 1]]
+        elif row[c] < -near:
+            floor += row[c] * span[nonbasic[c - 1]]
+    above, below = ceiling > NEAR, floor < -NEAR
     if above and below:
         return 0
     return 1 if above else -1 if below else 2
@@ -283,128 +329,31 @@ def _invert(matrix, inverse):
 
 
 @inner
-def refresh(table, basic, nonbasic, sign, head, coef, const, square, inverse):
+def refresh(node, coef, const, square, inverse):
     """Compute a table afresh from the functions' coefficients; the rounding errors of the pivots are forgotten.
 
     ``coef`` (R, k) and ``const`` (R,) are those of z, `square` and `inverse` (k, k) scratch. A table whose k
     functions are dependent in floats stays as it is. Cost: 2 k^3 + n k^2.
     """
+    nonbasic, sign, head = node.nonbasic, node.sign, node.head
     k = nonbasic.shape[0]
     head[PIVOTS] = 0
     for j in range(k):
-        s = sign[nonbasic[j]]
         for c in range(k):
-            square[j, c] = s * coef[nonbasic[j], c]
+            square[j, c] = sign[nonbasic[j]] * coef[nonbasic[j], c]
     if not _invert(square, inverse):
         return
     for i in range(head[ROWS]):
-        number = basic[i]
-        s = sign[number] if i < head[PATH] else 1
-        row = table[i]
+        number = node.basic[i]
+        side = sign[number] if i < head[PATH] else 1
+        row = node.table[i]
         for j in range(k + 1):
             row[j] = 0.0
         for c in range(k):
-            factor = s * coef[number, c]
+            factor = side * coef[number, c]
             if factor != 0.0:
                 for j in range(k):
                     row[j + 1] += factor * inverse[c, j]
-        value = s * const[number]
+        row[0] = side * const[number]
         for j in range(k):
-            value -= row[j + 1] * sign[nonbasic[j]] * const[nonbasic[j]]
-        row[0] = value
-
-
-# -- interior points -------------------------------------------------------------------------------------------
-
-
-@inner
-def _shifted(copy, n, row, span, side):
-    """Write ``span + side * row`` in terms of shifted functions (`center`) as row n; return n + 1."""
-    total = -1.0
-    for c in range(row.shape[0]):
-        copy[n, c] = side * row[c]
-        if c > 0:
-            total += side * row[c]
-    copy[n, 0] = max(copy[n, 0] + span, 0.0)
-    copy[n, row.shape[0]] = total
-    return n + 1
-
-
-@inner
-def center(table, basic, nonbasic, span, n_path, copy, point):
-    r"""Set `point` (k,) to values of the nonbasic functions at which all path rows are as large as possible.
-
-    The program max tau with n_i >= tau, tau <= 1: with :math:`n_j = n'_j + \tau` row i becomes
-    :math:`v + \sum_j T_j n'_j + (\sum_j T_j - 1) \tau`, so the vertex is feasible with tau = 0, and tau is one more
-    column. Functions with a span are two rows here. `copy` is scratch, one more row than functions and four, of
-    which the first ones are the program's. Returns tau.
-    """
-    k = nonbasic.shape[0]
-    n = 0
-    for i in range(n_path):
-        n = _shifted(copy, n, table[i], 0.0, 1.0)
-        if span[basic[i]] < np.inf:
-            n = _shifted(copy, n, table[i], span[basic[i]], -1.0)
-    for j in range(k):
-        if span[nonbasic[j]] < np.inf:
-            for c in range(k + 1):
-                copy[n, c] = 0.0
-            copy[n, 0], copy[n, j + 1], copy[n, k + 1] = span[nonbasic[j]], -1.0, -2.0
-            n += 1
-    n_path = n
-    objective, ceiling = n_path + 1, n_path
-    for c in range(k + 2):
-        copy[objective, c] = 0.0
-        copy[ceiling, c] = 0.0
-    copy[objective, k + 1] = 1.0
-    copy[ceiling, 0], copy[ceiling, k + 1] = 1.0, -1.0
-    # owner[c]: which shifted function is nonbasic; the values of the others are read off at the end
-    work = copy[: n_path + 2, : k + 2]
-    owner = copy[n_path + 2]
-    place = copy[n_path + 3]
-    for c in range(k + 2):
-        owner[c] = c
-    for i in range(n_path + 1):
-        place[i] = -1.0
-    stalled = False
-    for _ in range(20 * (n_path + k) + 40):
-        column = entering_column(work[objective], k + 1, 1.0, stalled)
-        if column == 0:
-            break
-        row, length = blocking_row(work, n_path + 1, column)
-        if row < 0:
-            break
-        stalled = length <= NEAR
-        pivot(work, n_path + 2, row, column)
-        owner[column], place[row] = place[row], owner[column]
-    tau = copy[objective, 0]
-    for j in range(k):
-        point[j] = tau
-    for i in range(n_path + 1):
-        j = int(place[i])
-        if 1 <= j <= k:
-            point[j - 1] += max(copy[i, 0], 0.0)
-    return tau
-
-
-@inner
-def middle(table, basic, nonbasic, span, boxed, n_path, share, point):
-    """Set `point` (k,) to the values of the nonbasic functions in the middle of the simplex of the first edges.
-
-    Edge j leads from the vertex to the next one, at most 1 / share[j] away (1 where it never ends); the barycenter
-    of vertex and ends is interior if no path row is 0 at the vertex.
-    """
-    k = nonbasic.shape[0]
-    for c in range(1, k + 1):
-        share[c] = 1.0 / span[nonbasic[c - 1]] if boxed else 0.0
-    for i in range(n_path):
-        row = table[i]
-        inverse = -1.0 / max(row[0], TINY)
-        for c in range(1, k + 1):
-            share[c] = max(share[c], row[c] * inverse)
-        if boxed and span[basic[i]] < np.inf:
-            inverse = 1.0 / max(span[basic[i]] - row[0], TINY)
-            for c in range(1, k + 1):
-                share[c] = max(share[c], row[c] * inverse)
-    for c in range(1, k + 1):
-        point[c - 1] = 1.0 / ((k + 1.0) * share[c]) if share[c] > NEAR else 1.0
+            row[0] -= row[j + 1] * sign[nonbasic[j]] * const[nonbasic[j]]

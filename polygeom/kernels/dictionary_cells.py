@@ -1,21 +1,25 @@
 r"""All cells of a chain by splitting: every node of the recursion is a cell with a vertex and its dictionary.
 
 A unit that is undecided on a cell is driven towards its other sign by the simplex method. Where an edge of a
-vertex leads through 0, the unit becomes nonbasic there, and the table is that of *both* halves, up to the sign of one
-column: a split costs one pivot and one copy. Where no edge improves, its row of the table is of one sign and
+vertex leads through its 0, the unit becomes nonbasic there, and the table is that of *both* halves, up to the sign of
+one column: a split costs one pivot and one copy. Where no edge improves, its row of the table is of one sign and
 proves that the unit keeps its sign (`polygeom.kernels.dictionary_proofs.prove`). When all units of a layer are
 decided, the rows of the next one are combinations of those of its active units.
 
+The unit farthest from the vertex is driven first: it probably keeps its sign, which is then known to all cells
+inside; if it cuts off a small part, little is left to ask there. On [100,128] in a small box this saves a factor of
+100 over the units' own order.
+
 Why the list is exact
 ---------------------
-- *Complete*: a sign is dropped only where `prove`, or rationals, show that it does not occur inside the cell.
-  That a cell was split in vain loses nothing.
+- *Complete*: a sign is dropped only where `prove`, `obvious_sign` or rationals show that it does not occur inside
+  the cell. That a cell was split in vain loses nothing.
 - *Sound*: a leaf is listed with a point at which a forward pass with running error bounds proves every letter
   (`is_inside`); else rationals give a point or show that the leaf has no interior.
 - *Distinct*: two leaves differ in the unit at which their paths part.
 
-What floats cannot prove stops the recursion with an outcome that asks: `ASK_UNIT` (a unit at the node on top of the
-stack), `ASK_LEAF` (a point inside it). The answer is written to `Control.answer`, and `advance` goes on.
+What floats cannot prove stops the recursion with a question about the node on top of the stack: `ASK_UNIT` (the sign
+of a unit), `ASK_LEAF` (a point inside). The answer is written to ``Control.counts[ANSWER]``, and `advance` goes on.
 
 Sources: M. Rada, M. Cerny 2018, A new algorithm for enumeration of cells of hyperplane arrangements (incremental
 enumeration with one LP a cell and unit); D. Avis, K. Fukuda 1992 (dictionaries that walk).
@@ -38,36 +42,44 @@ from polygeom.kernels.dictionary import (
     PATH,
     PIVOTS,
     ROWS,
-    center,
+    Dictionary,
     blocking_row,
     entering_column,
+    exchange,
     first_stop,
     flip_column,
     inlined,
     inner,
     largest_column,
-    middle,
+    negate_row,
     one_sided,
     one_sided_in_box,
-    pivot,
     refresh,
     remove_row,
     swap_rows,
     turn_column,
     turn_row,
 )
-from polygeom.kernels.dictionary_proofs import is_inside, new_layer, obvious_sign, prove
+from polygeom.kernels.dictionary_points import center, coordinates, middle
+from polygeom.kernels.dictionary_proofs import STALE, is_inside, prove
+from polygeom.kernels.dictionary_rows import new_layer, obvious_sign
 
 __all__ = [
+    "ANSWER",
     "ASK_LEAF",
     "ASK_UNIT",
+    "BY_FLOATS",
+    "BY_STRUCTURE",
     "CUTS",
     "DEEP",
     "DONE",
     "DROP",
     "FULL",
+    "LISTED",
     "NONE",
-    "POINT",
+    "PLACES",
+    "TOP",
+    "UNIT",
     "Control",
     "Found",
     "Stack",
@@ -77,9 +89,11 @@ __all__ = [
 DONE, FULL, DEEP, ASK_UNIT, ASK_LEAF = 0, 1, 2, 3, 4
 """Outcomes of `advance`: nothing left; room or budget used up; the stack must grow; questions."""
 
-NONE, CUTS, DROP, POINT = 10, 11, 12, 13
+NONE, CUTS, DROP, LISTED = 10, 11, 12, 13
 """Answers besides the signs 1, -1 and `NOTHING`: none yet; the unit has both signs; the cell has no interior; the
-point has been listed."""
+leaf has been listed."""
+
+TOP, UNIT, ANSWER, BY_FLOATS, BY_STRUCTURE, TRIES, PLACES = 0, 1, 2, 3, 4, 5, 6  # places in `Control.counts`
 
 REFRESH = 60
 """Pivots between two fresh tables, plus twice k."""
@@ -87,20 +101,9 @@ REFRESH = 60
 PATIENCE = 3
 """Fresh tables that may lead to nothing before a question is asked."""
 
-TOP, UNIT, ANSWER, BY_FLOATS, BY_STRUCTURE, SPLITS, WALKED, TRIES = 0, 1, 2, 3, 4, 5, 6, 7  # places in `counts`
-
 
 class Stack(NamedTuple):
-    """The cells still to be split; the last one is at hand.
-
-    Attributes
-    ----------
-    table : (S, n, k + 1), basic : (S, n) int64, nonbasic : (S, k) int64
-        Dictionaries (`polygeom.kernels.dictionary`).
-    sign : (S, R) int8
-    head : (S, 5) int64
-        Layer, number of path rows, of rows, of splits on the path to the node, of pivots since the last refresh.
-    """
+    """The cells still to be split, as arrays of S dictionaries; see `Dictionary`."""
 
     table: np.ndarray
     basic: np.ndarray
@@ -131,411 +134,387 @@ class Control(NamedTuple):
 
     Attributes
     ----------
-    counts : (8,) int64
-        Top of the stack (-1: empty), row asked about, answer, units decided by floats and by structure (at a level
-        above 0), splits, pivots, tables computed afresh since anything was decided.
+    counts : (PLACES,) int64
+        Top of the stack (-1: empty), row asked about, answer, units decided by floats and by structure, tables
+        computed afresh since anything was decided.
     finished : (1,)
         Share of the tree that is done, every split halving the weight.
     square, inverse : (k, k)
         Scratch of `refresh`.
-    copy : (n + k + 6, k + 2), edge : (k,), share : (k + 1,), point : (k,)
-        Scratch of interior points.
+    program : (2 n + k + 4, k + 2), edge : (k,), share : (k + 1,), point : (k,)
+        Scratch of interior points; behind the rows `program` is wide enough to number them.
     """
 
     counts: np.ndarray
     finished: np.ndarray
     square: np.ndarray
     inverse: np.ndarray
-    copy: np.ndarray
+    program: np.ndarray
     edge: np.ndarray
     share: np.ndarray
     point: np.ndarray
 
 
+@inlined
+def _node(stack, top):
+    """Return one dictionary of the stack."""
+    return Dictionary(stack.table[top], stack.basic[top], stack.nonbasic[top], stack.sign[top], stack.head[top])
+
+
 # -- deciding units at one table -------------------------------------------------------------------------------
 
 
-@inner
-def _decide(chain, stack, top, i, side):
-    """Give the unit of row i its sign; keep the row only if a later layer may read it."""
-    head, table, basic = stack.head[top], stack.table[top], stack.basic[top]
-    number = basic[i]
-    stack.sign[top, number] = side
+@inlined
+def _side(chain, node, i):
+    """Return the sign that the function of a row seems to have on the cell."""
+    if chain.boxed:
+        return one_sided_in_box(node.table[i], node.nonbasic, chain.span)
+    return one_sided(node.table[i])
+
+
+@inlined
+def _decide(chain, node, i, side):
+    """Give the unit of row i its sign; keep the row only if a later layer reads it."""
+    number = node.basic[i]
+    node.sign[number] = side
     if side == NOTHING or not chain.passes[(side + 1) // 2, number]:
-        remove_row(table, basic, head, i)
+        remove_row(node, i)
         return
-    swap_rows(table, basic, i, head[PATH])
-    i = head[PATH]
-    head[PATH] += 1
+    i_path = node.head[PATH]
+    swap_rows(node, i, i_path)
+    node.head[PATH] += 1
     if side < 0:
-        row = table[i]
-        for c in range(table.shape[1]):
-            row[c] = -row[c]
+        negate_row(node.table[i_path])
 
 
-@inner
-def _refresh(rows, stack, control, top):
+@inlined
+def _refresh(rows, node, control):
     """Compute the table of a node afresh."""
     control.counts[TRIES] += 1
-    refresh(
-        stack.table[top],
-        stack.basic[top],
-        stack.nonbasic[top],
-        stack.sign[top],
-        stack.head[top],
-        rows.coef[0],
-        rows.const[0],
-        control.square,
-        control.inverse,
-    )
+    refresh(node, rows.coef[0], rows.const[0], control.square, control.inverse)
 
 
 @inlined
-def _side(chain, row, nonbasic):
-    """Return the sign that a function seems to have on the cell."""
-    if chain.boxed:
-        return one_sided_in_box(row, nonbasic, chain.span)
-    return one_sided(row)
-
-
-@inlined
-def _settle(chain, rows, stack, control, proof, top):
+def _settle(chain, rows, node, control, proof):
     """Decide every unit whose row is of one sign; return -1, or the row that needs a question.
 
     A row that cannot be proved is tried once more at a fresh table, where it may have both signs after all.
     """
-    head, table, basic = stack.head[top], stack.table[top], stack.basic[top]
-    k = stack.nonbasic.shape[1]
-    proof.bound[2] = -1.0
+    head = node.head
+    proof.bound[2] = STALE
     i = head[PATH]
     while i < head[ROWS]:
-        side = _side(chain, table[i], stack.nonbasic[top])
+        side = _side(chain, node, i)
         if side == 0:
             i += 1
             continue
-        proved = prove(
-            chain,
-            rows,
-            table,
-            basic,
-            stack.nonbasic[top],
-            stack.sign[top],
-            head,
-            head[LAYER],
-            i,
-            -1 if side == -1 else 1,
-            proof,
-        )
+        proved = prove(chain, rows, node, i, -1 if side == -1 else 1, proof)
         if proved == 0:
             if head[PIVOTS] == 0 or control.counts[TRIES] > PATIENCE:
                 return i
-            _refresh(rows, stack, control, top)
-            proof.bound[2] = -1.0
+            _refresh(rows, node, control)
+            proof.bound[2] = STALE
             i = head[PATH]
             continue
         control.counts[BY_FLOATS if proof.bound[2] == 0.0 else BY_STRUCTURE] += 1
         control.counts[TRIES] = 0
-        kept = head[ROWS]
-        _decide(chain, stack, top, i, proved)
-        if head[ROWS] == kept:
-            i += 1  # the row has joined the path rows; another undecided one took its place, before i
-            i = max(head[PATH], i)
+        n_rows = head[ROWS]
+        _decide(chain, node, i, proved)
+        if head[ROWS] == n_rows:
+            # the row has joined the path rows; the one that stood there was looked at before
+            i += 1
     return -1
 
 
+# -- splitting -------------------------------------------------------------------------------------------------
+
+
 @inlined
-def _push(stack, control, top):
-    """Copy the node on top."""
-    n, k = stack.head[top, ROWS], stack.nonbasic.shape[1]
-    for i in range(n):
+def _push(stack, control):
+    """Copy the node on top; return both."""
+    top = control.counts[TOP]
+    node, copy = _node(stack, top), _node(stack, top + 1)
+    k = node.nonbasic.shape[0]
+    node.head[DEPTH] += 1
+    for i in range(node.head[ROWS]):
         for c in range(k + 1):
-            stack.table[top + 1, i, c] = stack.table[top, i, c]
-        stack.basic[top + 1, i] = stack.basic[top, i]
+            copy.table[i, c] = node.table[i, c]
+        copy.basic[i] = node.basic[i]
     for j in range(k):
-        stack.nonbasic[top + 1, j] = stack.nonbasic[top, j]
-    for i in range(stack.sign.shape[1]):
-        stack.sign[top + 1, i] = stack.sign[top, i]
-    stack.head[top, DEPTH] += 1
-    for i in range(stack.head.shape[1]):
-        stack.head[top + 1, i] = stack.head[top, i]
+        copy.nonbasic[j] = node.nonbasic[j]
+    for i in range(node.sign.shape[0]):
+        copy.sign[i] = node.sign[i]
+    for i in range(node.head.shape[0]):
+        copy.head[i] = node.head[i]
     control.counts[TOP] = top + 1
-    control.counts[SPLITS] += 1
     control.counts[TRIES] = 0
-
-
-@inlined
-def _split_nonbasic(stack, control, top, column):
-    """Split the cell by the nonbasic unit of a column: the same table up to the sign of the column."""
-    number = stack.nonbasic[top, column - 1]
-    stack.sign[top, number] = 1
-    _push(stack, control, top)
-    stack.sign[top + 1, number] = -1
-    flip_column(stack.table[top + 1], stack.head[top + 1, ROWS], column)
+    return node, copy
 
 
 @inner
-def _split_basic(stack, control, top, i):
-    """Split the cell by the unit of row i where it stands, near 0."""
-    head, table, basic = stack.head[top], stack.table[top], stack.basic[top]
-    swap_rows(table, basic, i, head[PATH])
-    i = head[PATH]
-    head[PATH] += 1
-    stack.sign[top, basic[i]] = 1
-    _push(stack, control, top)
-    stack.sign[top + 1, basic[i]] = -1
-    row = stack.table[top + 1, i]
-    for c in range(table.shape[1]):
-        row[c] = -row[c]
-    row[0] = max(row[0], 0.0)
-    table[i, 0] = max(table[i, 0], 0.0)
+def _split_column(stack, control, column):
+    """Split the cell on top by the nonbasic unit of a column: two tables that differ in the sign of the column."""
+    node, copy = _push(stack, control)
+    number = node.nonbasic[column - 1]
+    node.sign[number], copy.sign[number] = 1, -1
+    flip_column(copy, column)
+
+
+@inner
+def _split_row(stack, control, i):
+    """Split the cell on top by the unit of row i where it stands, near 0."""
+    node = _node(stack, control.counts[TOP])
+    i_path = node.head[PATH]
+    swap_rows(node, i, i_path)
+    node.head[PATH] += 1
+    node, copy = _push(stack, control)
+    number = node.basic[i_path]
+    node.sign[number], copy.sign[number] = 1, -1
+    negate_row(copy.table[i_path])
+    copy.table[i_path, 0] = max(copy.table[i_path, 0], 0.0)
+    node.table[i_path, 0] = max(node.table[i_path, 0], 0.0)
 
 
 @inlined
-def _exchange(stack, control, top, i, column):
-    """Pivot row i with a column."""
-    pivot(stack.table[top], stack.head[top, ROWS], i, column)
-    basic, nonbasic = stack.basic[top], stack.nonbasic[top]
-    basic[i], nonbasic[column - 1] = nonbasic[column - 1], basic[i]
-    stack.head[top, PIVOTS] += 1
-    control.counts[WALKED] += 1
-
-
-@inlined
-def _split(stack, control, top, i, column):
+def _split_edge(stack, node, control, i, column):
     """Let the unit of row i become nonbasic on an edge that leads through its 0, and split there."""
-    head = stack.head[top]
-    _exchange(stack, control, top, i, column)
-    swap_rows(stack.table[top], stack.basic[top], i, head[PATH])
-    head[PATH] += 1
-    _split_nonbasic(stack, control, top, column)
+    exchange(node, i, column)
+    swap_rows(node, i, node.head[PATH])
+    node.head[PATH] += 1
+    _split_column(stack, control, column)
 
 
 @inlined
-def _choose(stack, top):
-    """Return the undecided row farthest from the vertex."""
-    table, head = stack.table[top], stack.head[top]
-    chosen, farthest = head[PATH], -1.0
-    for i in range(head[PATH], head[ROWS]):
-        distance = abs(table[i, 0])
-        if distance > farthest:
-            chosen, farthest = i, distance
-    return chosen
+def _walk(chain, node, i, column, at_span):
+    """Walk along an edge to what stops it: row i, at 0 or at its span, or the span of the edge itself."""
+    if i == OWN:
+        turn_column(node, chain.opposite, chain.span, column)
+        return
+    if at_span:
+        turn_row(node, chain.opposite, chain.span, i)
+    exchange(node, i, column)
 
 
 @inlined
-def _drive(chain, rows, stack, control, top, i):
+def _drive(chain, rows, stack, node, control, i):
     """Drive the unit of row i to its other sign by pivots, and split where an edge leads there.
 
     Returns True if the cell was split, or the table computed afresh; else the row has become one of one sign, or the
     walk was too long. At a value near 0 both signs have to be found along edges of positive length.
     """
-    head, table, k = stack.head[top], stack.table[top], stack.nonbasic.shape[1]
-    basic, nonbasic = stack.basic[top], stack.nonbasic[top]
+    head, table, row = node.head, node.table, node.table[i]
     seen_above, seen_below, stalled = False, False, 0
-    for _ in range(20 * (k + head[PATH]) + 40):
-        row = table[i]
-        value = row[0]
-        seen_above = seen_above or value > NEAR
-        seen_below = seen_below or value < -NEAR
+    for _ in range(20 * (row.shape[0] + head[PATH]) + 40):
+        seen_above, seen_below = seen_above or row[0] > NEAR, seen_below or row[0] < -NEAR
         side = 1.0 if seen_below and not seen_above else -1.0
-        column = entering_column(row, k, side, stalled > k)
-        if column == 0:
+        column = entering_column(row, side, stalled > row.shape[0])
+        if column == 0 or (chain.boxed and _side(chain, node, i) != 0):
             return False
-        if chain.boxed and _side(chain, row, nonbasic) != 0:
-            return False
-        at_top = False
+        at_span = False
         if chain.boxed:
-            blocker, length, at_top = first_stop(table, basic, nonbasic, chain.span, head[PATH], column)
+            stop, length, at_span = first_stop(node, chain.span, column)
         else:
-            blocker, length = blocking_row(table, head[PATH], column)
-        goal = value + length * row[column]
-        steepness = abs(row[column]) if side * goal > NEAR or blocker == OWN else abs(table[blocker, column])
+            stop, length = blocking_row(table, head[PATH], column)
+        reached = side * (row[0] + length * row[column]) > NEAR
+        steepness = abs(row[column]) if reached or stop == OWN else abs(table[stop, column])
         if steepness < DUBIOUS and head[PIVOTS] > 0 and control.counts[TRIES] <= PATIENCE:
-            _refresh(rows, stack, control, top)
+            _refresh(rows, node, control)
             return True
-        if side * goal > NEAR:
-            if side * value < -NEAR:
-                _split(stack, control, top, i, column)
-                return True
-            if side < 0.0:
-                seen_below = True
-            else:
-                seen_above = True
-            if seen_above and seen_below:
-                _split(stack, control, top, i, largest_column(row, k))
-                return True
+        if not reached:
+            stalled = stalled + 1 if length <= NEAR else 0
+            _walk(chain, node, stop, column, at_span)
             continue
-        stalled = stalled + 1 if length <= NEAR else 0
-        if blocker == OWN:
-            turn_column(table, nonbasic, chain.opposite, chain.span, head[ROWS], column)
-            continue
-        if at_top:
-            turn_row(table, basic, chain.opposite, chain.span, blocker)
-        _exchange(stack, control, top, blocker, column)
+        if side * row[0] >= -NEAR:
+            seen_above, seen_below = seen_above or side > 0.0, seen_below or side < 0.0
+            column = largest_column(row)
+        if seen_above and seen_below or side * row[0] < -NEAR:
+            _split_edge(stack, node, control, i, column)
+            return True
     head[PIVOTS] += 1
     return False
+
+
+@inlined
+def _farthest(node):
+    """Return the undecided row farthest from the vertex."""
+    chosen, distance = node.head[PATH], -1.0
+    for i in range(node.head[PATH], node.head[ROWS]):
+        if abs(node.table[i, 0]) > distance:
+            chosen, distance = i, abs(node.table[i, 0])
+    return chosen
 
 
 # -- layers and leaves -----------------------------------------------------------------------------------------
 
 
 @inner
-def _drop_old(chain, rows, stack, top, layer):
+def _drop_old(chain, rows, node):
     """Drop the path rows that seem redundant and that no later row or proof reads."""
-    head, table, basic = stack.head[top], stack.table[top], stack.basic[top]
     i = 0
-    while i < head[PATH]:
-        number = basic[i]
+    while i < node.head[PATH]:
+        number = node.basic[i]
         level = chain.layer[number] + 1
-        needed = chain.slot[number] >= 0 or chain.opposite[number] >= 0 or (level > 0 and rows.count[level] >= 0 and rows.mark[number])
-        if not needed and one_sided(table[i]) == 1:
-            remove_row(table, basic, head, i)
+        needed = chain.slot[number] >= 0 or chain.opposite[number] >= 0
+        needed = needed or (level > 0 and rows.count[level] >= 0 and rows.mark[number])
+        if not needed and one_sided(node.table[i]) == 1:
+            remove_row(node, i)
         else:
             i += 1
 
 
 @inner
-def _begin_layer(chain, rows, stack, control, proof, top):
-    """Begin the next layer: append the rows of its units, which are combinations of those the layer reads."""
-    head, table, basic, sign = stack.head[top], stack.table[top], stack.basic[top], stack.sign[top]
-    k = stack.nonbasic.shape[1]
-    layer = head[LAYER] + 1
-    count = new_layer(chain, rows, layer, sign, proof)
-    for i in range(head[ROWS]):
-        proof.place[basic[i]] = i
-    for j in range(k):
-        proof.place[stack.nonbasic[top, j]] = -1 - j
-    n = head[ROWS]
-    for j in range(chain.width[layer]):
-        number = chain.first[layer] + j
-        sign[number] = 0
-        if chain.leader[number] != number:
-            continue
-        row = table[n]
-        for c in range(k + 1):
-            row[c] = 0.0
-        row[0] = chain.bias[layer, j]
-        for g in range(count):
-            factor, place = proof.factor[g, j], proof.place[proof.source[g]]
-            if place < 0:
-                row[-place] += factor
-            elif factor != 0.0:
-                for c in range(k + 1):
-                    row[c] += factor * table[place, c]
-        for c in range(k + 1):
-            row[c] *= rows.scale[number]
-        basic[n] = number
-        head[ROWS] = n + 1
-        side = obvious_sign(chain, layer, j, count, proof)
-        if side != 0:
-            control.counts[BY_STRUCTURE] += 1
-            _decide(chain, stack, top, n, side)
-        n = head[ROWS]
-    head[LAYER] = layer
-    _drop_old(chain, rows, stack, top, layer)
+def _append_unit(chain, rows, node, unit, count, weights):
+    """Append the row of a unit of the present layer, a combination of the rows it reads (`weights.place`)."""
+    layer = node.head[LAYER]
+    number, n = chain.first[layer] + unit, node.head[ROWS]
+    row = node.table[n]
+    for c in range(row.shape[0]):
+        row[c] = 0.0
+    row[0] = chain.bias[layer, unit]
+    for g in range(count):
+        factor, place = weights.factor[g, unit], weights.place[weights.source[g]]
+        if place < 0:
+            row[-place] += factor
+        elif factor != 0.0:
+            for c in range(row.shape[0]):
+                row[c] += factor * node.table[place, c]
+    for c in range(row.shape[0]):
+        row[c] *= rows.scale[number]
+    node.basic[n] = number
+    node.head[ROWS] = n + 1
 
 
 @inner
-def _point_of(chain, rows, stack, control, top):
-    """Set `control.point` to the coordinates y of given values `control.edge` of the nonbasic functions."""
-    table, head, k = stack.table[top], stack.head[top], stack.nonbasic.shape[1]
-    point, share = control.point, control.share
-    for j in range(k):
-        number = stack.nonbasic[top, j]
-        if chain.slot[number] >= 0:
-            share[chain.slot[number]] = control.edge[j]
-        elif chain.opposite[number] >= 0 and chain.slot[chain.opposite[number]] >= 0:
-            share[chain.slot[chain.opposite[number]]] = chain.span[number] - control.edge[j]
-    for i in range(head[PATH]):
-        number = stack.basic[top, i]
-        opposite = chain.opposite[number]
-        if chain.slot[number] >= 0 or (opposite >= 0 and chain.slot[opposite] >= 0):
-            value = table[i, 0]
-            for j in range(k):
-                value += table[i, j + 1] * control.edge[j]
-            if chain.slot[number] >= 0:
-                share[chain.slot[number]] = value
-            else:
-                share[chain.slot[opposite]] = chain.span[number] - value
-    for slot in range(k):
-        number = chain.reference[slot]
-        share[slot] = stack.sign[top, number] * share[slot] - rows.const[0, number]
-    for c in range(k):
-        point[c] = 0.0
-        for slot in range(k):
-            point[c] += chain.inverse[c, slot] * share[slot]
+def _begin_layer(chain, rows, node, control, weights):
+    """Begin the next layer: append the rows of its units, but for multiples of others, and drop old rows."""
+    head = node.head
+    head[LAYER] += 1
+    count = new_layer(chain, rows, head[LAYER], node.sign, weights)
+    for i in range(head[ROWS]):
+        weights.place[node.basic[i]] = i
+    for j in range(node.nonbasic.shape[0]):
+        weights.place[node.nonbasic[j]] = -1 - j
+    for unit in range(chain.width[head[LAYER]]):
+        number = chain.first[head[LAYER]] + unit
+        node.sign[number] = 0
+        if chain.leader[number] != number:
+            continue
+        _append_unit(chain, rows, node, unit, count, weights)
+        side = obvious_sign(chain, head[LAYER], unit, count, weights)
+        if side != 0:
+            control.counts[BY_STRUCTURE] += 1
+            _decide(chain, node, head[ROWS] - 1, side)
+    _drop_old(chain, rows, node)
 
 
 @inlined
-def _find_point(chain, rows, stack, control, proof, top):
+def _find_point(chain, rows, node, control, proof):
     """Look for a point that is provably inside a leaf: the middle of its edges, then its center."""
-    table, head = stack.table[top], stack.head[top]
-    basic, nonbasic = stack.basic[top], stack.nonbasic[top]
-    middle(table, basic, nonbasic, chain.span, chain.boxed, head[PATH], control.share, control.edge)
-    _point_of(chain, rows, stack, control, top)
-    if is_inside(chain, rows, stack.sign[top], control.point, proof):
+    middle(node, chain.span, chain.boxed, control.share, control.edge)
+    coordinates(chain, rows, node, control.edge, control.share, control.point)
+    if is_inside(chain, rows, node.sign, control.point, proof):
         return True
-    if center(table, basic, nonbasic, chain.span, head[PATH], control.copy, control.edge) <= 0.0:
+    if center(node, chain.span, control.program, control.edge) <= 0.0:
         return False
-    _point_of(chain, rows, stack, control, top)
-    return is_inside(chain, rows, stack.sign[top], control.point, proof)
+    coordinates(chain, rows, node, control.edge, control.share, control.point)
+    return is_inside(chain, rows, node.sign, control.point, proof)
 
 
 @inlined
-def _list_leaf(chain, stack, control, found, top):
-    """Write the code and the point of a leaf, if there is room for them, and count it."""
-    count = found.count[0]
+def _list_leaf(chain, node, control, found):
+    """Count a leaf, and write its code and point if there is room for any."""
+    row = found.count[0]
     found.count[0] += 1
     found.count[1] -= 1
     if found.packed.shape[0] == 0:
         return
-    packed = found.packed[count]
+    packed = found.packed[row]
     for b in range(packed.shape[0]):
         packed[b] = 0
     for layer in range(chain.width.shape[0]):
-        for j in range(chain.width[layer]):
-            number = chain.first[layer] + j
-            s = stack.sign[top, chain.leader[number]]
-            if s != NOTHING and s * chain.ratio[number] > 0:
-                bit = chain.column[layer] + j
+        for unit in range(chain.width[layer]):
+            number = chain.first[layer] + unit
+            side = node.sign[chain.leader[number]]
+            if side != NOTHING and side * chain.ratio[number] > 0:
+                bit = chain.column[layer] + unit
                 packed[bit >> 3] |= np.uint8(128 >> (bit & 7))
     for c in range(control.point.shape[0]):
-        found.point[count, c] = control.point[c]
+        found.point[row, c] = control.point[c]
 
 
 @inlined
-def _pop(stack, control, top):
+def _pop(node, control):
     """Leave the node on top."""
-    control.finished[0] += 2.0 ** -stack.head[top, DEPTH]
-    control.counts[TOP] = top - 1
+    control.finished[0] += 2.0 ** -node.head[DEPTH]
+    control.counts[TOP] -= 1
     control.counts[TRIES] = 0
 
 
 @inlined
-def _free_column(stack, top):
-    """Return a column whose function is undecided (only at the start, where references are units); 0 if none."""
-    for j in range(stack.nonbasic.shape[1]):
-        if stack.sign[top, stack.nonbasic[top, j]] == 0:
+def _free_column(node):
+    """Return a column whose unit is undecided (at the start, where units are references); 0 if there is none."""
+    for j in range(node.nonbasic.shape[0]):
+        if node.sign[node.nonbasic[j]] == 0:
             return j + 1
     return 0
 
 
 @inner
-def _apply_answer(chain, stack, control, top):
+def _apply_answer(chain, stack, control):
     """Act on the answer to a question about the node on top."""
-    answer = control.counts[ANSWER]
+    node, answer = _node(stack, control.counts[TOP]), control.counts[ANSWER]
     control.counts[ANSWER] = NONE
     control.counts[TRIES] = 0
-    if answer == DROP or answer == POINT:
-        _pop(stack, control, top)
+    if answer == DROP or answer == LISTED:
+        _pop(node, control)
     elif answer == CUTS:
-        _split_basic(stack, control, top, control.counts[UNIT])
+        _split_row(stack, control, control.counts[UNIT])
     else:
-        _decide(chain, stack, top, control.counts[UNIT], answer)
+        _decide(chain, node, control.counts[UNIT], answer)
+
+
+@inner
+def _advance(chain, rows, stack, control, weights, proof, found):
+    """Do the work of `advance`; views of arrays may be handed around here, uncounted."""
+    counts, room = control.counts, found.packed.shape[0]
+    last, k = chain.width.shape[0] - 1, stack.nonbasic.shape[1]
+    while counts[TOP] >= 0:
+        if counts[TOP] + 2 > stack.head.shape[0]:
+            return DEEP
+        if counts[ANSWER] != NONE:
+            _apply_answer(chain, stack, control)
+            continue
+        if found.count[1] <= 0 or (room > 0 and found.count[0] >= room):
+            return FULL
+        node = _node(stack, counts[TOP])
+        head = node.head
+        column = _free_column(node) if head[DEPTH] < k else 0
+        if column > 0:
+            _split_column(stack, control, column)
+            continue
+        if head[PIVOTS] > REFRESH + 2 * k:
+            _refresh(rows, node, control)
+        counts[UNIT] = _settle(chain, rows, node, control, proof)
+        if counts[UNIT] < 0 and head[PATH] < head[ROWS]:
+            counts[UNIT] = _farthest(node)
+            if _drive(chain, rows, stack, node, control, counts[UNIT]) or _side(chain, node, counts[UNIT]) != 0:
+                continue
+        if counts[UNIT] >= 0:
+            return ASK_UNIT
+        if head[LAYER] < last:
+            _begin_layer(chain, rows, node, control, weights)
+        elif _find_point(chain, rows, node, control, proof):
+            _list_leaf(chain, node, control, found)
+            _pop(node, control)
+        elif head[PIVOTS] == 0 or counts[TRIES] > PATIENCE:
+            return ASK_LEAF
+        else:
+            _refresh(rows, node, control)
+    return DONE
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def advance(chain, rows, stack, control, proof, found):
+def advance(chain, rows, stack, control, weights, proof, found):
     """Split cells until nothing is left, the room is used up, or a question needs an answer.
 
     Parameters
@@ -544,6 +523,7 @@ def advance(chain, rows, stack, control, proof, found):
     rows : Rows
     stack : Stack
     control : Control
+    weights : Weights
     proof : Proof
     found : Found
         ``count[1]`` leaves are wanted at most; without rows in `packed` leaves are only counted.
@@ -553,43 +533,4 @@ def advance(chain, rows, stack, control, proof, found):
     int
         DONE, FULL, DEEP, ASK_UNIT or ASK_LEAF (module docstring).
     """
-    counts = control.counts
-    last = chain.width.shape[0] - 1
-    k = stack.nonbasic.shape[1]
-    while counts[TOP] >= 0:
-        top = counts[TOP]
-        if top + 2 > stack.head.shape[0]:
-            return DEEP
-        if counts[ANSWER] != NONE:
-            _apply_answer(chain, stack, control, top)
-            continue
-        if found.count[1] <= 0 or (found.packed.shape[0] > 0 and found.count[0] >= found.packed.shape[0]):
-            return FULL
-        head = stack.head[top]
-        column = _free_column(stack, top) if head[DEPTH] < k else 0
-        if column > 0:
-            _split_nonbasic(stack, control, top, column)
-            continue
-        if head[PIVOTS] > REFRESH + 2 * k:
-            _refresh(rows, stack, control, top)
-        asked = _settle(chain, rows, stack, control, proof, top)
-        if asked < 0 and head[PATH] < head[ROWS]:
-            asked = _choose(stack, top)
-            if _drive(chain, rows, stack, control, top, asked):
-                continue
-            if _side(chain, stack.table[top, asked], stack.nonbasic[top]) != 0:
-                continue
-        if asked >= 0:
-            counts[UNIT] = asked
-            return ASK_UNIT
-        if head[LAYER] < last:
-            _begin_layer(chain, rows, stack, control, proof, top)
-            continue
-        if not _find_point(chain, rows, stack, control, proof, top):
-            if head[PIVOTS] == 0 or counts[TRIES] > PATIENCE:
-                return ASK_LEAF
-            _refresh(rows, stack, control, top)
-            continue
-        _list_leaf(chain, stack, control, found, top)
-        _pop(stack, control, top)
-    return DONE
+    return _advance(chain, rows, stack, control, weights, proof, found)

@@ -27,19 +27,19 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constra
 .NOTPARALLEL:
 .PHONY: figures test check bench docs help
 
-figures: $(VENV)/.installed-figures  ## the paper's tables and pictures, quick settings, into out/
+figures: $(VENV)/.compiled-afresh $(VENV)/.installed-figures  ## the paper's tables and pictures, quick settings, into out/
 	$(BIN)/python -m paper_figures all --quick --out "$(OUT)"
 
-test: $(VENV)/.installed-test  ## every test and doctest (PYTEST_ARGS= for one process)
+test: $(VENV)/.compiled-afresh $(VENV)/.installed-test  ## every test and doctest (PYTEST_ARGS= for one process)
 	HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(PYTEST_ARGS)
 
-check: $(VENV)/.installed-dev  ## ruff, mypy and the fast tests
+check: $(VENV)/.compiled-afresh $(VENV)/.installed-dev  ## ruff, mypy and the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	HYPOTHESIS_PROFILE=dev OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" $(PYTEST_ARGS)
 
-bench: $(VENV)/.installed-bench $(VENV)/.installed-weights  ## times beside the peers of the same run, as ratios
+bench: $(VENV)/.compiled-afresh $(VENV)/.installed-bench $(VENV)/.installed-weights  ## times beside the peers of the same run, as ratios
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -s benchmarks
 
 docs: $(VENV)/.installed-docs  ## the HTML pages, into docs/_build/html; a warning is an error
@@ -58,6 +58,11 @@ $(VENV)/.created:
 $(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/.created
 	$(PIP) hatchling
 	$(PIP) --no-build-isolation --editable ".[$*]"
+	@touch $@
+
+# Compiled kernels are kept on disk, and numba does not notice when a function they call has changed.
+$(VENV)/.compiled-afresh: $(wildcard polygeom/kernels/*.py) | $(VENV)/.created
+	@rm -f polygeom/kernels/__pycache__/*.nb[ci]
 	@touch $@
 
 # Trained weights only: the packages that would run them are not needed.

@@ -165,7 +165,6 @@ def judge(cells: Cells, chain: Chain, scratch: Scratch, sp: int, dims: tuple[int
     units, sizes = cells.unit[slot : slot + m], cells.rows[size_at : size_at + m]
     goes_on = cells.node[sp, LAYER] + 1 < len(chain.widths)
     best, cut, strict, close, errors = -1.0, -1, False, 0, scratch.product[:m]
-    cells.tally[TESTED] += m
     for u in range(m):
         errors[u] = chain.row_error[units[u]]
     for u in range(m):
@@ -188,6 +187,7 @@ def judge(cells: Cells, chain: Chain, scratch: Scratch, sp: int, dims: tuple[int
             if balance > best or cut < 0:
                 best, cut = balance, u
     scratch.tie[1] = strict
+    cells.tally[TESTED] += m - close
     return cut
 
 

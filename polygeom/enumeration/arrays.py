@@ -66,7 +66,11 @@ class RegionArrays:
     domain_facets : (N,) or None
         Number of facets on the boundary of the domain.
     vertex_start : (N + 1,), vertices : (V, D), or None
-        Vertices (t = 1) and extreme rays (t = 0) of every region, where they were asked for.
+        Vertices (t = 1) and extreme rays (t = 0) of every region, where they were asked for. In the plane they
+        stand in order around the region.
+    edge_units : (V,) or None
+        In the plane, the column that draws the edge from each vertex to the next, -1 for edges of the domain and
+        at infinity.
     """
 
     packed: np.ndarray
@@ -80,6 +84,7 @@ class RegionArrays:
     domain_facets: np.ndarray | None = None
     vertex_start: np.ndarray | None = None
     vertices: np.ndarray | None = None
+    edge_units: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.packed)
@@ -119,6 +124,7 @@ _FLAT = (
     "tied_points",
     "domain_facets",
     "vertices",
+    "edge_units",
 )
 
 

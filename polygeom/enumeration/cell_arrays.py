@@ -143,6 +143,7 @@ def new_regions(chain: DenseChain, keep: bool, regions: int, dims: tuple[int, ..
         tied=np.zeros(facets, dtype=bool),
         tied_point=np.zeros((facets, D)),
         vertex=np.zeros((2 * facets if keep else 0, D)),
+        mask=np.zeros(2 * facets if keep else 0, dtype=np.int64),
     )
 
 
@@ -160,7 +161,7 @@ def wider(scratch: Scratch) -> Scratch:
 
 def roomier(regions: Regions) -> Regions:
     """Return outputs with twice the room for facets and vertices."""
-    doubled = ("facet", "tied", "tied_point", "vertex")
+    doubled = ("facet", "tied", "tied_point", "vertex", "mask")
     return regions._replace(**{name: _doubled(getattr(regions, name)) for name in doubled})
 
 

@@ -1,11 +1,11 @@
 r"""What a finished cell leaves: its code, a witness, its facets and, if asked for, its vertices.
 
-The witness is the sum of the extreme rays, dehomogenized: a float point y. It lies strictly inside the exact cell if
-every facet's computed row exceeds :math:`(s \gamma_{D+6} + 2 r) \max(1, |y|_\infty)` at (y, 1), s and r as in
-`cells`. Where one does not, the caller finds a witness over the rationals.
+The witness is the sum of the extreme rays, dehomogenized: a float point y. It lies strictly inside the
+exact cell if every facet's computed row exceeds :math:`(s \gamma_{D+6} + 2 r) \max(1, |y|_\infty)` at (y,
+1), s and r as in `cells`. Where one does not, the caller finds a witness over the rationals.
 
-A cell can also be parked whole (mode `PARK`): its vertices, the rows of its facets and the letters of its units are
-written out such that the cell can be loaded again and split further by the units of a later gate.
+A cell can also be parked whole (mode `PARK`): its vertices, the rows of its facets and the letters of its
+units are written out such that the cell can be loaded again and split further by the units of a later gate.
 """
 
 from __future__ import annotations
@@ -74,13 +74,14 @@ class Regions(NamedTuple):
         Sums of the vertices on tied facets.
     vertex : (V, D)
     parent, share, flat : (R,)
-        Of parked cells: `PARENT`, the share of the parent's recursion, and `FLAT`. Their `facet` holds 2 unit +
-        side, their ``packed`` the letters of the first units.
+        Of parked cells: `PARENT`, the share of the parent's recursion, and `FLAT`. Their `facet` holds 2
+        unit + side, their ``packed`` the letters of the first units.
     row : (F, D + 1)
         Of parked cells: the row of every facet, then the sum of its absolute coefficients.
     spread, mask : (V,)
-        Of parked cells: ``Cells.spread``, and in dimensions other than two the set of facets a vertex lies on,
-        numbered from the cell's first. In the plane facet v follows vertex v.
+        Of parked cells: ``Cells.spread``, and in dimensions other than two the set of facets a vertex lies
+        on, numbered from the cell's first. In the plane facet v follows vertex v; of regions with their vertices
+        `mask` holds its unit there, -1 for the domain's and infinity.
     """
 
     fill: np.ndarray
@@ -305,6 +306,10 @@ def emit(
     if fill[MODE] == VERTICES_TOO:
         for i in range(k * D):
             regions.vertex[fill[N_VERTICES] + i // D, i % D] = cells.coord[first * D + i]
+        if D == 3:
+            for v in range(k):
+                unit = cells.path_unit[cells.facets[first + v] >> 2]
+                regions.mask[fill[N_VERTICES] + v] = unit if unit < chain.starts[0] else -1
         regions.n_vertices[at] = k
         fill[N_VERTICES] += k
     fill[N_REGIONS] += 1

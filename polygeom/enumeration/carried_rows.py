@@ -1,20 +1,21 @@
 r"""The rows of all entries of a network on many cells, carried through its graph between gates.
 
-On a cell every entry is affine in the slice coordinates y: a homogeneous row, :math:`z(y, t) = r \cdot (y, t)`. All rows
-of all cells go through a linear step at once, as a batch of (cells x D) tensors; a gate with its letters known multiplies
-them or selects among them. Cells that share what they read share the work: `Carried` keeps each array once, with the
-place of every cell in it, so branches that do not depend on a new letter are computed once for all cells behind it.
+On a cell every entry is affine in the slice coordinates y: a homogeneous row, :math:`z(y, t) = r \cdot (y,
+t)`. All rows of all cells go through a linear step at once, as a batch of (cells x D) tensors; a gate with
+its letters known multiplies them or selects among them. Cells that share what they read share the work:
+`Carried` keeps each array once, with the place of every cell in it, so branches that do not depend on a new
+letter are computed once for all cells behind it.
 
 How far a computed row may be off
 ---------------------------------
-Only sums of errors over the coefficients are carried, so they cost one or two tensors more. Summing the bound of
-`polygeom.enclosures` over the coefficients c of a row,
+Only sums of errors over the coefficients are carried, so they cost one or two tensors more. Summing the
+bound of `polygeom.enclosures` over the coefficients c of a row,
 
 .. math:: \sum_c |\hat y_c - y_c| \le |L| \Big(\sum_c e_c + \gamma \sum_c |\hat x_c|\Big) + \gamma |b|
           + D \cdot \mathrm{underflow}, \qquad \gamma = \gamma_{2n+8}.
 
-With two sums, one over the slopes and one for the offset, a row whose slopes are exactly zero is known to be constant:
-in unbounded domains that decides its sign at infinity.
+With two sums, one over the slopes and one for the offset, a row whose slopes are exactly zero is known to
+be constant: in unbounded domains that decides its sign at infinity.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Carrier:
         error = np.zeros((1, parts, *net.input_shape))
         sizes = [net.dim_in, *(step.size for step in net.steps)]
         self.first_names = np.cumsum([1, *sizes])
-        self.start = Carried(value, error, self._fresh(0, net.dim_in), np.zeros(1, dtype=np.intp))
+        self.start = Carried(value, error, _equal_columns(columns)[None], np.zeros(1, dtype=np.intp))
         self.owners = np.full(self.first_names[-1], -1, dtype=np.int64)
         self.rectified = np.zeros(net.n_units, dtype=bool)
         for k, step in enumerate(net.steps, start=1):
@@ -122,31 +123,30 @@ class Carrier:
     @OVERFLOW_IS_UNKNOWN
     def open_gate(self, number: int, state: Carried, letters: np.ndarray) -> Carried:
         """Carry rows through gate `number` (a step), with letters (N, size) for the cells."""
-        gate = self.net.steps[number]
-        n, every = len(letters), np.arange(len(letters))
+        from polygeom.kernels.row_passes import open_units, open_windows
+
+        gate, n = self.net.steps[number], len(letters)
+        value, error = (np.ascontiguousarray(a.reshape(*a.shape[:2], -1)) for a in (state.value, state.error))
+        index = np.ascontiguousarray(state.index, dtype=np.int64)
+        opened, bound = np.empty((n, self.dim, gate.size)), np.empty((n, self.parts, gate.size))
         if isinstance(gate, MaxGate):
             winners = gate.winners(letters)
-            value, error = (
-                np.take_along_axis(a.reshape(*a.shape[:2], -1)[state.index], winners[:, None], axis=2)
-                for a in (state.value, state.error)
-            )
-            rows = np.zeros(n, dtype=np.intp) if len(state.names) == 1 else state.index
+            open_windows(value, error, index, winners, opened, bound)
+            rows = np.zeros(n, dtype=np.intp) if len(state.names) == 1 else index
             names = state.names[rows[:, None], winners]
-            return Carried(
-                value.reshape(n, self.dim, *gate.shape), error.reshape(n, self.parts, *gate.shape), names, every
+        else:
+            slopes, offsets = (
+                np.ascontiguousarray(gate.table(a).reshape(len(a), -1)) for a in (gate.slopes, gate.offsets)
             )
-        shaped = letters.reshape(n, *gate.shape)
-        slope, offset = gate.chosen(gate.slopes, shaped)[:, None], gate.chosen(gate.offsets, shaped)
-        value = slope * state.value[state.index]
-        steepness = np.abs(slope)
-        error = np.where(steepness == 0, 0.0, steepness * state.error[state.index])
-        sums = self._sums(value)
-        value[:, -1] += offset
-        sums[:, -1] += np.abs(offset)
-        exact = np.broadcast_to((steepness == 0) | (steepness == 1), sums.shape).copy()
-        exact[:, -1] &= (offset == 0) | (slope[:, 0] == 0)
-        error = np.where(exact, error, round_up(error + gamma(4) * sums + self.dim * underflow(1), 4 + self.dim))
-        return Carried(*_known(value, error), self._fresh(number + 1, gate.size), every)
+            rounded_up = round_up(1.0, 6 + self.dim), round_up(self.dim * underflow(1), 6 + self.dim)
+            constants = np.array([gamma(4), *rounded_up])
+            open_units(
+                value, error, index, np.ascontiguousarray(letters), slopes, offsets, constants, opened, bound
+            )
+            opened, bound = _known(opened, bound)
+            names = self._fresh(number + 1, gate.size)
+        shaped = opened.reshape(n, self.dim, *gate.shape), bound.reshape(n, self.parts, *gate.shape)
+        return Carried(*shaped, names, np.arange(n))
 
     # -- linear steps ------------------------------------------------------------------------------------------
 
@@ -172,26 +172,25 @@ class Carrier:
 
     def _linear_error(self, step: LinearStep, states: list[Carried]) -> np.ndarray:
         """Return the bound of the module docstring; nothing is rounded where all products are zero."""
+        from polygeom.kernels.row_passes import spreads
+
         n = len(states[0].value)
         if len(states) == 1 and step.divisors() is None and _is_diagonal(states[0], step.smallest):
             return np.zeros((n, self.parts, *step.shape))
-        g = gamma(2 * step.terms + 8)
-        smallest = min(min(g * smallest_nonzero(s.value), smallest_nonzero(s.error)) for s in states)
+        g, smallest, made = gamma(2 * step.terms + 8), 1.0, []
+        for s in states:
+            out = np.empty((n, self.parts, s.names.shape[1]))
+            flat = (np.ascontiguousarray(a.reshape(*a.shape[:2], -1)) for a in (s.value, s.error))
+            coefficient, error = spreads(*flat, g, out)
+            smallest = min(smallest, g * coefficient, error)
+            made.append(out.reshape(n * self.parts, *s.error.shape[2:]))
         lost = self.dim * underflow(step.terms, step.smallest * smallest)
-        spreads = [s.error + g * self._sums(s.value) for s in states]
-        sums = step.magnitude.linear(*(s.reshape(n * self.parts, *s.shape[2:]) for s in spreads))
+        sums = step.magnitude.linear(*made)
         sums = np.ascontiguousarray(sums).reshape(n, self.parts, *step.shape)
         rounded = (sums != 0) | (lost > 0)
         if step.constant is not None:
             sums[:, -1] += g * np.abs(step.constant)
         return np.where(rounded, round_up(sums, step.terms + self.dim + 6) + lost, 0.0)
-
-    def _sums(self, value: np.ndarray) -> np.ndarray:
-        """Return the sums of absolute coefficients that belong to each error, (n, E, *shape)."""
-        size = np.abs(value)
-        if self.parts == 1:
-            return size.sum(axis=1, keepdims=True)
-        return np.stack([size[:, :-1].sum(axis=1), size[:, -1]], axis=1)
 
     def _names(self, number: int, step: LinearStep, states: list[Carried]) -> np.ndarray:
         """Return names of the entries that a step makes: those it moves keep theirs, padding is 0."""
@@ -200,11 +199,19 @@ class Carrier:
         n = max(len(s.names) for s in states)
         moved = step.linear(
             *(
-                np.broadcast_to(s.names, (n, s.names.shape[1])).reshape(n, *s.value.shape[2:]).astype(np.float64)
+                np.broadcast_to(s.names, (n, s.names.shape[1]))
+                .reshape(n, *s.value.shape[2:])
+                .astype(np.float64)
                 for s in states
             )
         )
         return moved.reshape(n, -1).astype(np.int64)
+
+
+def _equal_columns(columns: np.ndarray) -> np.ndarray:
+    """Return names for the columns of an array, 1 + the first equal column, 0 for zeros."""
+    _, first, group = np.unique(columns + 0.0, axis=1, return_index=True, return_inverse=True)
+    return np.where(columns.any(axis=0), 1 + first[group.ravel()], 0)
 
 
 def _is_rectifier(gate: Elementwise) -> np.ndarray | bool:
@@ -227,7 +234,8 @@ def _aligned(states: list[Carried]) -> list[Carried]:
 def _is_diagonal(state: Carried, smallest: float) -> bool:
     """Tell whether all products with coefficients of at least `smallest` are exact.
 
-    They are if every row of the batch is a signed power of two times a unit vector, or zero, and none underflows.
+    They are if every row of the batch is a signed power of two times a unit vector, or zero, and none
+    underflows.
     """
     rows = state.value.reshape(state.value.shape[0] * state.value.shape[1], -1)
     if len(rows) > rows.shape[1] + 1 or state.error.any():

@@ -44,12 +44,13 @@ class CellBatch:
     Attributes
     ----------
     vertex_start : (N + 1,); coord : (V, D), spread : (V,), mask : (V,)
-        Vertices as in `polygeom.kernels.cells`; ``mask`` holds the set of the cell's facets a vertex lies on, except in
-        the plane, where facet v of a cell follows vertex v.
-    facet_start : (N + 1,); facet : (F, D + 2), owner, key, side : (F,), tied : (F,) bool
-        Row of every facet, the sum of its absolute coefficients, the bound on their errors. The unit that draws it (or
-        `INFINITY`, or `domain_owner`), and which of its rows (`GraphRows`); 1 where the cell is on the negative side.
-        Whether another unit vanishes on it.
+        Vertices as in `polygeom.kernels.cells`; ``mask`` holds the set of the cell's facets a vertex lies
+        on, except in the plane, where facet v of a cell follows vertex v.
+    facet_start : (N + 1,); facet : (F, D + 2), owner, key, plane, side : (F,), tied : (F,) bool
+        Row of every facet, the sum of its absolute coefficients, the bound on their errors. The unit that
+        draws it (or `INFINITY`, or `domain_owner`), and which of its rows (`GraphRows`). The name of its
+        hyperplane, negative where the row points the other way, 0 without a name. 1 where the cell is on
+        the negative side of the row. Whether another unit vanishes on it.
     flat : (N,) bool
         Whether a unit vanishes on the whole cell.
     letters : (N, columns)
@@ -66,6 +67,7 @@ class CellBatch:
     facet: np.ndarray
     owner: np.ndarray
     key: np.ndarray
+    plane: np.ndarray
     side: np.ndarray
     tied: np.ndarray
     flat: np.ndarray
@@ -86,7 +88,7 @@ class CellBatch:
         facet_start, f = spans(self.facet_start, cells)
         return CellBatch(
             vertex_start, self.coord[v], self.spread[v], self.mask[v], facet_start, self.facet[f],
-            self.owner[f], self.key[f], self.side[f], self.tied[f],
+            self.owner[f], self.key[f], self.plane[f], self.side[f], self.tied[f],
             self.flat[cells], self.letters[cells], self.share[cells],
         )  # fmt: skip
 
@@ -110,7 +112,14 @@ class CellBatch:
         from polygeom.kernels.gate_screens import Geometry
 
         return Geometry(
-            self.vertex_start, self.coord, self.spread, self.mask, self.facet_start, self.owner, self.tied, self.flat
+            self.vertex_start,
+            self.coord,
+            self.spread,
+            self.mask,
+            self.facet_start,
+            self.owner,
+            self.tied,
+            self.flat,
         )
 
     def members(self) -> tuple[np.ndarray, np.ndarray]:
@@ -139,10 +148,8 @@ class Rows:
         The cell of each task, in its batch.
     row_start : (T + 1,), units : (T,)
         Rows of every task; the first `units` of them split, of the others the positive side is kept.
-    row : (R, D + 1), owner, key : (R,)
-        Rows and error bounds; unit and `GraphRows` key.
-    plane : (R,)
-        Number within the task of the first row with the same hyperplane.
+    row : (R, D + 1), owner, key, plane : (R,)
+        Rows and error bounds; unit, `GraphRows` key and hyperplane as in `CellBatch`.
     """
 
     cell: np.ndarray
@@ -156,6 +163,19 @@ class Rows:
     def __len__(self) -> int:
         return len(self.cell)
 
+    @property
+    def twins(self) -> np.ndarray:
+        """Number within the task of the first row with the same hyperplane, (R,)."""
+        count = np.diff(self.row_start)
+        task, number = np.repeat(np.arange(len(self)), count), np.arange(len(self.plane))
+        name = np.where(self.plane == 0, -1 - number, np.abs(self.plane))
+        order = np.lexsort((number, name, task))
+        fresh = np.ones(len(order), dtype=bool)
+        fresh[1:] = (np.diff(name[order]) != 0) | (np.diff(task[order]) != 0)
+        first = np.empty(len(order), dtype=np.int64)
+        first[order] = order[fresh][np.cumsum(fresh) - 1] if len(order) else order
+        return first - np.repeat(self.row_start[:-1], count)
+
     def loaded(self, cells: CellBatch) -> Records:
         """Return the tasks as compiled code reads them."""
         from polygeom.kernels.record_splits import Records
@@ -165,7 +185,7 @@ class Rows:
         return Records(
             vertex_start, cells.coord[v], cells.spread[v], cells.mask[v],
             facet_start, cells.facet[f], cells.owner[f], cells.side[f], cells.tied[f],
-            self.row_start, self.units, self.row, self.plane, cells.flat[self.cell],
+            self.row_start, self.units, self.row, self.twins, cells.flat[self.cell],
             np.array([int((self.owner >= 0).all())]),
         )  # fmt: skip
 
@@ -186,16 +206,16 @@ class Rows:
         infinite = number == last
         here = np.where(new, self.row_start[of] + number, 0)
         there = np.where(new | infinite, 0, old_start + number - own)
-        owner, key = cells.owner[there], cells.key[there]
-        error = cells.facet[there, -1]
-        owner, key = np.where(infinite, INFINITY, owner), np.where(infinite, 0, key)
-        error = np.where(infinite, 0.0, error)
-        if len(self.owner):
-            owner, key = np.where(new, self.owner[here], owner), np.where(new, self.key[here], key)
-            error = np.where(new, self.row[here, -1], error)
+
+        def chosen(old: np.ndarray, own_: np.ndarray, at_infinity: float) -> np.ndarray:
+            values = np.where(infinite, at_infinity, old[there])
+            return np.where(new, own_[here], values) if len(own_) else values
+
+        owner, key = chosen(cells.owner, self.owner, INFINITY), chosen(cells.key, self.key, 0)
+        plane, error = chosen(cells.plane, self.plane, 0), chosen(cells.facet[:, -1], self.row[:, -1], 0.0)
         batch = CellBatch(
             starts_of(out.n_vertices[:n]), out.vertex[:v].copy(), out.spread[:v].copy(), out.mask[:v].copy(),
-            facet_start, np.column_stack([out.row[:f], error]), owner, key, side, out.tied[:f].copy(),
+            facet_start, np.column_stack([out.row[:f], error]), owner, key, plane, side, out.tied[:f].copy(),
             out.flat[:n].copy(), cells.letters[self.cell[task]], share[task] * out.share[:n],
         )  # fmt: skip
         return batch, task

@@ -1,4 +1,4 @@
-"""Exact rows of units on cells of any network graph: over the rationals, or from floats that were never rounded."""
+"""Exact rows of units on cells of any network graph, over the rationals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from polygeom.rational_network import apply_letters
 from polygeom.steps import Step
 
 if TYPE_CHECKING:
-    import flint
+    pass
 
 __all__ = ["GraphRows", "float_row", "rounded_row"]
 
@@ -51,8 +51,8 @@ class GraphRows:
     def row(self, unit: int, key: int, letters: np.ndarray) -> Row:
         """Return the row of a unit with the letters of the units before its gate.
 
-        The key of an elementwise unit is the breakpoint that is subtracted; of a window of K entries it is K p + q
-        for entry p minus entry q.
+        The key of an elementwise unit is the breakpoint that is subtracted; of a window of K entries it is
+        K p + q for entry p minus entry q.
         """
         net = self.network
         g = int(net.units.gate_of(unit))

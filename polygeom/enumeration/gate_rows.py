@@ -16,10 +16,21 @@ if TYPE_CHECKING:
     from polygeom.enumeration.staged import StagedEngine, _Waiting
     from polygeom.kernels.gate_screens import Arriving
 
-__all__ = ["read_letters", "unit_tasks", "window_tasks"]
+__all__ = [
+    "COARSE",
+    "exact_packed",
+    "packed_rows",
+    "read_letters",
+    "unit_plane",
+    "unit_tasks",
+    "window_tasks",
+]
 
 LISTED = 1 << 20
 """Rows that one screen lists at most, unless a single cell may need more."""
+
+NAME_BITS = 31
+"""Bits of a name in the name of a hyperplane; names of entries use one less."""
 
 COARSE = 2.0**-26
 """Error of a row, relative to its size, from which on an exact row is rounded anew. It steers the work alone."""
@@ -58,41 +69,50 @@ def unit_tasks(engine: StagedEngine, gate: Elementwise, waiting: _Waiting) -> tu
     engine.count_screened(done * levels.size)
     cell, unit, side = (listed[:made, c].astype(np.int64) for c in range(3))
     owner = gate.first_column + unit
-    known = _on_facets(cells, cell, owner, side)
+    plane = unit_plane(gate, unit, side)
+    known = _on_facets(cells, cell, owner, plane)
     np.add.at(waiting.letters, (cell[known > 0], unit[known > 0]), 1)
-    cell, unit, side, owner = (a[known == 0] for a in (cell, unit, side, owner))
+    cell, unit, side, owner, plane = (a[known == 0] for a in (cell, unit, side, owner, plane))
     at = arriving.index[cell]
     row, error = arriving.value[at, :, unit], arriving.error[at, :, unit].sum(axis=1)
     level = levels[side, unit]
     row[:, -1] -= level
     error = np.where(level != 0, (error + U * np.abs(row[:, -1])) * (1 + 4 * U), error)
-    # Breakpoints of one unit may be equal.
-    twin = side.copy()
-    for j in range(1, len(levels)):
-        here = side == j
-        same = levels[:, unit[here]] == levels[j, unit[here]]
-        twin[here] = same.argmax(axis=0)
     row_start = starts_of(np.bincount(cell, minlength=done))
-    plane = np.arange(len(cell)) - row_start[cell] - (side - twin)
     rows = engine.repaired(cells, cell, row, error, owner, side)
     return done, Rows(np.arange(done), row_start, np.diff(row_start), rows, owner, side, plane)
 
 
-def _on_facets(cells: CellBatch, cell: np.ndarray, owner: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Return 1 or -1 for rows that draw a facet of their cell, by the side the cell is on, and 0 for others."""
+def unit_plane(gate: Elementwise, unit: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """Return the names of the hyperplanes that units of an elementwise gate draw; breakpoints may be equal."""
+    levels = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)
+    first = (levels[:, unit] == levels[side, unit]).argmax(axis=0)
+    return (gate.first_column + unit + 1 << NAME_BITS) + (1 << NAME_BITS - 1) + first
+
+
+def _pair_plane(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the names of the hyperplanes where entries with two names are equal, for first minus second."""
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    return np.where(first < second, 1, -1) * ((low << NAME_BITS) + high)
+
+
+def _on_facets(cells: CellBatch, cell: np.ndarray, owner: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    """Return 1 or -1 for rows that vanish on a facet of their cell, by the side the cell is on, and 0 for others.
+
+    Facets that were drawn by another unit are marked as tied.
+    """
     sign = np.zeros(len(cell), dtype=np.int64)
-    drawn = np.flatnonzero(cells.owner >= 0)
-    if not len(cell) or not len(drawn):
+    wanted = np.isin(np.abs(cells.plane), np.abs(plane)) & (cells.plane != 0)
+    if not wanted.any():
         return sign
-    of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))[drawn]
-    names = {
-        (int(i), int(u), int(k)): 1 - 2 * int(s)
-        for i, u, k, s in zip(of, cells.owner[drawn], cells.key[drawn], cells.side[drawn], strict=True)
-        if owner.min() <= u <= owner.max()
-    }
-    if names:
-        for r, name in enumerate(zip(cell.tolist(), owner.tolist(), key.tolist(), strict=True)):
-            sign[r] = names.get(name, 0)
+    of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))
+    facets = {(int(of[f]), abs(int(cells.plane[f]))): int(f) for f in np.flatnonzero(wanted)}
+    for r in np.flatnonzero(np.isin(np.abs(plane), np.abs(cells.plane[wanted]))).tolist():
+        f = facets.get((int(cell[r]), abs(int(plane[r]))))
+        if f is not None:
+            same = 1 if (cells.plane[f] > 0) == (plane[r] > 0) else -1
+            sign[r] = same * (1 - 2 * int(cells.side[f]))
+            cells.tied[f] |= cells.owner[f] != owner[r]
     return sign
 
 
@@ -102,8 +122,8 @@ def _on_facets(cells: CellBatch, cell: np.ndarray, owner: np.ndarray, key: np.nd
 def window_tasks(engine: StagedEngine, gate: MaxGate, waiting: _Waiting) -> tuple[int, Rows]:
     """Return how many cells were screened, and their tasks; letters that are constant are written.
 
-    A cell with windows of three or more possible winners has one task for each winner of the first of them; other
-    cells have one task, a row a window.
+    A cell with windows of three or more possible winners has one task for each winner of the first of them;
+    other cells have one task, a row a window.
     """
     from polygeom.kernels.gate_screens import screen_windows
 
@@ -113,7 +133,14 @@ def window_tasks(engine: StagedEngine, gate: MaxGate, waiting: _Waiting) -> tupl
     most = int(np.diff(cells.vertex_start).max(initial=0))
     room = np.empty((3 + most, arriving.value.shape[2]))
     done, made = screen_windows(
-        cells.geometry(), arriving, gate.index, waiting.letters, listed, room, np.zeros(len(cells.dims)), cells.dims
+        cells.geometry(),
+        arriving,
+        gate.index,
+        waiting.letters,
+        listed,
+        room,
+        np.zeros(len(cells.dims)),
+        cells.dims,
     )
     engine.count_screened(done * W)
     tasks = _Tasks(engine, gate, waiting, arriving)
@@ -131,43 +158,49 @@ class _Tasks:
         self.cell: list[int] = []
         self.units: list[int] = []
         self.counts: list[int] = []
-        self.pairs: list[tuple[int, int, int, int]] = []
+        self.pairs: list[np.ndarray] = []
 
     def add(self, i: int, listed: np.ndarray) -> None:
         """Add the tasks of cell i, given window, winner and rival of what is open."""
-        open_: list[tuple[int, list[int]]] = []
+        open_: list[np.ndarray] = []
+        several: np.ndarray | None = None
         for window in np.unique(listed[:, 0]).tolist():
             own = listed[listed[:, 0] == window]
-            candidates = self._different(i, window, sorted({int(own[0, 1]), *own[:, 2].tolist()}))
-            if len(candidates) == 1:
-                self.waiting.letters[i, window] = candidates[0]
-            else:
-                open_.append((window, candidates))
-        several = next(((w, c) for w, c in open_ if len(c) > 2), None)
+            pairs = self._pairs(i, window, sorted({int(own[0, 1]), *own[:, 2].tolist()}))
+            if len(pairs) == 1:
+                open_.append(pairs[0])
+            elif len(pairs) and several is None:
+                several = pairs
         if several is None:
-            drawn = [(i, w, c[1], c[0]) for w, c in open_]
-            self._task(i, len(drawn), self._undrawn(i, drawn))
+            self._task(i, len(open_), np.array(open_, dtype=np.int64).reshape(-1, 4))
             return
-        window, candidates = several
-        for winner in candidates:
-            self._task(i, 0, [(i, window, winner, rival) for rival in candidates if rival != winner])
+        for winner in np.unique(several[:, 2:]):
+            mine = several[(several[:, 2:] == winner).any(axis=1)].copy()
+            turned = mine[:, 2] != winner
+            mine[turned, 2:] = mine[turned, :1:-1]
+            self._task(i, 0, mine)
 
-    def _task(self, i: int, units: int, pairs: list[tuple[int, int, int, int]]) -> None:
+    def _pairs(self, i: int, window: int, candidates: list[int]) -> np.ndarray:
+        """Return (cell, window, b, a), a before b, for the positions that may win; write the letter if it is one.
+
+        Positions that lose to another one because the cell lies on the side of a facet are left out.
+        """
+        kept = self._different(i, window, candidates)
+        pairs = np.array([(i, window, b, a) for a in kept for b in kept if a < b], dtype=np.int64).reshape(
+            -1, 4
+        )
+        unit = np.full(len(pairs), self.gate.first_column + window)
+        signs = _on_facets(self.waiting.cells, pairs[:, 0], unit, self._planes(pairs))
+        lost = {*pairs[signs > 0, 3].tolist(), *pairs[signs < 0, 2].tolist()}
+        if len(kept) - len(lost) == 1:
+            (self.waiting.letters[i, window],) = set(kept) - lost
+        return pairs[(signs == 0) & ~np.isin(pairs[:, 2:], list(lost)).any(axis=1)]
+
+    def _task(self, i: int, units: int, pairs: np.ndarray) -> None:
         self.cell.append(i)
-        self.units.append(min(units, len(pairs)))
+        self.units.append(units)
         self.counts.append(len(pairs))
-        self.pairs += pairs
-
-    def _undrawn(self, i: int, pairs: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
-        """Return pairs that draw no facet of the cell yet; write the letters of the others."""
-        K = self.gate.index.shape[1]
-        owner = np.array([self.gate.first_column + w for _, w, _, _ in pairs], dtype=np.int64)
-        key = np.array([K * a + b for _, _, a, b in pairs], dtype=np.int64)
-        signs = _on_facets(self.waiting.cells, np.full(len(pairs), i), owner, key)
-        for (_, window, a, b), sign in zip(pairs, signs, strict=True):
-            if sign:
-                self.waiting.letters[i, window] = a if sign > 0 else b
-        return [pair for pair, sign in zip(pairs, signs, strict=True) if not sign]
+        self.pairs.append(pairs)
 
     def _different(self, i: int, window: int, candidates: list[int]) -> list[int]:
         """Return the positions whose entries are different functions on the cell, of equal ones the first."""
@@ -192,11 +225,26 @@ class _Tasks:
         unit = self.gate.first_column + window
         exact = self.engine.resolve(unit, K * p + q, row[0], float(error[0]), cells.letters[i])
         if exact is None:
-            self.engine.count_undecided(1)
+            self.engine.tell(0, 1)
         same = exact is None or not any(exact)
         if same:
             cells.flat[i] = True
         return same
+
+    def _planes(self, pairs: np.ndarray) -> np.ndarray:
+        """Return the names of the hyperplanes of (cell, window, p, q)."""
+        i, window, p, q = pairs.T
+        names, index = self.arriving.names, self.gate.index
+        at = self.arriving.index[i] if len(names) > 1 else np.zeros(len(i), dtype=np.intp)
+        place = self.arriving.index[i]
+
+        def named(entry: np.ndarray) -> np.ndarray:
+            zero = ~self.arriving.value[place, :, entry].any(axis=1) & ~self.arriving.error[
+                place, :, entry
+            ].any(axis=1)
+            return np.where(zero, 0, names[at, entry])
+
+        return _pair_plane(named(index[window, p]), named(index[window, q]))
 
     def _differences(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of entry p minus entry q, for (cell, window, p, q), and bounds on their errors."""
@@ -213,20 +261,21 @@ class _Tasks:
     def rows(self) -> Rows:
         """Return all tasks."""
         K, cells = self.gate.index.shape[1], self.waiting.cells
-        pairs = np.array(self.pairs, dtype=np.int64).reshape(-1, 4)
+        pairs = np.concatenate([np.zeros((0, 4), dtype=np.int64), *self.pairs])
         row, error = self._differences(pairs)
         owner, key = self.gate.first_column + pairs[:, 1], K * pairs[:, 2] + pairs[:, 3]
         rows = self.engine.repaired(cells, pairs[:, 0], row, error, owner, key)
         row_start = starts_of(np.array(self.counts))
-        plane = np.arange(len(pairs)) - np.repeat(row_start[:-1], self.counts)
         cell, units = np.array(self.cell, dtype=np.int64), np.array(self.units, dtype=np.int64)
-        return Rows(cell, row_start, units, rows, owner, key, plane)
+        return Rows(cell, row_start, units, rows, owner, key, self._planes(pairs))
 
 
 # -- letters -----------------------------------------------------------------------------------------------------
 
 
-def read_letters(gate: Gate, rows: Rows, task: np.ndarray, bits: np.ndarray, letters: np.ndarray) -> np.ndarray:
+def read_letters(
+    gate: Gate, rows: Rows, task: np.ndarray, bits: np.ndarray, letters: np.ndarray
+) -> np.ndarray:
     """Return the letters of parts: those of their cells, and what the splits have told.
 
     Parameters

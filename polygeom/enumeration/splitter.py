@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,7 @@ class Splitter:
         self.cells, self.scratch = _new_cells(dims), _new_scratch(dims)
         self.limits, self.position = np.array([-1, 0, 0]), np.zeros(1, dtype=np.int64)
         self.regions: Regions | None = None
+        self.chain: Chain | None = None
         self.rationals, self.undecided, self.kept = 0, 0, 0
         self.is_busy = False
 
@@ -55,6 +57,18 @@ class Splitter:
         from polygeom.kernels.cells import TESTED
 
         return int(self.cells.tally[TESTED])
+
+    def copy(self) -> Splitter:
+        """Return a splitter that goes on from here on its own."""
+        other = copy(self)
+        for name in ("cells", "scratch", "regions", "chain"):
+            arrays = getattr(self, name)
+            if arrays is not None:
+                setattr(
+                    other, name, arrays._replace(**{key: a.copy() for key, a in arrays._asdict().items()})
+                )
+        other.limits, other.position = self.limits.copy(), self.position.copy()
+        return other
 
     # -- tasks -----------------------------------------------------------------------------------------------
 
@@ -108,7 +122,14 @@ class Splitter:
         while True:
             self.limits[loop.REGIONS], self.limits[loop.NODES] = self.room, NODES
             status = split_records(
-                self.records, self.position, self.cells, self.chain, self.scratch, self.regions, self.limits, self.dims
+                self.records,
+                self.position,
+                self.cells,
+                self.chain,
+                self.scratch,
+                self.regions,
+                self.limits,
+                self.dims,
             )
             if status == loop.DONE:
                 self.is_busy = False
@@ -118,7 +139,9 @@ class Splitter:
                     break
                 self.regions = roomier(self.regions)
                 self.regions = self.regions._replace(
-                    row=_doubled(self.regions.row), spread=_doubled(self.regions.spread), mask=_doubled(self.regions.mask)
+                    row=_doubled(self.regions.row),
+                    spread=_doubled(self.regions.spread),
+                    mask=_doubled(self.regions.mask),
                 )
             elif status == loop.TIE:
                 self._decide()
@@ -173,7 +196,9 @@ class Splitter:
         if number < own:
             at = first + number
             row = self.rows.row[at]
-            exact = self.resolver(int(self.rows.owner[at]), int(self.rows.key[at]), row[:-1], row[-1], letters)
+            exact = self.resolver(
+                int(self.rows.owner[at]), int(self.rows.key[at]), row[:-1], row[-1], letters
+            )
         elif number - own == int(self.batch.facet_start[cell + 1]) - facets:
             exact = self.resolver(INFINITY, 0, self.rows.row[:0], 0.0, letters)
         else:
@@ -207,7 +232,7 @@ class Splitter:
         return self._exact(2 * int(self.cells.path_unit[code >> 1]) + (code & 1))
 
 
-# -- arrays --------------------------------------------------------------------------------------------------------
+# -- arrays --------------------------------------------------------------------------------------------------
 
 
 def _new_chain(numbers: int) -> Chain:

@@ -1,41 +1,51 @@
 r"""Regions of any network graph over a slice: gate by gate, cells by their vertices.
 
-A cell with known letters up to some gate is a record of vertices and facets (`CellBatch`). The rows that arrive at the
-next gate are carried to it through the graph for a batch of cells at once (`Carrier`). Most units have one letter on
-the whole cell, which is seen at the vertices (`gate_screens`); the rows of the others split the cell in the compiled
-recursion (`Splitter`), and the parts go on to the gate after. Depth first: the parts of one batch are finished before
-the next is begun, so memory is that of one batch a gate, whatever the number of regions.
+A cell with known letters up to some gate is a record of vertices and facets (`CellBatch`). The rows that
+arrive at the next gate are carried to it through the graph for a batch of cells at once (`Carrier`). Most
+units have one letter on the whole cell, which is seen at the vertices (`gate_screens`); the rows of the
+others split the cell in the compiled recursion (`Splitter`), and the parts go on to the gate after. Depth
+first: the parts of one batch are finished before the next is begun, so memory is that of one batch a gate,
+whatever the number of regions.
 
 *Maxima.* A window with two entries that may win is split by their difference. One with more is split by the
-differences of each to all others: a part a winner. Other windows of the cell are looked at again on the parts.
+differences of each to all others: a part a winner. Other windows of the cell are looked at again on the
+parts.
 
-*Exactness.* Floats decide beyond `polygeom.kernels.cells.tolerance`. Ties go to structure (rows that are the same), then
-to rationals, where the network is small enough for them or the rows were never rounded. What is left is counted as
-undecided (`Exactness.undecided`) and taken as zero: the unit passes through the vertex.
+*Exactness.* Floats decide beyond `polygeom.kernels.cells.tolerance`. Ties go to structure (rows that are
+the same), then to rationals, where the network is small enough for them or the rows were never rounded.
+What is left is counted as undecided (`Exactness.undecided`) and taken as zero: the unit passes through the
+vertex.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import numpy as np
 
 from polygeom.affine import AffineMap
 from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.enumeration.carried_rows import Carried, Carrier
-from polygeom.enumeration.cell_batch import INFINITY, CellBatch, Rows, sizes_of, starts_of
+from polygeom.enumeration.cell_batch import CellBatch, Rows, sizes_of
 from polygeom.enumeration.exact_rows import GraphRows, float_row
-from polygeom.enumeration.exact_signs import Row, crossing
-from polygeom.enumeration.gate_rows import COARSE, exact_packed, packed_rows, read_letters, unit_tasks, window_tasks
+from polygeom.enumeration.exact_signs import Row
+from polygeom.enumeration.gate_rows import (
+    COARSE,
+    exact_packed,
+    packed_rows,
+    read_letters,
+    unit_tasks,
+    window_tasks,
+)
+from polygeom.enumeration.region_output import RegionOutput, bounded
 from polygeom.enumeration.splitter import Splitter
 from polygeom.enumeration.staged_starts import Start
+from polygeom.errors import InputError
 from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
-from polygeom.errors import InputError
 from polygeom.polyhedron import Polyhedron
-from polygeom.rounding import U
 
 __all__ = ["StagedEngine"]
 
@@ -67,8 +77,8 @@ class StagedEngine:
     Raises
     ------
     InputError
-        If there are no cells with vertices to begin with (`Start.find`), or vertices are asked for and regions
-        contain lines.
+        If there are no cells with vertices to begin with (`Start.find`), or vertices are asked for and
+        regions contain lines.
     """
 
     def __init__(
@@ -79,8 +89,8 @@ class StagedEngine:
         start = Start.find(network, along, Polyhedron.whole(k) if domain is None else domain)
         if start.lift is not None and mode == 2:
             raise InputError(
-                f"Rows span {len(start.scale)} of {k} dimensions: regions contain lines and have no vertices. Ask for "
-                "store='regions', or give a bounded domain."
+                f"Rows span {len(start.scale)} of {k} dimensions: regions contain lines and have no vertices. Ask "
+                "for store='regions', or give a bounded domain."
             )
         self.start, self.scale = start, start.scale
         self.exact = GraphRows(network, start.matrix, start.offset)
@@ -89,7 +99,6 @@ class StagedEngine:
         self.finished = False
         self._found: list[CellBatch] = []
         self._spare: deque[CellBatch] = deque()
-        self._two_letters = all(gate.n_letters <= 2 for gate in network.gates)
         self._rationals = self._undecided = self._screened = 0
         self._stages: list[_Stage] = []
         self._splitters: dict[int, Splitter] = {}
@@ -120,100 +129,9 @@ class StagedEngine:
 
     def take(self) -> RegionArrays:
         """Return what was found since the last call."""
-        D = len(self.scale) + 1
-        cells = CellBatch.joined(self._found) if self._found else self.start.cells.at(np.zeros(0, dtype=np.intp))
-        self._found = []
-        owned = cells.owner >= 0
-        tied = (cells.tied | np.repeat(cells.flat, np.diff(cells.facet_start))) & owned
-        facets, vertices = cells.members()
-        sums = np.zeros((len(cells.owner), D))
-        np.add.at(sums, facets, cells.coord[vertices])
-        of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))
-        on_domain = ~owned & (cells.owner != INFINITY)
-        witnesses, exact = self._witnesses(cells)
-        keep = self.mode == 2
-        return RegionArrays(
-            self._packed(cells.letters),
-            witnesses,
-            exact,
-            self._bounded(cells),
-            starts_of(np.bincount(of[owned], minlength=len(cells))),
-            cells.owner[owned].astype(np.int32),
-            tied[owned],
-            self._user_rays(sums[tied]),
-            np.bincount(of[on_domain], minlength=len(cells)).astype(np.int32),
-            cells.vertex_start if keep else None,
-            self._user_rays(cells.coord) if keep else None,
-        )
-
-    def _packed(self, letters: np.ndarray) -> np.ndarray:
-        if self._two_letters:
-            return np.packbits(letters.astype(bool), axis=1)
-        return np.ascontiguousarray(letters).view(np.uint8)
-
-    def _bounded(self, cells: CellBatch) -> np.ndarray:
-        if not len(cells) or self.start.lift is not None:
-            return np.zeros(len(cells), dtype=bool)
-        return np.minimum.reduceat(cells.coord[:, -1], cells.vertex_start[:-1]) > 0
-
-    def _user_rays(self, rays: np.ndarray) -> np.ndarray:
-        """Return homogeneous rays in slice coordinates: points with t = 1, directions with t = 0."""
-        y, t = self._lifted(rays[:, :-1] * self.scale), rays[:, -1:]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(t > 0, np.column_stack([y / t, np.ones(len(y))]), np.column_stack([y, 0.0 * t]))
-
-    def _lifted(self, points: np.ndarray) -> np.ndarray:
-        """Return points in slice coordinates, with 0 for those that nothing depends on."""
-        return points if self.start.lift is None else points @ self.start.lift.T
-
-    def _witnesses(self, cells: CellBatch) -> tuple[np.ndarray, dict[int, tuple[Fraction, ...]]]:
-        """Return points inside the cells: sums of the vertices, exact ones where floats are not provably inside."""
-        if not len(cells):
-            return self._lifted(np.zeros((0, len(self.scale)))), {}
-        sums = np.add.reduceat(cells.coord, cells.vertex_start[:-1], axis=0)
-        points = sums[:, :-1] / sums[:, -1:]
-        of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))
-        at = np.column_stack([points, np.ones(len(points))])[of]
-        z = (cells.facet[:, :-2] * at).sum(axis=1) * (1 - 2 * cells.side)
-        bound = (cells.facet[:, -2] * (at.shape[1] + 8) * 2 * U + 2 * cells.facet[:, -1]) * np.abs(at).max(axis=1)
-        exact = {}
-        for i in np.unique(of[~(z > bound)]).tolist():
-            point = self._exact_witness(cells, i)
-            if point is None:
-                self._undecided += 1
-                continue
-            self._rationals += 1
-            points[i] = [float(v) for v in point]
-            exact[i] = tuple(v * Fraction(float(s)) for v, s in zip(point, self.scale, strict=True))
-            if self.start.lift is not None:
-                exact[i] = tuple(sum(int(e) * v for e, v in zip(row, exact[i], strict=True)) for row in self.start.lift)
-        return self._lifted(points * self.scale), exact
-
-    def _exact_witness(self, cells: CellBatch, i: int) -> list[Fraction] | None:
-        """Return the sum of a cell's exact vertices."""
-        one = cells.at(np.array([i]))
-        rows = [self._inner_row(one, f) for f in range(len(one.owner))]
-        if any(row is None for row in rows):
-            return None
-        facets, vertices = one.members()
-        D, total, weight = one.coord.shape[1], None, Fraction(0)
-        for v in range(len(one.coord)):
-            on = facets[vertices == v].tolist()
-            if D == 3:
-                on = [(v - 1) % len(one.coord), v]
-            other = next(row for f, row in enumerate(rows) if f not in on)
-            ray = [int(c) for c in crossing([rows[f] for f in on], None if D == 3 else other)]
-            size = ray[-1] or max(abs(c) for c in ray)
-            part = [Fraction(c, size) for c in ray[:-1]]
-            total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
-            weight += ray[-1] != 0
-        return [a / weight for a in total]
-
-    def _inner_row(self, cells: CellBatch, f: int) -> Row | None:
-        row = self.resolve(
-            int(cells.owner[f]), int(cells.key[f]), cells.facet[f, :-2], cells.facet[f, -1], cells.letters[0]
-        )
-        return [-v for v in row] if row is not None and cells.side[f] else row
+        nothing = [self.start.cells.at(np.zeros(0, dtype=np.intp))]
+        cells, self._found = CellBatch.joined(self._found or nothing), []
+        return RegionOutput(self.network, self.start, self.resolve).arrays(cells, self.mode == 2, self.tell)
 
     def resolve(self, owner: int, key: int, row: np.ndarray, error: float, letters: np.ndarray) -> Row | None:
         """Return an exact row, None if rationals are out of reach (`Resolver`)."""
@@ -224,9 +142,15 @@ class StagedEngine:
         return float_row(row) if error == 0 else None
 
     def repaired(
-        self, cells: CellBatch, cell: np.ndarray, row: np.ndarray, error: np.ndarray, owner: np.ndarray, key: np.ndarray
+        self,
+        cells: CellBatch,
+        cell: np.ndarray,
+        row: np.ndarray,
+        error: np.ndarray,
+        owner: np.ndarray,
+        key: np.ndarray,
     ) -> np.ndarray:
-        """Return rows of units on cells, with error bounds, at size 1; hardly known ones from rationals, if possible."""
+        """Return rows of units on cells at size 1, with error bounds; hardly known ones from rationals."""
         packed = packed_rows(row, error)
         if self.exact.is_feasible:
             for r in np.flatnonzero(~(packed[:, -1] <= COARSE * sizes_of(packed[:, :-1]))):
@@ -234,13 +158,22 @@ class StagedEngine:
                 packed[r] = exact_packed(exact)
         return packed
 
+    def tell(self, rationals: int, undecided: int) -> None:
+        """Count signs decided by rationals, and by nothing."""
+        self._rationals += rationals
+        self._undecided += undecided
+
     def count_screened(self, rows: int) -> None:
         """Count rows tested by floats."""
         self._screened += rows
 
-    def count_undecided(self, signs: int) -> None:
-        """Count signs that nothing could decide."""
-        self._undecided += signs
+    def copy(self) -> StagedEngine:
+        """Return an engine that goes on from here on its own."""
+        other = copy(self)
+        other._found, other._spare = list(self._found), deque(self._spare)
+        other._splitters = {number: splitter.copy() for number, splitter in self._splitters.items()}
+        other._stages = [stage.copy(other) for stage in self._stages]
+        return other
 
     # -- going on ----------------------------------------------------------------------------------------------
 
@@ -267,7 +200,7 @@ class StagedEngine:
             self._spare.appendleft(cells.at(np.arange(most, len(cells))))
             cells = cells.at(np.arange(most))
         self.n_regions += len(cells)
-        self.n_bounded += int(self._bounded(cells).sum())
+        self.n_bounded += int(bounded(cells, self.start).sum())
         self.fraction = min(1.0, self.fraction + float(cells.share.sum()))
         if self.mode > 0:
             self._found.append(cells)
@@ -282,7 +215,7 @@ class StagedEngine:
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    """Cells before a gate, with the values that are alive there; letters are those known already, -1 for others."""
+    """Cells before a gate, with the values alive there; letters are those known already, -1 for others."""
 
     cells: CellBatch
     states: States
@@ -303,6 +236,13 @@ class _Stage:
         sizes = [engine.network.steps[k].size for k in range(self.before or 0, self.step + 1)]
         per_cell = 8 * (len(engine.scale) + 3) * (sum(sizes) + int(np.prod(self.gate.shapes[0])))
         self.chunk = max(1, BYTES // max(per_cell, 1))
+
+    def copy(self, engine: StagedEngine) -> _Stage:
+        """Return the stage at the same point, of another engine."""
+        other = copy(self)
+        other.engine, other.splitter = engine, engine.splitter(self.number)
+        other.waiting = deque(self.waiting)
+        return other
 
     def go_on(self) -> tuple[CellBatch, States] | None:
         """Return more cells whose letters of this gate are known, with the values alive; None if all are done."""

@@ -12,10 +12,12 @@ from polygeom.affine import AffineMap
 from polygeom.enumeration.cell_batch import INFINITY, CellBatch, Rows, domain_owner, sizes_of, starts_of
 from polygeom.enumeration.exact_rows import GraphRows, rounded_row
 from polygeom.enumeration.exact_signs import Row, dot, integer_row
+from polygeom.enumeration.gate_rows import unit_plane
 from polygeom.enumeration.splitter import Splitter
 from polygeom.enumeration.starts import Frame, StartCone, find_frame, inner_rows, start_cones
 from polygeom.errors import InputError
 from polygeom.exact import rational
+from polygeom.gates import Elementwise
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
 from polygeom.ranks import pivot_columns, rank
@@ -92,13 +94,14 @@ class Start:
     def find(cls, net: Network, along: AffineMap | None, domain: Polyhedron) -> Start:
         """Return the first cells within a domain in slice coordinates.
 
-        Where everything is constant along some directions, the coordinates that make up for them are held at 0: cells
-        are then cross sections of those in slice coordinates (`lift`).
+        Where everything is constant along some directions, the coordinates that make up for them are held
+        at 0: cells are then cross sections of those in slice coordinates (`lift`).
 
         Raises
         ------
         InputError
-            If the domain's normals, with those of the gates that come first, do not separate all other directions.
+            If the domain's normals, with those of the gates that come first, do not separate all other
+            directions.
         """
         k = net.dim_in if along is None else along.dim_in
         matrix = np.eye(k) if along is None else along.matrix
@@ -144,8 +147,8 @@ def _coordinates(net: Network, matrix: np.ndarray, offset: np.ndarray, domain: P
     rows = GraphRows(net, matrix, offset)
     if net.gates and not rows.is_feasible:
         raise InputError(
-            "The domain holds whole lines, and the network is too large for the rational arithmetic that finds cells "
-            "to begin with there. Give a bounded domain."
+            "The domain holds whole lines, and the network is too large for the rational arithmetic that finds "
+            "cells to begin with there. Give a bounded domain."
         )
     known, _ = domain.exact_rows(np.arange(domain.n_rows))
     drawn = _pivots([*known.table(), *(row[:-1] for _, _, row in rows.drawn_hyperplanes())])
@@ -203,7 +206,7 @@ def _balance(rows: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _ConeRows:
-    """The rows of all start cones: of the domain, of units, at infinity; as floats with bounds, by name, exactly."""
+    """The rows of start cones, of the domain, of units, at infinity: floats with bounds, names, exactly."""
 
     row: np.ndarray
     error: np.ndarray
@@ -244,10 +247,10 @@ def _cell(net: Network, cone: StartCone, parts: _ConeRows, share: float) -> Cell
     negative = np.zeros(D, dtype=np.int64)
     negative[D - 1 - len(cone.signs) : D - 1] = np.array(cone.signs, dtype=np.int64) < 0
     rows = parts.row[facets]
-    exactly = [
-        all(dot(row, integer_row([rational(float(v)) for v in ray])) == 0 for j, row in enumerate(parts.exact) if j != i)
-        for i, ray in enumerate(cone.rays)
-    ]
+    exactly = []
+    for i, ray in enumerate(cone.rays):
+        point = integer_row([rational(float(v)) for v in ray])
+        exactly.append(all(dot(row, point) == 0 for j, row in enumerate(parts.exact) if j != i))
     return CellBatch(
         starts_of(np.array([D])),
         cone.rays[order],
@@ -257,6 +260,7 @@ def _cell(net: Network, cone: StartCone, parts: _ConeRows, share: float) -> Cell
         np.column_stack([rows, sizes_of(rows), parts.error[facets]]),
         names[:, 0].astype(np.int64),
         names[:, 1].astype(np.int64),
+        np.array([_plane(net, int(owner), int(key)) for owner, key in names]),
         negative[facets],
         np.zeros(D, dtype=bool),
         np.zeros(1, dtype=bool),
@@ -265,12 +269,20 @@ def _cell(net: Network, cone: StartCone, parts: _ConeRows, share: float) -> Cell
     )
 
 
+def _plane(net: Network, owner: int, key: int) -> int:
+    """Return the name of a start facet's hyperplane, 0 for those that no elementwise unit draws."""
+    gate = net.gates[int(net.units.gate_of(owner))] if owner >= 0 else None
+    if not isinstance(gate, Elementwise):
+        return 0
+    return int(unit_plane(gate, np.array([owner - gate.first_column]), np.array([key]))[0])
+
+
 def _point(net: Network) -> CellBatch:
     """Return the space without coordinates as a cell."""
     nothing = np.zeros(0, dtype=np.int64)
     return CellBatch(
         starts_of(np.array([1])), np.ones((1, 1)), np.zeros(1), np.zeros(1, dtype=np.int64),
-        starts_of(np.array([0])), np.zeros((0, 3)), nothing, nothing, nothing, nothing.astype(bool),
+        starts_of(np.array([0])), np.zeros((0, 3)), nothing, nothing, nothing, nothing, nothing.astype(bool),
         np.zeros(1, dtype=bool), np.zeros((1, 0), dtype=net.letter_dtype), np.ones(1),
     )  # fmt: skip
 
@@ -291,7 +303,7 @@ def _cut(
         np.tile(np.column_stack([rows, errors]), (n, 1)),
         np.tile(owners, n),
         np.zeros(n * m, dtype=np.int64),
-        np.tile(np.arange(m), n),
+        np.zeros(n * m, dtype=np.int64),
     )
     splitter.begin(cells, tasks, cells.share)
     found = []

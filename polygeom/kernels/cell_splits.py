@@ -75,7 +75,7 @@ def _cross(cells: Cells, chain: Chain, edge: int, cut: int, entering: bool, at: 
     a, b = cells.path_size[row], cells.path_size[cut]
     r, s = chain.row_error[cells.path_unit[row]], chain.row_error[cells.path_unit[cut]]
     error = 4.0 * U * a * b + r * (b + s) + a * s
-    inverse = 1.0 / size
+    inverse = 1.0 / size if size > 0.0 else 0.0
     made[0], made[1], made[2] = x * inverse, y * inverse, t * inverse
     cells.spread[at] = error * inverse * (1.0 + ROUNDED) + ROUNDED if size > 2.0 * error else np.inf
     cells.serial[at] = cells.tally[SERIAL]
@@ -147,7 +147,7 @@ def _meet(
     D = len(dims)
     one, other, made = cells.coord[p * D : p * D + D], cells.coord[q * D : q * D + D], cells.coord[at * D : at * D + D]
     gap = z[0] - z[1]
-    tau = z[0] / gap
+    tau = z[0] / gap if gap > 0.0 else 0.5  # vertices that are one in floats
     size, apart = 0.0, 0.0
     for c in range(D):
         step = other[c] - one[c]
@@ -157,7 +157,7 @@ def _meet(
         made[D - 1] = max(made[D - 1], TINY)  # a point, no direction
     error = max(cells.spread[p], cells.spread[q]) + apart * z[2] / (gap - 2.0 * z[2]) + ROUNDED
     known = gap > 2.0 * z[2] and size > 2.0 * error
-    inverse = 1.0 / size
+    inverse = 1.0 / size if size > 0.0 else 0.0
     for c in range(D):
         made[c] *= inverse
     cells.spread[at] = error * inverse * (1.0 + ROUNDED) + ROUNDED if known else np.inf

@@ -1,18 +1,20 @@
 r"""Which letters of a gate are constant on a cell, given the rows that arrive at it.
 
-Rows are homogeneous over slice coordinates, t last, with bounds on the summed errors of their coefficients: either one
-bound for all, or one for the slopes and one for the offset. A unit whose row is beyond `cells.tolerance` on one side
-at every vertex has its letter. What is left is listed, for the recursion to split by.
+Rows are homogeneous over slice coordinates, t last, with bounds on the summed errors of their coefficients:
+either one bound for all, or one for the slopes and one for the offset. A unit whose row is beyond
+`cells.tolerance` on one side at every vertex has its letter. What is left is listed, for the recursion to
+split by.
 
-A zero is exact where nothing was rounded: the coefficients that are not zero meet coordinates that are. Directions have
-t exactly zero; ``spread`` is zero for vertices that are exactly known.
+A zero is exact where nothing was rounded: the coefficients that are not zero meet coordinates that are.
+Directions have t exactly zero; ``spread`` is zero for vertices that are exactly known.
 
 Maxima
 ------
-Entries of a window that are the same function on the cell (copies of one entry, or equal and exact, such as zeros behind
-units that are off) draw no row, and the first of them stands for all. Their letter may change where one of the units
-they come from flips: facets drawn by that unit are *tied*. An entry behind a ReLU that is on is not negative, so it
-beats exact zeros without a test; where it vanishes, on the unit's own facet, the window is tied too.
+Entries of a window that are the same function on the cell (copies of one entry, or equal and exact, such as
+zeros behind units that are off) draw no row, and the first of them stands for all. Their letter may change
+where one of the units they come from flips: facets drawn by that unit are *tied*. An entry behind a ReLU
+that is on is not negative, so it beats exact zeros without a test; where it vanishes, on the unit's own
+facet, the window is tied too.
 """
 
 from __future__ import annotations
@@ -235,17 +237,17 @@ def _same(arriving: Arriving, at: int, name_at: int, a: int, b: int, dims: tuple
     for e in range(arriving.error.shape[1]):
         if arriving.error[at, e, a] != 0.0 or arriving.error[at, e, b] != 0.0:
             return False
+    equal = True
     for c in range(len(dims)):
-        if arriving.value[at, c, a] != arriving.value[at, c, b]:
-            return False
-    return True
+        equal = equal and arriving.value[at, c, a] == arriving.value[at, c, b]
+    return equal
 
 
 @inlined
 def _at_vertices(
     geometry: Geometry, arriving: Arriving, i: int, room: np.ndarray, dims: tuple[int, ...]
 ) -> None:
-    """Write for all entries the bound on errors, 1 for exact zeros, the value at an inner ray, those at the vertices."""
+    """Write for all entries the bound on errors, 1 for exact zeros, values at an inner ray and the vertices."""
     D, at, worst = len(dims), arriving.index[i], _worst(geometry, i)
     slack = worst + 2.0 * DEEPEST if worst < 0.25 else np.inf
     first, last = geometry.vertex_start[i], geometry.vertex_start[i + 1]
@@ -267,7 +269,13 @@ def _at_vertices(
 
 @inlined
 def _beats(
-    geometry: Geometry, arriving: Arriving, i: int, a: int, b: int, room: np.ndarray, row: np.ndarray,
+    geometry: Geometry,
+    arriving: Arriving,
+    i: int,
+    a: int,
+    b: int,
+    room: np.ndarray,
+    row: np.ndarray,
     dims: tuple[int, ...],
 ) -> bool:
     """Tell whether entry a is larger than entry b on the cell, with exact zeros at most on its boundary."""
@@ -286,6 +294,34 @@ def _beats(
             error += U * abs(row[c])
             slope_error += U * abs(row[c])
     return _verdict(geometry, i, row, error * (1.0 + DEEPEST), slope_error, dims) == 1
+
+
+@inlined
+def _mark_ties(
+    geometry: Geometry,
+    arriving: Arriving,
+    i: int,
+    window: np.ndarray,
+    p: int,
+    zeros: bool,
+    dims: tuple[int, ...],
+) -> None:
+    """Note the units with which a letter may flip where position p wins: those behind copies of its entry.
+
+    Next to exact zeros (`zeros`) that includes the unit behind the entry itself.
+    """
+    at, a = arriving.index[i], window[p]
+    name_at = at if len(arriving.names) > 1 else 0
+    copies = False
+    for q in range(len(window)):
+        b = window[q]
+        other = b >= 0 and arriving.names[name_at, a] != arriving.names[name_at, b]
+        if other and _same(arriving, at, name_at, a, b, dims):
+            _mark(geometry, i, arriving.owners[arriving.names[name_at, b]])
+            copies = True
+    owner = arriving.owners[arriving.names[name_at, a]]
+    if copies or (zeros and owner >= 0):
+        _mark(geometry, i, owner)
 
 
 @compiled
@@ -352,16 +388,10 @@ def screen_windows(
                     if first:
                         listed[made, 0], listed[made, 1], listed[made, 2], listed[made, 3] = i, w, best, p
                         made += 1
-            if copies:
-                for p in range(K):
-                    if windows[w, p] >= 0 and _same(arriving, at, name_at, a, windows[w, p], dims):
-                        _mark(geometry, i, arriving.owners[arriving.names[name_at, windows[w, p]]])
-            if zeros and owner >= 0:
-                _mark(geometry, i, owner)
-            for q in range(begun, made):
-                rival = arriving.owners[arriving.names[name_at, windows[w, listed[q, 3]]]]
-                if zeros and rival >= 0:
-                    _mark(geometry, i, rival)
+            if copies or zeros or made > begun:
+                _mark_ties(geometry, arriving, i, windows[w], best, zeros, dims)
+                for q in range(begun, made):
+                    _mark_ties(geometry, arriving, i, windows[w], listed[q, 3], zeros, dims)
             if made == begun:
                 letters[i, w] = best
     return len(arriving.index), made

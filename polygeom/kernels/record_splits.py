@@ -1,10 +1,11 @@
-r"""Cells that come from somewhere else: loaded onto the stack one after the other, split by rows of their own, parked.
+r"""Cells that come from somewhere else: loaded onto the stack one by one, split by rows of their own, parked.
 
-The recursion over all regions (`cell_recursion`) knows chains of dense maps. Here every cell brings its own rows:
-*units* cut it in two, *demands* are rows of which only the positive side is kept. To the recursion that is a chain
-with one layer and a domain, made anew for every cell.
+The recursion over all regions (`cell_recursion`) knows chains of dense maps. Here every cell brings its own
+rows: *units* cut it in two, *demands* are rows of which only the positive side is kept. To the recursion
+that is a chain with one layer and a domain, made anew for every cell.
 
-Numbers of rows within a cell: units, demands, then the facets it has already, the facet at infinity last of all.
+Numbers of rows within a cell: units, demands, then the facets it has already, the facet at infinity last of
+all.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from polygeom.kernels.cell_rays import count
 from polygeom.kernels.cell_recursion import DONE, TOP, recur
 from polygeom.kernels.cell_regions import PARENT, Regions
-from polygeom.kernels.cell_rays import count
 from polygeom.kernels.cells import (
     CUT,
     DEEPEST,
@@ -49,11 +50,11 @@ class Records(NamedTuple):
     vertex_start : (N + 1,); coord : (V, D), spread : (V,), mask : (V,)
         Vertices as in `cells`; mask as in `Regions.mask`.
     facet_start : (N + 1,); facet : (F, D + 2), owner, side, tied : (F,)
-        Row of every facet, the sum of its absolute coefficients, the bound on their errors; `INFINITY` or any other
-        number; 1 where the cell is on the negative side; whether another unit vanishes on it.
+        Row of every facet, the sum of its absolute coefficients, the bound on their errors; `INFINITY` or
+        any other number; 1 where the cell is on the negative side; whether another unit vanishes on it.
     row_start : (N + 1,), units : (N,); row : (R, D + 1), plane : (R,)
-        Rows to split by, with the bound on their errors: first `units` of them, then demands. `plane` is the number
-        within the cell of a row with the same hyperplane, its own if there is none.
+        Rows to split by, with the bound on their errors: first `units` of them, then demands. `plane` is
+        the number within the cell of a row with the same hyperplane, its own if there is none.
     flat : (N,)
         Whether a unit vanishes on the whole cell.
     owned : (1,)

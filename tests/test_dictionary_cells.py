@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from math import comb
 
@@ -82,7 +83,9 @@ def test_every_family_has_the_regions_of_the_oracle(family, widths):
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-@pytest.mark.parametrize("family", ["generic", "duplicate unit", "small integers", "zero biases", "leaky", "parallel"])
+@pytest.mark.parametrize(
+    "family", ["generic", "duplicate unit", "small integers", "zero biases", "leaky", "parallel"]
+)
 def test_every_domain_has_the_regions_of_the_oracle(family, domain):
     net = FAMILIES[family](PLANE, 5)
     engine = DictionaryEngine(chain_of(net), DOMAINS[domain])
@@ -102,7 +105,9 @@ def test_degenerate_networks_have_the_regions_of_the_oracle(net, boxed):
     assert found(DictionaryEngine(chain_of(net), domain), net) == set(oracle_regions(net, domain))
 
 
-@pytest.mark.parametrize("family", ["duplicate unit", "tripled duplicate", "zero biases", "nearly parallel 1e-12"])
+@pytest.mark.parametrize(
+    "family", ["duplicate unit", "tripled duplicate", "zero biases", "nearly parallel 1e-12"]
+)
 def test_classic_widths_agree_with_cells_by_rays(family):
     net = FAMILIES[family](CLASSIC, 0)
     truth = pg.enumerate_regions(net)
@@ -132,7 +137,7 @@ def test_central_arrangements_have_as_many_regions_as_schlafli_says(d, n):
 def test_deep_nets_have_as_many_regions_as_two_other_methods_count(widths):
     rng = np.random.default_rng(0)
     layers = []
-    for n, m in zip(widths[:-2], widths[1:-1], strict=True):
+    for n, m in itertools.pairwise(widths):
         layers.append((rng.standard_normal((m, n)) * np.sqrt(2 / n), rng.standard_normal(m) * 0.3))
     net = Network.from_layers([*layers, (np.ones((1, widths[-2])), [0.0])])
     engine = DictionaryEngine(chain_of(net))
@@ -148,7 +153,8 @@ def test_signs_of_generic_nets_are_decided_without_rationals():
     engine = DictionaryEngine(chain_of(generic((6, 10, 8, 1), 4)))
     assert engine.run()
     assert engine.exactness.rationals == 0
-    assert engine.exactness.floats > 0 and engine.exactness.structure > 0
+    assert engine.exactness.floats > 0
+    assert engine.exactness.structure > 0
 
 
 def test_thin_slabs_get_exact_witnesses():
@@ -175,13 +181,14 @@ def test_an_enumeration_in_small_walks_finds_the_same():
     parts.append(steps.take()[0])
     assert np.array_equal(np.concatenate(parts), whole.take()[0])
     assert steps.n_regions == whole.n_regions
-    assert all(a <= b <= 1 for a, b in zip(fractions, fractions[1:], strict=False))
+    assert all(a <= b <= 1 for a, b in itertools.pairwise(fractions))
 
 
 def test_counting_keeps_nothing():
     net = generic((5, 8, 4, 1), 0)
     kept, counted = DictionaryEngine(chain_of(net)), DictionaryEngine(chain_of(net), store=False)
-    assert kept.run() and counted.run()
+    assert kept.run()
+    assert counted.run()
     assert counted.n_regions == kept.n_regions
     assert len(counted.take()[0]) == 0
 
@@ -196,7 +203,9 @@ def test_coordinates_that_nothing_reads_are_zero_in_witnesses():
 
 
 def test_a_network_without_weights_has_one_region():
-    net = Network.from_layers([(np.zeros((2, 3)), [1.0, 0.0]), (np.ones((2, 2)), [0.0, -1.0]), (np.ones((1, 2)), [0.0])])
+    net = Network.from_layers(
+        [(np.zeros((2, 3)), [1.0, 0.0]), (np.ones((2, 2)), [0.0, -1.0]), (np.ones((1, 2)), [0.0])]
+    )
     assert found(DictionaryEngine(chain_of(net)), net) == {(1, 0, 1, 0)}
 
 

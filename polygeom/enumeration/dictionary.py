@@ -1,7 +1,8 @@
 r"""Regions in many dimensions: cells with a vertex and its dictionary, split by linear programs.
 
-`polygeom.kernels.dictionary_cells` splits and proves in floats; this module runs it and answers in rationals what it
-asks. Cost: one simplex walk of few pivots, (rows) x (k + 1) numbers each, per cell and undecided unit.
+`polygeom.kernels.dictionary_cells` splits and proves in floats; this module runs it and answers in rationals
+what it asks. Cost: one simplex walk of few pivots, (rows) x (k + 1) numbers each, per cell and undecided
+unit.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class DictionaryEngine:
     domain : Polyhedron, optional
         In slice coordinates of the user; None is the whole slice.
     store : bool, optional
-        Whether codes and witnesses are kept for `take`; without, regions are only counted, in constant memory.
+        Whether codes and witnesses are kept for `take`; without, regions are only counted, in constant
+        memory.
 
     Attributes
     ----------
@@ -65,14 +67,14 @@ class DictionaryEngine:
         from polygeom.kernels.dictionary_cells import Found
 
         start = make_start(chain, domain)
-        self._chain, self._columns = chain, start.columns
+        self._chain, self._columns = chain, start.frame.columns
         self._arrays = start
         self._stack = start.stack
-        self._exact = ExactCells(chain, start.columns, start.domain, int(NOTHING))
+        self._exact = ExactCells(chain, start.frame.columns, start.frame.domain, int(NOTHING))
         n_units, room = chain.network.n_units, ROOM if store else 0
         self._found: Found = Found(
             np.zeros((room, (n_units + 7) // 8), np.uint8),
-            np.zeros((room, len(start.columns))),
+            np.zeros((room, len(start.frame.columns))),
             np.zeros(2, np.int64),
         )
         self._store = store
@@ -185,7 +187,8 @@ class DictionaryEngine:
         number, layer = int(self._stack.basic[top, counts[1]]), int(self._stack.head[top, LAYER])
         signs = self._signs()
         signs[arrays.layer[n_domain:] > layer] = 0
-        guess = -1 if self._stack.table[top, counts[1]].sum() < 0 else 1
+        row = self._stack.table[top, counts[1]]
+        guess = -1 if row[np.abs(row).argmax()] < 0 else 1
         hint = self._stack.nonbasic[top].tolist()
         sides = self._exact.sides(signs, layer, number - n_domain, hint, guess)
         answers = {
@@ -228,5 +231,5 @@ class DictionaryEngine:
         """Return an exact point y over the coordinates kept in slice coordinates of the user."""
         x = [Fraction(0)] * self._chain.dim
         for c, v in zip(self._columns, point, strict=True):
-            x[c] = fraction(float(v) if isinstance(v, np.floating) else v) * fraction(float(self._chain.scale[c]))
+            x[c] = fraction(v) * fraction(float(self._chain.scale[c]))
         return tuple(x)

@@ -31,8 +31,8 @@ class ExactDomain:
 class ExactCells:
     """Cells of a chain over the rationals, named by the signs of its units.
 
-    Signs (M,) are those of the units in the order of the chain: 1, -1, 0 where undecided, `nothing` where the unit
-    is 0 on the whole cell. Units that are multiples of an earlier one carry the sign of their own z.
+    Signs (M,) are those of the units in the order of the chain: 1, -1, 0 where undecided, `nothing` where the
+    unit is 0 on the whole cell. Units that are multiples of an earlier one carry the sign of their own z.
 
     Attributes
     ----------
@@ -52,9 +52,9 @@ class ExactCells:
     ) -> tuple[bool, bool] | None:
         """Tell whether unit z of a layer is positive, and negative, inside a cell; None if it has no interior.
 
-        `hint` numbers rows of the cell (domain first, then units) that are tight at a vertex, `guess` is the likely
-        sign. A function that is not 0 takes a sign inside a cell with interior if not the other one, so the usual
-        answer costs one exact linear program, from its optimum.
+        `hint` numbers rows of the cell (domain first, then units) that are tight at a vertex, `guess` is the
+        likely sign. A function that is not 0 takes a sign inside a cell with interior if not the other one,
+        so the usual answer costs one exact linear program, from its optimum.
         """
         cell = self._cell(signs, layer)
         if cell is None:
@@ -155,7 +155,7 @@ class _Cell:
         return found.value if found.status == "unbounded" else found.value + fraction(function[-1] * sign)
 
     def interior_point(self) -> list[flint.fmpq] | None:
-        """Return a point where every row is at least t times its largest coefficient, t <= 1 as large as possible."""
+        """Return a point where every row is at least t times its largest coefficient, for the largest t <= 1."""
         import flint
 
         if not self.rows:

@@ -1,20 +1,20 @@
 r"""Dictionaries of the simplex method: one vertex of a cell, and every function on it in the vertex's coordinates.
 
-The cell is :math:`\{y : n_i(y) \ge 0\}` for affine *path rows* n. At a vertex k of them are 0 (*nonbasic*); every
-other affine function f, a path row or a unit not decided yet, is one row of the table:
+The cell is :math:`\{y : n_i(y) \ge 0\}` for affine *path rows* n. At a vertex k of them are 0 (*nonbasic*);
+every other affine function f, a path row or a unit not decided yet, is one row of the table:
 
 .. math:: f = v + \sum_{j=1}^k T_j \, n_{B_j},
 
-v its value at the vertex (place 0) and :math:`T_j` its slope along edge j of the vertex (place j). A pivot exchanges
-a nonbasic function with that of a row. In a box functions come in pairs, n and span - n; a table holds one of the
-two, and walks end at 0 and at the span. All numbers here are floats that steer; what they suggest is proved
-elsewhere (`polygeom.kernels.dictionary_proofs`).
+v its value at the vertex (place 0) and :math:`T_j` its slope along edge j of the vertex (place j). A pivot
+exchanges a nonbasic function with that of a row. In a box functions come in pairs, n and span - n; a table
+holds one of the two, and walks end at 0 and at the span. All numbers here are floats that steer; what they
+suggest is proved elsewhere (`polygeom.kernels.dictionary_proofs`).
 
 Nothing here makes an array, so the functions are compiled without reference counting; what is called once is
 inlined, since handing over a tuple of arrays costs as much as a pivot of a small table.
 
-Sources: V. Chvatal 1983, Linear Programming, chapters 2, 3 and 8 (dictionaries, bounded variables); R. G. Bland 1977
-(least indices against cycling).
+Sources: V. Chvatal 1983, Linear Programming, chapters 2, 3 and 8 (dictionaries, bounded variables); R. G.
+Bland 1977 (least indices against cycling).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 NEAR = 2.0**13 * U
-"""Slopes and values below this count as 0 in the search (rows are scaled to slopes near 1); no answer rests on it."""
+"""Slopes and values below this count as 0 in the search, in rows scaled to slopes near 1; no answer rests on it."""
 
 DUBIOUS = 2.0**32 * U
 """A pivot below this may be a 0 that rounding errors of earlier pivots hide: it is looked at in a fresh table."""
@@ -257,8 +257,8 @@ def first_stop(node, span, column):
 def one_sided(row):
     """Return the sign that a function seems to have on the whole cell; 0 if it seems to have both.
 
-    1 if value and slopes are non-negative, -1 if non-positive, 2 if all of them are near 0; slopes are compared with
-    the largest one.
+    1 if value and slopes are non-negative, -1 if non-positive, 2 if all of them are near 0; slopes are
+    compared with the largest one.
     """
     high, low = 0.0, 0.0
     for c in range(1, row.shape[0]):

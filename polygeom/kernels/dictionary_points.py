@@ -14,8 +14,8 @@ __all__ = ["center", "coordinates", "middle"]
 def middle(node, span, boxed, share, edge):
     """Set `edge` (k,) to the values of the nonbasic functions in the middle of the simplex of the first edges.
 
-    Edge j leads from the vertex to the next one, at least 1 / share[j] away (1 where it never ends); the barycenter
-    of the vertex and the ends is interior if no path row is 0 at the vertex.
+    Edge j leads from the vertex to the next one, at least 1 / share[j] away (1 where it never ends); the
+    barycenter of the vertex and the ends is interior if no path row is 0 at the vertex.
     """
     k = edge.shape[0]
     for c in range(1, k + 1):
@@ -67,8 +67,8 @@ def _shifted_program(node, span, program):
 def center(node, span, program, edge):
     r"""Set `edge` (k,) to values of the nonbasic functions at which all path rows are as large as possible.
 
-    The program max tau with n_i >= tau, tau <= 1. With :math:`n_j = n'_j + \tau` row i becomes
-    :math:`v + \sum_j T_j n'_j + (\sum_j T_j - 1) \tau`, so the vertex is feasible with tau = 0, and tau is one more
+    The program max tau with n_i >= tau, tau <= 1. With :math:`n_j = n'_j + \tau` row i becomes :math:`v +
+    \sum_j T_j n'_j + (\sum_j T_j - 1) \tau`, so the vertex is feasible with tau = 0, and tau is one more
     column. Functions with a span are two rows. `program` is scratch; behind the rows it holds tau <= 1, the
     objective, and which function stands in each column (0: none, j: n'_j, k + 1: tau) and row. Returns tau.
     """

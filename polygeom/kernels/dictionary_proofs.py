@@ -2,17 +2,19 @@ r"""Proofs in floats for cells of a chain: a unit keeps its sign on a cell; a po
 
 A unit that keeps its sign
 --------------------------
-Let f be plus or minus a unit, and :math:`\alpha_j \ge 0` floats, its slopes in a table. With residuals computed from
-the rows of a level (`polygeom.kernels.dictionary_rows`; all quantities are bounds for the true rows),
+Let f be plus or minus a unit, and :math:`\alpha_j \ge 0` floats, its slopes in a table. With residuals
+computed from the rows of a level (`polygeom.kernels.dictionary_rows`; all quantities are bounds for the true
+rows),
 
 .. math:: f = \sum_j \alpha_j n_j + \beta + \rho \cdot g, \qquad |\rho|_1 \le r, \; |\beta - \hat\beta| \le e .
 
-On the cell all :math:`n_j \ge 0`; what remains is to bound the generators g. There is a function :math:`\sigma`, the
-sum of the reference rows (at a level p > 0: of the generators themselves), which are non-negative on the cell, with
-:math:`|g|_\infty \le \kappa_1 \sigma + \kappa_0`. For p > 0 :math:`\kappa_1 = 1, \kappa_0 = 0`. For level 0, if B are
-the reference rows and c their constants, :math:`y = B^{-1}(v - c)` gives :math:`\kappa_1 = \max |B^{-1}|` and
-:math:`\kappa_0 = |B^{-1} c|_\infty`; in a box :math:`\kappa_1 = 0` and :math:`\kappa_0` is its size. The table knows
-:math:`\sigma` too. With its slopes S, its value V and its own residuals :math:`r_\sigma, e_\sigma`,
+On the cell all :math:`n_j \ge 0`; what remains is to bound the generators g. There is a function
+:math:`\sigma`, the sum of the reference rows (at a level p > 0: of the generators themselves), which are
+non-negative on the cell, with :math:`|g|_\infty \le \kappa_1 \sigma + \kappa_0`. For p > 0 :math:`\kappa_1 =
+1, \kappa_0 = 0`. For level 0, if B are the reference rows and c their constants, :math:`y = B^{-1}(v - c)`
+gives :math:`\kappa_1 = \max |B^{-1}|` and :math:`\kappa_0 = |B^{-1} c|_\infty`; in a box :math:`\kappa_1 = 0`
+and :math:`\kappa_0` is its size. The table knows :math:`\sigma` too. With its slopes S, its value V and its
+own residuals :math:`r_\sigma, e_\sigma`,
 
 .. math:: \sigma \le \sum_j S_j^+ n_j + |V| + e_\sigma + r_\sigma (\kappa_1 \sigma + \kappa_0),
 
@@ -22,12 +24,12 @@ so if :math:`r_\sigma \kappa_1 \le 1/2` then
 .. math:: f \ge \sum_j (\alpha_j - 2 r \kappa_1 S_j^+) n_j
              + [\hat\beta - e - r \kappa_0 - 2 r \kappa_1 (|V| + e_\sigma + r_\sigma \kappa_0)].
 
-If every parenthesis is non-negative, :math:`f \ge 0` on the cell; if one of them is positive, f is positive inside.
-In a box, where sigma is not needed, a negative slope along n is a positive one along its opposite, span - n. No
-inverse of the basis is needed: a proof costs about k^2 operations.
+If every parenthesis is non-negative, :math:`f \ge 0` on the cell; if one of them is positive, f is positive
+inside. In a box, where sigma is not needed, a negative slope along n is a positive one along its opposite,
+span - n. No inverse of the basis is needed: a proof costs about k^2 operations.
 
-At a level whose generators the nonbasic functions determine, rows have no slopes along the other nonbasic functions;
-those (rounding noise) are left out, and the residual pays if they should not be.
+At a level whose generators the nonbasic functions determine, rows have no slopes along the other nonbasic
+functions; those (rounding noise) are left out, and the residual pays if they should not be.
 """
 
 from __future__ import annotations
@@ -75,7 +77,9 @@ class Proof(NamedTuple):
 @inlined
 def _is_generated(chain, rows, level, number):
     """Tell whether a path row is a combination of the generators of a level."""
-    return level == 0 or chain.layer[number] >= level or (chain.layer[number] == level - 1 and rows.mark[number])
+    return (
+        level == 0 or chain.layer[number] >= level or (chain.layer[number] == level - 1 and rows.mark[number])
+    )
 
 
 @inlined
@@ -105,8 +109,8 @@ def _level(chain, rows, node):
 def _explain(chain, rows, node, level, multiplier, residual, const):
     """Subtract multiples of the nonbasic functions from coefficients and a constant, with bounds on the rounding.
 
-    Returns r, the 1-norm of what is left of `residual` and may be hidden in it; the constant left; its error. The
-    errors of the function itself are added by the caller.
+    Returns r, the 1-norm of what is left of `residual` and may be hidden in it; the constant left; its error.
+    The errors of the function itself are added by the caller.
     """
     k = rows.coef.shape[2]
     size, error, const_size, const_error = 0.0, 0.0, abs(const), 0.0
@@ -132,7 +136,11 @@ def _explain(chain, rows, node, level, multiplier, residual, const):
     for c in range(k):
         left += abs(residual[c])
     share = grade(k + 4)
-    return (left + error + share * size) * (1.0 + share), const, (const_error + share * const_size) * (1.0 + share)
+    return (
+        (left + error + share * size) * (1.0 + share),
+        const,
+        (const_error + share * const_size) * (1.0 + share),
+    )
 
 
 @inner
@@ -190,8 +198,9 @@ def _bound_generators(chain, rows, node, level, proof):
 def prove(chain, rows, node, i, side, proof):
     """Prove that row i of a table, times `side`, is non-negative on the cell (module docstring).
 
-    Returns the sign proved, `NOTHING` for a row that is exactly 0, or 0 where nothing is proved. Before the first
-    call at a table set ``proof.bound[2]`` to `STALE`. Cost: k^2 operations, twice as many at the first call.
+    Returns the sign proved, `NOTHING` for a row that is exactly 0, or 0 where nothing is proved. Before the
+    first call at a table set ``proof.bound[2]`` to `STALE`. Cost: k^2 operations, twice as many at the first
+    call.
     """
     k, number, row = node.nonbasic.shape[0], node.basic[i], node.table[i]
     level = _level(chain, rows, node)
@@ -272,12 +281,14 @@ def _multiply_out(chain, layer, n_before, proof):
 def is_inside(chain, rows, sign, point, proof):
     r"""Tell whether a point is provably strictly inside: on the sides of all rows that their signs name.
 
-    A forward pass with running error bounds: for :math:`z_j = \sum_i W_{ji} h_i + b_j` with n inputs off by e_i,
+    A forward pass with running error bounds: for :math:`z_j = \sum_i W_{ji} h_i + b_j` with n inputs off by
+    e_i,
 
     .. math:: |z_j - \hat z_j| \le \sum_i |W_{ji}| (\gamma_{n + 3} |h_i| + e_i) + dW_j \sum_i (|h_i| + e_i)
               + \gamma_{n + 3} |b_j| + db_j,
 
-    and the product with the slope is one more rounding. Units that are 0 on the whole cell pass on an exact 0.
+    and the product with the slope is one more rounding. Units that are 0 on the whole cell pass on an exact
+    0.
     """
     if not _is_in_domain(chain, rows, point):
         return False

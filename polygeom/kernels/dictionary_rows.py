@@ -2,18 +2,19 @@ r"""The functions of a chain on one cell, as combinations of generators, with ru
 
 Levels
 ------
-Path rows and undecided units are kept as combinations of *generators*, and of 1. At level 0 the generators are the
-coordinates y. At level p > 0 they are the path rows :math:`g_i \ge 0` of the units of layer p - 1 (counting from 0)
-that layer p reads; these units pass on multiples of g, so every function of a later layer is exactly a combination
-of them. A level is kept where it has fewer generators than coordinates: then the rows of later layers are confined
-to a subspace, multipliers in proofs have zeros that floats cannot prove in y, and in the generators there are none.
+Path rows and undecided units are kept as combinations of *generators*, and of 1. At level 0 the generators
+are the coordinates y. At level p > 0 they are the path rows :math:`g_i \ge 0` of the units of layer p - 1
+(counting from 0) that layer p reads; these units pass on multiples of g, so every function of a later layer
+is exactly a combination of them. A level is kept where it has fewer generators than coordinates: then the
+rows of later layers are confined to a subspace, multipliers in proofs have zeros that floats cannot prove in
+y, and in the generators there are none.
 
 Rounding
 --------
-An inner product of n terms is off by at most :math:`\gamma_n` times the sum of absolute values, plus `TINY` for each
-product of non-zero factors (`polygeom.rounding`). Sums of absolute values are taken from the 1-norms of the rows, and
-bounds, sums of non-negative floats, are enlarged by the roundings made on them. A row whose factors are all 0 has
-error 0: exact zeros stay exact.
+An inner product of n terms is off by at most :math:`\gamma_n` times the sum of absolute values, plus `TINY`
+for each product of non-zero factors (`polygeom.rounding`). Sums of absolute values are taken from the 1-norms
+of the rows, and bounds, sums of non-negative floats, are enlarged by the roundings made on them. A row whose
+factors are all 0 has error 0: exact zeros stay exact.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class Chain(NamedTuple):
     inverse : (k, k)
         Approximate inverse of the reference rows.
     opposite : (R,) int64, span : (R,)
-        In a box: the row of the domain that bounds the same function from the other side, n + opposite = span; -1
-        and infinity elsewhere. Of two opposite rows a table holds one.
+        In a box: the row of the domain that bounds the same function from the other side, n + opposite =
+        span; -1 and infinity elsewhere. Of two opposite rows a table holds one.
     boxed : bool
         Whether there are opposite rows.
     """
@@ -81,7 +82,8 @@ class Chain(NamedTuple):
 class Rows(NamedTuple):
     """Functions over the generators of every level, on the cell at hand; each layer is written when it is begun.
 
-    The recursion goes depth first, so all open cells of a layer have begun it together and share these arrays.
+    The recursion goes depth first, so all open cells of a layer have begun it together and share these
+    arrays.
 
     Attributes
     ----------
@@ -93,8 +95,8 @@ class Rows(NamedTuple):
         Bounds on the 1-norm of the coefficients' errors, and on the constant's.
     scale : (R,)
     generator : (L, k) int64, count : (L,) int64, mark : (R,) bool
-        The row numbers of the generators of levels p > 0; how many, -1 where a level is not kept; whether a row is
-        a generator of the level above its layer.
+        The row numbers of the generators of levels p > 0; how many, -1 where a level is not kept; whether a
+        row is a generator of the level above its layer.
     kappa : (L, 2)
         What bounds the generators: see `polygeom.kernels.dictionary_proofs`.
     """
@@ -141,8 +143,8 @@ def grade(n):
 def _read_generators(chain, rows, layer, sign, weights):
     """Write which path rows of a layer the next one reads, and with which weights; return how many.
 
-    Unit v passes on slope * z_v, and z_v = ratio * z_leader = ratio * sign * n_leader / scale: products of four
-    numbers, three roundings, and one addition per unit that shares the leader.
+    Unit v passes on slope * z_v, and z_v = ratio * z_leader = ratio * sign * n_leader / scale: products of
+    four numbers, three roundings, and one addition per unit that shares the leader.
     """
     n, first = chain.width[layer + 1], chain.first[layer]
     count = 0
@@ -182,7 +184,8 @@ def _read_generators(chain, rows, layer, sign, weights):
 def _compose(chain, rows, level, number, unit, sign, count, weights):
     r"""Write the row of a unit at one level as a sum over the generators it reads, with running error bounds.
 
-    With :math:`f = \sum_g F_g n_g + b`, errors dF of the weights and E_g of the rows n_g (in 1-norm, of size s_g),
+    With :math:`f = \sum_g F_g n_g + b`, errors dF of the weights and E_g of the rows n_g (in 1-norm, of size
+    s_g),
 
     .. math:: E \le \sum_g |F_g| E_g + dF_g (s_g + E_g) + \gamma_{c + 2} |F_g| s_g,
 
@@ -279,8 +282,8 @@ def new_layer(chain, rows, layer, sign, weights):
 def obvious_sign(chain, layer, unit, count, weights):
     """Return the sign of a unit if its bias and all its weights from generators have it; 0 if there are both.
 
-    Generators are positive inside the cell, so no rounding is involved but that of the weights: a unit z = relu(x) is
-    on where x is, and exactly 0 (`NOTHING`) elsewhere.
+    Generators are positive inside the cell, so no rounding is involved but that of the weights: a unit z =
+    relu(x) is on where x is, and exactly 0 (`NOTHING`) elsewhere.
     """
     bias, error = chain.bias[layer, unit], chain.bias_error[layer, unit]
     above, below = bias > -error, bias < error

@@ -42,6 +42,7 @@ MOST_RAYS_DIM = 5
 STEP = 1 << 14
 """Regions asked of an engine at a time."""
 
+METHODS = ("auto", "vertices", "lp")
 STORES = {"count": 0, "regions": 1, "cells": 2}
 
 
@@ -114,6 +115,7 @@ def enumerate_regions(
     along: AffineMap | None = None,
     store: str = "regions",
     *,
+    method: str = "auto",
     progress: bool = False,
     budget: Budget | None = None,
     resume: PolyhedralComplex | RegionCount | None = None,
@@ -131,6 +133,9 @@ def enumerate_regions(
     store : {"regions", "cells", "count"}
         Codes, witnesses, facets; vertices and rays too (up to five dimensions); or only how many there are,
         in memory that does not grow with their number.
+    method : {"auto", "vertices", "lp"}
+        Which cells a dense chain is searched with: the module's rule, vertices (up to five dimensions), or
+        a vertex with its simplex dictionary (any dimension, any number of facets). Other graphs have one way.
     progress : bool
         Show a bar.
     budget : Budget, optional
@@ -167,8 +172,10 @@ def enumerate_regions(
     2
     """
     _check(net, domain, along, store, budget)
+    if method not in METHODS:
+        raise InputError(f"method is {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
     engine, parts = _resumed(resume, net, domain, along, store) if resume is not None else (None, [])
-    engine = engine or make_engine(net, domain, along, store)
+    engine = engine or make_engine(net, domain, along, store, method)
     limit = budget if budget is not None else Budget(bytes=_memory())
     spent = _run(engine, store, limit, progress, parts)
     if engine.finished and engine.n_regions == 0:
@@ -214,7 +221,7 @@ def region_batches(
 
 
 def make_engine(
-    net: Network, domain: Polyhedron | None, along: AffineMap | None, store: str
+    net: Network, domain: Polyhedron | None, along: AffineMap | None, store: str, method: str = "auto"
 ) -> Engine:
     """Return the engine for a network, by the rule of the module docstring."""
     from polygeom.enumeration.cell_engine import cell_engine
@@ -227,12 +234,12 @@ def make_engine(
         from polygeom.enumeration.staged import StagedEngine
 
         return StagedEngine(net, domain, along, STORES[store])
-    if chain.dim <= MOST_RAYS_DIM:
+    if chain.dim <= MOST_RAYS_DIM and method != "lp":
         return cell_engine(chain, domain, STORES[store])
-    if store == "cells":
+    if store == "cells" or method == "vertices":
         raise InputError(
-            f"store='cells' keeps vertices, which are found up to {MOST_RAYS_DIM} dimensions; this is R^{chain.dim}. "
-            "Ask for store='regions', or for a slice with along=."
+            f"Vertices are found by method='vertices', up to {MOST_RAYS_DIM} dimensions; this is method={method!r} in "
+            f"R^{chain.dim}. Ask for store='regions', or for a slice with along=."
         )
     return DictionaryEngine(chain, domain, store=store != "count")
 

@@ -1,0 +1,118 @@
+"""Stopping, resuming, streaming and choosing a method: what holds whatever engine finds the regions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import polygeom as pg
+from polygeom.enumeration import regions
+from polygeom.models import toy
+
+BOX = pg.Polyhedron.box(-2, 2, dim=2)
+
+
+def random_net(*widths: int, seed: int = 0) -> pg.Network:
+    return toy.he([*widths, 1], np.random.default_rng(seed))
+
+
+def codes(letters: np.ndarray) -> set[bytes]:
+    return set(map(bytes, np.asarray(letters)))
+
+
+def test_full_memory_is_an_error_that_keeps_what_was_found(monkeypatch):
+    net = random_net(2, 64, 64)
+    whole = pg.enumerate_regions(net)
+    monkeypatch.setattr(regions, "_memory", lambda: 2**16)
+    monkeypatch.setattr(regions, "STEP", 200)
+    with pytest.raises(pg.BudgetError, match="regions in all") as caught:
+        pg.enumerate_regions(net)
+    part = caught.value.partial
+    assert not part.complete
+    assert 0 < part.n_regions < whole.n_regions
+    monkeypatch.undo()
+    resumed = pg.enumerate_regions(net, resume=part)
+    assert resumed.complete
+    assert codes(resumed.codes) == codes(whole.codes)
+
+
+def test_a_part_can_be_resumed_twice():
+    net = random_net(3, 12, 12)
+    part = pg.enumerate_regions(net, budget=pg.Budget(regions=300))
+    first, second = (pg.enumerate_regions(net, resume=part) for _ in range(2))
+    assert first.n_regions == second.n_regions == pg.enumerate_regions(net, store="count").n_regions
+    assert part.n_regions < first.n_regions
+
+
+def test_a_count_can_be_resumed():
+    net = random_net(2, 40, 40)
+    part = pg.enumerate_regions(net, store="count", budget=pg.Budget(regions=100))
+    assert "incomplete" in repr(part)
+    whole = pg.enumerate_regions(net, store="count", resume=part)
+    again = pg.enumerate_regions(net, store="count")
+    assert (whole.n_regions, whole.n_bounded) == (again.n_regions, again.n_bounded)
+
+
+@pytest.mark.parametrize("net", [random_net(2, 30, 30), random_net(4, 8, 6), random_net(6, 9)])
+def test_batches_hold_every_region_once(net: pg.Network):
+    whole = pg.enumerate_regions(net)
+    packed = np.concatenate([batch.packed for batch in pg.region_batches(net)])
+    assert len(packed) == whole.n_regions
+    assert codes(packed) == codes(whole.arrays.packed)
+
+
+def test_batches_of_counts_are_refused():
+    with pytest.raises(pg.InputError, match="nothing to yield"):
+        next(pg.region_batches(random_net(2, 3), store="count"))
+
+
+@pytest.mark.parametrize("widths", [(2, 12, 8), (3, 10, 4), (4, 9)])
+@pytest.mark.parametrize("domain", [False, True])
+def test_both_methods_find_the_same_regions(widths: tuple[int, ...], domain: bool):
+    net = random_net(*widths)
+    inside = pg.Polyhedron.box(-1, 1, dim=widths[0]) if domain else None
+    by_vertices, by_programs = (
+        pg.enumerate_regions(net, inside, method=method) for method in ("vertices", "lp")
+    )
+    assert codes(by_vertices.codes) == codes(by_programs.codes)
+    assert by_vertices.n_bounded == by_programs.n_bounded
+    order = by_programs.adjacency.nnz
+    assert by_vertices.adjacency.nnz == order
+
+
+def test_vertices_stop_at_five_dimensions():
+    with pytest.raises(pg.InputError, match="R\\^6"):
+        pg.enumerate_regions(random_net(6, 7), method="vertices")
+    with pytest.raises(pg.InputError, match="method is 'simplex'"):
+        pg.enumerate_regions(random_net(2, 3), method="simplex")
+
+
+def test_edges_of_polygons_know_their_units():
+    K = pg.enumerate_regions(random_net(2, 9, 7), BOX, store="cells")
+    arrays = K.arrays
+    assert sorted(arrays.edge_units[arrays.edge_units >= 0]) == sorted(arrays.facet_units)
+    for region in range(K.n_regions):
+        own = slice(*arrays.vertex_start[region : region + 2])
+        corners, units = arrays.vertices[own, :2], arrays.edge_units[own]
+        area = np.linalg.det(np.stack([np.diff(corners[[0, 1, 2]], axis=0)]))
+        assert area > 0  # counterclockwise
+        for corner, after, unit in zip(corners, np.roll(corners, -1, axis=0), units, strict=True):
+            P = K.piece(region)
+            rows = np.flatnonzero(P.units == unit)
+            middle = (corner + after) / 2
+            slack = (P.polyhedron.b - P.polyhedron.A @ middle)[rows]
+            assert unit < 0 or np.abs(slack).min() < 2.0**-30
+            assert unit >= 0 or np.abs(middle).max() == pytest.approx(2)
+
+
+def test_the_search_keeps_no_more_memory_for_more_regions():
+    """The arrays of the search are as long as the deepest path, whatever has been found."""
+    sizes = []
+    for n in (200, 400, 800):
+        engine = regions.make_engine(random_net(2, n), BOX, None, "count")
+        while not engine.finished:
+            engine.run(10**6)
+        sizes.append((engine.n_regions, sum(a.nbytes for a in engine.cells)))
+    (few, small), _, (many, large) = sizes
+    assert many > 10 * few
+    assert large <= 8 * small

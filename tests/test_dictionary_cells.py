@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from fractions import Fraction
+from itertools import pairwise
 from math import comb
 
 import numpy as np
@@ -47,7 +47,8 @@ def chain_of(net: Network, along: pg.AffineMap | None = None) -> DenseChain:
 def found(engine: DictionaryEngine, net: Network, along: pg.AffineMap | None = None) -> set[Code]:
     """Run to the end and return all codes; hold every region to its witness, exactly."""
     assert engine.run()
-    packed, witnesses, exact = engine.take()
+    found = engine.take()
+    packed, witnesses, exact = found.packed, found.witnesses, found.exact_witnesses
     assert len(packed) == len(witnesses) == engine.n_regions
     assert engine.fraction == 1.0
     assert engine.exactness.undecided == 0
@@ -137,13 +138,14 @@ def test_central_arrangements_have_as_many_regions_as_schlafli_says(d, n):
 def test_deep_nets_have_as_many_regions_as_two_other_methods_count(widths):
     rng = np.random.default_rng(0)
     layers = []
-    for n, m in itertools.pairwise(widths):
+    for n, m in pairwise(widths[:-1]):
         layers.append((rng.standard_normal((m, n)) * np.sqrt(2 / n), rng.standard_normal(m) * 0.3))
     net = Network.from_layers([*layers, (np.ones((1, widths[-2])), [0.0])])
     engine = DictionaryEngine(chain_of(net))
     assert engine.run()
     assert engine.n_regions == KNOWN[widths]
-    packed, witnesses, exact = engine.take()
+    found = engine.take()
+    packed, witnesses, exact = found.packed, found.witnesses, found.exact_witnesses
     assert len(np.unique(packed, axis=0)) == len(packed)
     float_ones = np.setdiff1d(np.arange(0, len(packed), 10), list(exact))
     assert np.array_equal(pg.spline_codes(net, witnesses[float_ones]).packed, packed[float_ones])
@@ -174,14 +176,15 @@ def test_an_enumeration_in_small_walks_finds_the_same():
     steps = DictionaryEngine(chain_of(net))
     parts, fractions = [], [0.0]
     while not steps.run(97):
-        packed, witnesses, _ = steps.take()
+        found = steps.take()
+        packed, witnesses = found.packed, found.witnesses
         assert len(packed) == len(witnesses) == 97
         parts.append(packed)
         fractions.append(steps.fraction)
-    parts.append(steps.take()[0])
-    assert np.array_equal(np.concatenate(parts), whole.take()[0])
+    parts.append(steps.take().packed)
+    assert np.array_equal(np.concatenate(parts), whole.take().packed)
     assert steps.n_regions == whole.n_regions
-    assert all(a <= b <= 1 for a, b in itertools.pairwise(fractions))
+    assert all(a <= b <= 1 for a, b in pairwise(fractions))
 
 
 def test_counting_keeps_nothing():
@@ -190,14 +193,14 @@ def test_counting_keeps_nothing():
     assert kept.run()
     assert counted.run()
     assert counted.n_regions == kept.n_regions
-    assert len(counted.take()[0]) == 0
+    assert len(counted.take()) == 0
 
 
 def test_coordinates_that_nothing_reads_are_zero_in_witnesses():
     net = FAMILIES["rank-deficient"]((4, 5, 3, 1), 1)
     engine = DictionaryEngine(chain_of(net))
     engine.run()
-    _, witnesses, _ = engine.take()
+    witnesses = engine.take().witnesses
     assert np.linalg.matrix_rank(witnesses) == 3
     assert not witnesses[:, -1].any()
 

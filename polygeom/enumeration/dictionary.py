@@ -8,11 +8,12 @@ unit.
 from __future__ import annotations
 
 from fractions import Fraction
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.enumeration.arrays import Exactness
+from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.enumeration.chain import DenseChain
 from polygeom.enumeration.dictionary_start import make_start
 from polygeom.enumeration.dictionary_ties import ExactCells, rounded
@@ -24,8 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["DictionaryEngine"]
 
+Arrays = TypeVar("Arrays", bound=tuple)
+
 ROOM = 4096
 """Leaves that the kernel writes before it hands them over."""
+
+PACE = 0.1
+"""Seconds after which the kernel should come back, for interrupts and progress bars."""
 
 
 class DictionaryEngine:
@@ -44,6 +50,8 @@ class DictionaryEngine:
     ----------
     n_regions : int
         Regions found so far.
+    n_bounded : None
+        Boundedness is not seen here.
 
     Raises
     ------
@@ -68,7 +76,7 @@ class DictionaryEngine:
 
         start = make_start(chain, domain)
         self._chain, self._columns = chain, start.frame.columns
-        self._arrays = start
+        self._start = start
         self._stack = start.stack
         self._exact = ExactCells(chain, start.frame.columns, start.frame.domain, int(NOTHING))
         n_units, room = chain.network.n_units, ROOM if store else 0
@@ -77,28 +85,29 @@ class DictionaryEngine:
             np.zeros((room, len(start.frame.columns))),
             np.zeros(2, np.int64),
         )
-        self._store = store
+        self._store, self._stride = store, 64
         self._packed: list[np.ndarray] = []
         self._points: list[np.ndarray] = []
         self._exact_points: dict[int, tuple[Fraction, ...]] = {}
         self._kept = 0
         self._rationals = 0
         self.n_regions = 0
+        self.n_bounded = None
 
     @property
     def finished(self) -> bool:
         """Whether all regions have been found."""
-        return bool(self._arrays.control.counts[0] < 0)
+        return bool(self._start.control.counts[0] < 0)
 
     @property
     def fraction(self) -> float:
         """The share of the tree that is done, every split halving the weight: a rough measure of progress."""
-        return 1.0 if self.finished else float(self._arrays.control.finished[0])
+        return 1.0 if self.finished else float(self._start.control.finished[0])
 
     @property
     def exactness(self) -> Exactness:
         """How units that keep their sign on a cell were decided."""
-        _, _, _, floats, structure, *_ = self._arrays.control.counts.tolist()
+        _, _, _, floats, structure, *_ = self._start.control.counts.tolist()
         return Exactness(floats, structure, self._rationals)
 
     def run(self, max_regions: int | None = None) -> bool:
@@ -108,13 +117,16 @@ class DictionaryEngine:
         """
         from polygeom.kernels import dictionary_cells as cells
 
-        arrays, found, goal = self._arrays, self._found, None
+        start, found = self._start, self._found
         goal = np.iinfo(np.int64).max if max_regions is None else self.n_regions + max_regions
+        self._collect()  # what an interrupted call has left
         while not self.finished and self.n_regions < goal:
-            found.count[:] = 0, min(goal - self.n_regions, 64 * ROOM)
+            found.count[1] = min(goal - self.n_regions, self._stride)
+            began = perf_counter()
             outcome = cells.advance(
-                arrays.chain, arrays.rows, self._stack, arrays.control, arrays.weights, arrays.proof, found
+                start.chain, start.rows, self._stack, start.control, start.weights, start.proof, found
             )
+            self._stride = 2 * self._stride if perf_counter() - began < PACE else max(self._stride // 2, 1)
             self._collect()
             if outcome == cells.DEEP:
                 self._stack = type(self._stack)(*(np.concatenate([a, np.zeros_like(a)]) for a in self._stack))
@@ -124,33 +136,34 @@ class DictionaryEngine:
                 self._answer_leaf()
         return self.finished
 
-    def take(self) -> tuple[np.ndarray, np.ndarray, dict[int, tuple[Fraction, ...]]]:
-        """Hand over the regions found since the last call.
-
-        Returns
-        -------
-        packed : (n, bytes) uint8 array
-            The codes, as `SplineCodes.packed`.
-        witnesses : (n, k) array
-            Points strictly inside, in slice coordinates of the user.
-        exact_witnesses : dict
-            Index and exact point where no float point is known to be inside; `witnesses` has its rounding.
-        """
+    def take(self) -> RegionArrays:
+        """Hand over codes and witnesses of the regions found since the last call."""
         width = self._found.packed.shape[1]
         packed = np.concatenate([np.zeros((0, width), np.uint8), *self._packed])
         points = np.concatenate([np.zeros((0, self._chain.dim)), *self._points])
         exact = self._exact_points
         self._packed, self._points, self._exact_points, self._kept = [], [], {}, 0
-        return packed, points, exact
+        return RegionArrays(packed, points, exact)
+
+    def copy(self) -> DictionaryEngine:
+        """Return an engine that goes on from here on its own."""
+        other = copy(self)
+        groups = {name: getattr(self._arrays, name) for name in ("rows", "control", "weights", "proof")}
+        other._arrays = replace(self._arrays, **{name: _copied(group) for name, group in groups.items()})
+        other._stack, other._found = _copied(self._stack), _copied(self._found)
+        other._packed, other._points = list(self._packed), list(self._points)
+        other._exact_points = dict(self._exact_points)
+        return other
 
     # -- what the kernel wrote -----------------------------------------------------------------------------------
 
     def _collect(self) -> None:
         """Take over the leaves written by the kernel."""
         n = int(self._found.count[0])
-        self.n_regions += n
         if self._store and n:
             self._keep(self._found.packed[:n].copy(), self._found.point[:n])
+        self.n_regions += n
+        self._found.count[0] = 0
 
     def _keep(self, packed: np.ndarray, points: np.ndarray) -> None:
         """Keep codes and points y (n, r), given over the coordinates kept, for `take`."""
@@ -170,9 +183,9 @@ class DictionaryEngine:
 
     def _signs(self) -> np.ndarray:
         """Return the signs of all units at the node on top of the stack."""
-        arrays = self._arrays.chain
+        arrays = self._start.chain
         n_domain = int(arrays.first[0])
-        sign = self._stack.sign[self._arrays.control.counts[0]]
+        sign = self._stack.sign[self._start.control.counts[0]]
         own = sign[arrays.leader]
         flips = (arrays.ratio < 0) & (np.abs(own) == 1)
         return np.where(flips, -own, own)[n_domain:]
@@ -182,7 +195,7 @@ class DictionaryEngine:
         from polygeom.kernels.dictionary import LAYER, NOTHING
         from polygeom.kernels.dictionary_cells import CUTS, DROP
 
-        counts, arrays = self._arrays.control.counts, self._arrays.chain
+        counts, arrays = self._start.control.counts, self._start.chain
         top, n_domain = counts[0], int(arrays.first[0])
         number, layer = int(self._stack.basic[top, counts[1]]), int(self._stack.head[top, LAYER])
         signs = self._signs()
@@ -205,7 +218,7 @@ class DictionaryEngine:
         """Find in rationals a point inside the leaf on top of the stack, or that it has no interior."""
         from polygeom.kernels.dictionary_cells import DROP, LISTED
 
-        counts, signs = self._arrays.control.counts, self._signs()
+        counts, signs = self._start.control.counts, self._signs()
         self._rationals += 1
         point = self._exact.interior_point(signs)
         if point is None:
@@ -233,3 +246,8 @@ class DictionaryEngine:
         for c, v in zip(self._columns, point, strict=True):
             x[c] = fraction(v) * fraction(float(self._chain.scale[c]))
         return tuple(x)
+
+
+def _copied(group: Arrays) -> Arrays:
+    """Return a tuple of arrays of its own."""
+    return type(group)(*(a.copy() for a in group))

@@ -309,8 +309,8 @@ def _weights(chain: Chain) -> Weights:
     from polygeom.kernels.dictionary_rows import Weights
 
     R, N = len(chain.layer), chain.bias.shape[1]
-    square = (np.zeros((N, N)) for _ in range(3))
-    return Weights(*square, np.zeros(N, np.int64), np.zeros(R, np.int64))
+    factor, spread, doubt = np.zeros((3, N, N))
+    return Weights(factor, spread, doubt, np.zeros(N, np.int64), np.zeros(R, np.int64))
 
 
 def _proof(chain: Chain) -> Proof:
@@ -318,6 +318,6 @@ def _proof(chain: Chain) -> Proof:
     from polygeom.kernels.dictionary_proofs import STALE, Proof
 
     r, N = len(chain.reference), chain.bias.shape[1]
-    slopes = (np.zeros(r + 1) for _ in range(3))
-    forward = (np.zeros(N + r) for _ in range(4))
-    return Proof(*slopes, np.full(3, STALE), *forward)
+    multiplier, total, residual = np.zeros((3, r + 1))
+    value, reach, output, doubtful = np.zeros((4, N + r))
+    return Proof(multiplier, total, residual, np.full(3, STALE), value, reach, output, doubtful)

@@ -62,9 +62,8 @@ def _exact_domain(chain: DenseChain, domain: Polyhedron | None) -> tuple[ExactDo
         raise _no_interior()
     if not len(keep):
         return None, []
-    scale = ScaledMatrix.from_floats(np.diag(chain.scale))
-    A = (ScaledMatrix.from_floats(domain.A[keep]) @ scale).to_rational()
-    b = ScaledMatrix.from_floats(domain.b[keep].reshape(-1, 1)).to_rational()
+    A, b = domain.exact_rows(keep)
+    A = A * rational_matrix(np.diag(chain.scale))
     m, k = A.nrows(), A.ncols()
     sizes = [max(abs(A[i, j]) for j in range(k)) for i in range(m)]
     entries = [v for i in range(m) for v in [*(A[i, j] for j in range(k)), sizes[i]]]

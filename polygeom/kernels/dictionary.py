@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 NEAR = 2.0**13 * U
-"""Slopes and values below this count as 0 in the search, in rows scaled to slopes near 1; no answer rests on it."""
+"""Slopes and values below this count as 0 in the search, in rows scaled to slopes near 1; no proof uses it."""
 
 DUBIOUS = 2.0**32 * U
 """A pivot below this may be a 0 that rounding errors of earlier pivots hide: it is looked at in a fresh table."""

@@ -187,6 +187,17 @@ def test_an_enumeration_in_small_walks_finds_the_same():
     assert all(a <= b <= 1 for a, b in pairwise(fractions))
 
 
+def test_a_copy_goes_on_on_its_own():
+    net = generic((5, 8, 4, 1), 0)
+    engine = DictionaryEngine(chain_of(net))
+    engine.run(50)
+    other = engine.copy()
+    assert other.run()
+    assert engine.n_regions == 50
+    assert engine.run()
+    assert np.array_equal(engine.take().packed, other.take().packed)
+
+
 def test_counting_keeps_nothing():
     net = generic((5, 8, 4, 1), 0)
     kept, counted = DictionaryEngine(chain_of(net)), DictionaryEngine(chain_of(net), store=False)

@@ -511,3 +511,21 @@ def test_nothing_to_cut_is_one_region():
     boxed = pg.enumerate_regions(flat, BOX)
     assert (boxed.n_regions, boxed.n_bounded) == (1, 1)
     assert np.asarray(boxed.n_facets).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("activation", "widths", "seed"),
+    [
+        ("leaky_relu", (4, 4, 2, 1), 0),
+        ("leaky_relu", (3, 3, 2, 1), 7),
+        ("leaky_relu", (3, 3, 3, 1), 8),
+        ("relu6", (3, 3, 3, 1), 0),
+    ],
+)
+def test_normals_that_are_dependent_up_to_a_rounding(activation: str, widths: tuple[int, ...], seed: int):
+    """Cells reach as far as 1e16, and some of them have no end: no float tells which."""
+    layers = random_layers(widths, seed)
+    for W, b in layers[:-1]:
+        W[-1], b[-1] = 3 * W[0], 3 * b[0]
+    net = Network.from_layers(layers, activation)
+    assert_equals_oracle(pg.enumerate_regions(net), net)

@@ -113,7 +113,7 @@ class CellEngine:
             np.concatenate([[0], np.cumsum(counts)]),
             out.facet[:f].copy(),
             out.tied[:f].copy(),
-            self._user_rays(out.tied_point[:t]),
+            self._homogeneous(out.tied_point[:t]),
             out.n_domain[:r].copy(),
             np.concatenate([[0], np.cumsum(out.n_vertices[:r].astype(np.int64))]) if keep else None,
             self._user_rays(out.vertex[:v]) if keep else None,
@@ -129,6 +129,10 @@ class CellEngine:
         with np.errstate(divide="ignore", invalid="ignore"):
             points = np.where(t > 0, y / t, y)
         return np.column_stack([self._lifted(points), t > 0])
+
+    def _homogeneous(self, rays: np.ndarray) -> np.ndarray:
+        """Return homogeneous rays over slice coordinates."""
+        return np.column_stack([self._lifted(rays[:, :-1] * self.chain.scale), rays[:, -1]])
 
     def _lifted(self, points: np.ndarray) -> np.ndarray:
         """Return points or directions in all coordinates of the slice."""

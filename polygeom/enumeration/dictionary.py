@@ -7,9 +7,11 @@ unit.
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from fractions import Fraction
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -76,7 +78,7 @@ class DictionaryEngine:
 
         start = make_start(chain, domain)
         self._chain, self._columns = chain, start.frame.columns
-        self._start = start
+        self._arrays = start
         self._stack = start.stack
         self._exact = ExactCells(chain, start.frame.columns, start.frame.domain, int(NOTHING))
         n_units, room = chain.network.n_units, ROOM if store else 0
@@ -97,17 +99,17 @@ class DictionaryEngine:
     @property
     def finished(self) -> bool:
         """Whether all regions have been found."""
-        return bool(self._start.control.counts[0] < 0)
+        return bool(self._arrays.control.counts[0] < 0)
 
     @property
     def fraction(self) -> float:
         """The share of the tree that is done, every split halving the weight: a rough measure of progress."""
-        return 1.0 if self.finished else float(self._start.control.finished[0])
+        return 1.0 if self.finished else float(self._arrays.control.finished[0])
 
     @property
     def exactness(self) -> Exactness:
         """How units that keep their sign on a cell were decided."""
-        _, _, _, floats, structure, *_ = self._start.control.counts.tolist()
+        _, _, _, floats, structure, *_ = self._arrays.control.counts.tolist()
         return Exactness(floats, structure, self._rationals)
 
     def run(self, max_regions: int | None = None) -> bool:
@@ -117,7 +119,7 @@ class DictionaryEngine:
         """
         from polygeom.kernels import dictionary_cells as cells
 
-        start, found = self._start, self._found
+        start, found = self._arrays, self._found
         goal = np.iinfo(np.int64).max if max_regions is None else self.n_regions + max_regions
         self._collect()  # what an interrupted call has left
         while not self.finished and self.n_regions < goal:
@@ -183,9 +185,9 @@ class DictionaryEngine:
 
     def _signs(self) -> np.ndarray:
         """Return the signs of all units at the node on top of the stack."""
-        arrays = self._start.chain
+        arrays = self._arrays.chain
         n_domain = int(arrays.first[0])
-        sign = self._stack.sign[self._start.control.counts[0]]
+        sign = self._stack.sign[self._arrays.control.counts[0]]
         own = sign[arrays.leader]
         flips = (arrays.ratio < 0) & (np.abs(own) == 1)
         return np.where(flips, -own, own)[n_domain:]
@@ -195,7 +197,7 @@ class DictionaryEngine:
         from polygeom.kernels.dictionary import LAYER, NOTHING
         from polygeom.kernels.dictionary_cells import CUTS, DROP
 
-        counts, arrays = self._start.control.counts, self._start.chain
+        counts, arrays = self._arrays.control.counts, self._arrays.chain
         top, n_domain = counts[0], int(arrays.first[0])
         number, layer = int(self._stack.basic[top, counts[1]]), int(self._stack.head[top, LAYER])
         signs = self._signs()
@@ -218,7 +220,7 @@ class DictionaryEngine:
         """Find in rationals a point inside the leaf on top of the stack, or that it has no interior."""
         from polygeom.kernels.dictionary_cells import DROP, LISTED
 
-        counts, signs = self._start.control.counts, self._signs()
+        counts, signs = self._arrays.control.counts, self._signs()
         self._rationals += 1
         point = self._exact.interior_point(signs)
         if point is None:

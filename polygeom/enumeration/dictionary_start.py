@@ -21,7 +21,7 @@ from polygeom.enumeration.chain import DenseChain
 from polygeom.enumeration.dictionary_arrays import Frame, Start, first_arrays
 from polygeom.enumeration.dictionary_ties import ExactDomain
 from polygeom.errors import InputError
-from polygeom.exact import ScaledMatrix, nearest_float, rational
+from polygeom.exact import ScaledMatrix, nearest_float, rational, rational_matrix
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.rational import RationalLp, independent_columns
 

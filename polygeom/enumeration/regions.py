@@ -30,6 +30,7 @@ from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates import feasibility
 from polygeom.ranks import rank
+from polygeom.rounding import TINY
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -269,7 +270,7 @@ def _run(
 
 def _estimate(engine: Engine) -> float:
     """Return a rough guess of the number of regions in all."""
-    return engine.n_regions / max(engine.fraction, np.finfo(float).tiny)
+    return engine.n_regions / max(engine.fraction, TINY)
 
 
 def _memory() -> int:

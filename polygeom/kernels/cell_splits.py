@@ -147,12 +147,18 @@ def _meet(
     D = len(dims)
     one, other, made = cells.coord[p * D : p * D + D], cells.coord[q * D : q * D + D], cells.coord[at * D : at * D + D]
     gap = z[0] - z[1]
-    tau = z[0] / gap if gap > 0.0 else 0.5  # vertices that are one in floats
+    # Of vertices that are one in floats, or opposite, floats know nothing: any point between is as good.
+    tau = min(max(z[0] / gap, 0.0), 1.0) if gap > 0.0 else 0.5
     size, apart = 0.0, 0.0
     for c in range(D):
         step = other[c] - one[c]
         made[c] = one[c] + tau * step
         size, apart = max(size, abs(made[c])), max(apart, abs(step))
+    if size == 0.0:
+        gap = 0.0
+        for c in range(D):
+            made[c] = one[c]
+            size = max(size, abs(one[c]))
     if one[D - 1] + other[D - 1] > 0.0:
         made[D - 1] = max(made[D - 1], TINY)  # a point, no direction
     error = max(cells.spread[p], cells.spread[q]) + apart * z[2] / (gap - 2.0 * z[2]) + ROUNDED

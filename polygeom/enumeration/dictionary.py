@@ -99,7 +99,14 @@ class DictionaryEngine:
     @property
     def finished(self) -> bool:
         """Whether all regions have been found."""
-        return bool(self._arrays.control.counts[0] < 0)
+        return self._top < 0
+
+    @property
+    def _top(self) -> int:
+        """The node on top of the stack, -1 when it is empty."""
+        from polygeom.kernels.dictionary_nodes import TOP
+
+        return int(self._arrays.control.counts[TOP])
 
     @property
     def fraction(self) -> float:
@@ -109,8 +116,10 @@ class DictionaryEngine:
     @property
     def exactness(self) -> Exactness:
         """How units that keep their sign on a cell were decided."""
-        _, _, _, floats, structure, *_ = self._arrays.control.counts.tolist()
-        return Exactness(floats, structure, self._rationals)
+        from polygeom.kernels.dictionary_nodes import BY_FLOATS, BY_STRUCTURE
+
+        counts = self._arrays.control.counts
+        return Exactness(int(counts[BY_FLOATS]), int(counts[BY_STRUCTURE]), self._rationals)
 
     def run(self, max_regions: int | None = None) -> bool:
         """Find at most this many more regions; return whether all are found.
@@ -187,7 +196,7 @@ class DictionaryEngine:
         """Return the signs of all units at the node on top of the stack."""
         arrays = self._arrays.chain
         n_domain = int(arrays.first[0])
-        sign = self._stack.sign[self._arrays.control.counts[0]]
+        sign = self._stack.sign[self._top]
         own = sign[arrays.leader]
         flips = (arrays.ratio < 0) & (np.abs(own) == 1)
         return np.where(flips, -own, own)[n_domain:]
@@ -196,13 +205,14 @@ class DictionaryEngine:
         """Decide in rationals whether a unit cuts the cell on top of the stack."""
         from polygeom.kernels.dictionary import LAYER, NOTHING
         from polygeom.kernels.dictionary_cells import CUTS, DROP
+        from polygeom.kernels.dictionary_nodes import ANSWER, UNIT
 
         counts, arrays = self._arrays.control.counts, self._arrays.chain
-        top, n_domain = counts[0], int(arrays.first[0])
-        number, layer = int(self._stack.basic[top, counts[1]]), int(self._stack.head[top, LAYER])
+        top, n_domain = self._top, int(arrays.first[0])
+        number, layer = int(self._stack.basic[top, counts[UNIT]]), int(self._stack.head[top, LAYER])
         signs = self._signs()
         signs[arrays.layer[n_domain:] > layer] = 0
-        row = self._stack.table[top, counts[1]]
+        row = self._stack.table[top, counts[UNIT]]
         guess = -1 if row[np.abs(row).argmax()] < 0 else 1
         hint = self._stack.nonbasic[top].tolist()
         sides = self._exact.sides(signs, layer, number - n_domain, hint, guess)
@@ -213,20 +223,21 @@ class DictionaryEngine:
             (False, False): int(NOTHING),
             None: DROP,
         }
-        counts[2] = answers[sides]
+        counts[ANSWER] = answers[sides]
         self._rationals += 1
 
     def _answer_leaf(self) -> None:
         """Find in rationals a point inside the leaf on top of the stack, or that it has no interior."""
         from polygeom.kernels.dictionary_cells import DROP, LISTED
+        from polygeom.kernels.dictionary_nodes import ANSWER
 
         counts, signs = self._arrays.control.counts, self._signs()
         self._rationals += 1
         point = self._exact.interior_point(signs)
         if point is None:
-            counts[2] = DROP
+            counts[ANSWER] = DROP
             return
-        counts[2] = LISTED
+        counts[ANSWER] = LISTED
         self.n_regions += 1
         if not self._store:
             return

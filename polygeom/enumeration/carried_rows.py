@@ -86,6 +86,8 @@ class Carrier:
     """
 
     def __init__(self, net: Network, matrix: np.ndarray, offset: np.ndarray, parts: int) -> None:
+        from polygeom.kernels.gate_screens import MAXIMUM, RECTIFIER
+
         self.net, self.parts = net, parts
         columns = np.column_stack([matrix, offset]).T
         value = np.ascontiguousarray(columns).reshape(1, -1, *net.input_shape)
@@ -95,12 +97,14 @@ class Carrier:
         self.first_names = np.cumsum([1, *sizes])
         self.start = Carried(value, error, _equal_columns(columns)[None], np.zeros(1, dtype=np.intp))
         self.owners = np.full(self.first_names[-1], -1, dtype=np.int64)
-        self.rectified = np.zeros(net.n_units, dtype=bool)
+        self.kinds = np.zeros(net.n_units, dtype=np.int8)
         for k, step in enumerate(net.steps, start=1):
             if isinstance(step, Elementwise):
                 first = self.first_names[k]
                 self.owners[first : first + step.size] = step.first_column + np.arange(step.size)
-                self.rectified[step.columns] = _is_rectifier(step)
+                self.kinds[step.columns] = np.where(_is_rectifier(step), RECTIFIER, 0)
+            elif isinstance(step, MaxGate):
+                self.kinds[step.columns] = MAXIMUM
         gates = [k for k, step in enumerate(net.steps) if isinstance(step, Gate)]
         self.gate_steps = gates
         self.last_readers = {i: k for k, step in enumerate(net.steps[: gates[-1] + 1]) for i in step.inputs}

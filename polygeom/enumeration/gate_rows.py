@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from polygeom.enumeration.carried_rows import Carried
+from polygeom.enumeration.carried_rows import Carried, Carrier
 from polygeom.enumeration.cell_batch import CellBatch, Rows, sizes_of, spans, starts_of
 from polygeom.enumeration.exact_rows import rounded_row
+from polygeom.enumeration.exact_signs import Row
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.rounding import TINY, U, gamma
 
 if TYPE_CHECKING:
-    from polygeom.enumeration.staged import StagedEngine, _Waiting
     from polygeom.kernels.gate_screens import Arriving
 
 __all__ = [
@@ -32,11 +33,51 @@ LISTED = 1 << 20
 NAME_BITS = 31
 """Bits of a name in the name of a hyperplane; names of entries use one less."""
 
-COARSE = 2.0**-26
+COARSE = 2.0**27 * U
 """Error of a row, relative to its size, from which on an exact row is rounded anew. It steers the work alone."""
 
 
-def _arriving(engine: StagedEngine, gate: Gate, states: dict[int, Carried]) -> Arriving:
+class Engine(Protocol):
+    """What the rows of a gate are asked for."""
+
+    carrier: Carrier
+
+    def resolve(self, owner: int, key: int, row: np.ndarray, error: float, letters: np.ndarray) -> Row | None:
+        """Return an exact row (`Resolver`)."""
+
+    def repaired(
+        self,
+        cells: CellBatch,
+        cell: np.ndarray,
+        row: np.ndarray,
+        error: np.ndarray,
+        owner: np.ndarray,
+        key: np.ndarray,
+    ) -> np.ndarray:
+        """Return rows at size 1, with error bounds."""
+
+    def tell(self, rationals: int, undecided: int) -> None:
+        """Count signs."""
+
+    def count_screened(self, rows: int) -> None:
+        """Count rows tested by floats."""
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """Cells before a gate, with the values alive there; letters are those known already, -1 for others."""
+
+    cells: CellBatch
+    states: dict[int, Carried]
+    letters: np.ndarray | None = None
+
+    def at(self, chosen: np.ndarray) -> Waiting:
+        """Return some of the cells."""
+        states = {i: s.at(chosen) for i, s in self.states.items()}
+        return Waiting(self.cells.at(chosen), states, None if self.letters is None else self.letters[chosen])
+
+
+def _arriving(engine: Engine, gate: Gate, states: dict[int, Carried]) -> Arriving:
     """Return what arrives at a gate as compiled code reads it."""
     from polygeom.kernels.gate_screens import Arriving
 
@@ -48,14 +89,14 @@ def _arriving(engine: StagedEngine, gate: Gate, states: dict[int, Carried]) -> A
         state.index.astype(np.int64),
         state.names,
         carrier.owners,
-        carrier.rectified,
+        carrier.kinds,
     )
 
 
 # -- elementwise gates -----------------------------------------------------------------------------------------
 
 
-def unit_tasks(engine: StagedEngine, gate: Elementwise, waiting: _Waiting) -> tuple[int, Rows]:
+def unit_tasks(engine: Engine, gate: Elementwise, waiting: Waiting) -> tuple[int, Rows]:
     """Return how many cells were screened, and a task for each; letters that are constant are written."""
     from polygeom.kernels.gate_screens import screen_units
 
@@ -119,7 +160,7 @@ def _on_facets(cells: CellBatch, cell: np.ndarray, owner: np.ndarray, plane: np.
 # -- max gates ---------------------------------------------------------------------------------------------------
 
 
-def window_tasks(engine: StagedEngine, gate: MaxGate, waiting: _Waiting) -> tuple[int, Rows]:
+def window_tasks(engine: Engine, gate: MaxGate, waiting: Waiting) -> tuple[int, Rows]:
     """Return how many cells were screened, and their tasks; letters that are constant are written.
 
     A cell with windows of three or more possible winners has one task for each winner of the first of them;
@@ -153,7 +194,7 @@ def window_tasks(engine: StagedEngine, gate: MaxGate, waiting: _Waiting) -> tupl
 class _Tasks:
     """Collects the tasks of a max gate."""
 
-    def __init__(self, engine: StagedEngine, gate: MaxGate, waiting: _Waiting, arriving: Arriving) -> None:
+    def __init__(self, engine: Engine, gate: MaxGate, waiting: Waiting, arriving: Arriving) -> None:
         self.engine, self.gate, self.waiting, self.arriving = engine, gate, waiting, arriving
         self.cell: list[int] = []
         self.units: list[int] = []

@@ -13,6 +13,7 @@ from polygeom.enumeration.cell_batch import INFINITY, CellBatch, starts_of
 from polygeom.enumeration.exact_signs import Row, crossing
 from polygeom.enumeration.splitter import Resolver
 from polygeom.enumeration.staged_starts import Start
+from polygeom.exact import nearest_float
 from polygeom.network import Network
 from polygeom.rounding import gamma
 
@@ -44,7 +45,7 @@ class RegionOutput:
     resolver: Resolver
 
     def arrays(self, cells: CellBatch, keep: bool, tell: Callable[[int, int], None]) -> RegionArrays:
-        """Return the arrays of cells, `keep` with vertices; `tell` takes how many witnesses are exact, and unsure."""
+        """Return the arrays of cells, `keep` with vertices; `tell` hears of exact and unsure witnesses."""
         D = cells.coord.shape[1]
         owned = cells.owner >= 0
         tied = (cells.tied | np.repeat(cells.flat, np.diff(cells.facet_start))) & owned
@@ -63,10 +64,11 @@ class RegionOutput:
             starts_of(np.bincount(of[owned], minlength=len(cells))),
             cells.owner[owned].astype(np.int32),
             tied[owned],
-            self._user_rays(sums[tied]),
+            np.column_stack([self._lifted(sums[tied, :-1] * self.start.scale), sums[tied, -1]]),
             np.bincount(of[on_domain], minlength=len(cells)).astype(np.int32),
             cells.vertex_start if keep else None,
             self._user_rays(cells.coord) if keep else None,
+            np.maximum(cells.owner, -1).astype(np.int32) if keep and D == 3 else None,
         )
 
     def _packed(self, letters: np.ndarray) -> np.ndarray:
@@ -78,7 +80,7 @@ class RegionOutput:
     def _user_rays(self, rays: np.ndarray) -> np.ndarray:
         """Return homogeneous rays in slice coordinates: points with t = 1, directions with t = 0."""
         y, t = self._lifted(rays[:, :-1] * self.start.scale), rays[:, -1:]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.where(t > 0, np.column_stack([y / t, np.ones(len(y))]), np.column_stack([y, 0.0 * t]))
 
     def _lifted(self, points: np.ndarray) -> np.ndarray:
@@ -97,19 +99,23 @@ class RegionOutput:
         if not len(cells):
             return self._lifted(np.zeros((0, len(self.start.scale)))), {}, 0
         sums = np.add.reduceat(cells.coord, cells.vertex_start[:-1], axis=0)
-        points = sums[:, :-1] / sums[:, -1:]
+        with np.errstate(over="ignore"):
+            points = sums[:, :-1] / sums[:, -1:]
         of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))
         at = np.column_stack([points, np.ones(len(points))])[of]
-        z = (cells.facet[:, :-2] * at).sum(axis=1) * (1 - 2 * cells.side)
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = (cells.facet[:, :-2] * at).sum(axis=1) * (1 - 2 * cells.side)
         bound = cells.facet[:, -2] * gamma(at.shape[1] + 8) + 2.0 * cells.facet[:, -1]
         exact: dict[int, tuple[Fraction, ...]] = {}
         unsure = 0
-        for i in np.unique(of[~(z > bound * np.abs(at).max(axis=1))]).tolist():
+        with np.errstate(over="ignore", invalid="ignore"):
+            inside = z > bound * np.abs(at).max(axis=1)
+        for i in np.unique(of[~inside]).tolist():
             point = self._exact_witness(cells.at(np.array([i])))
             if point is None:
                 unsure += 1
                 continue
-            points[i] = [float(v) for v in point]
+            points[i] = [nearest_float(v) for v in point]
             exact[i] = self._exactly_lifted(point)
         return self._lifted(points * self.start.scale), exact, unsure
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from polygeom.enumeration.exact_rows import GraphRows, float_row
 from polygeom.enumeration.exact_signs import Row
 from polygeom.enumeration.gate_rows import (
     COARSE,
+    Waiting,
     exact_packed,
     packed_rows,
     read_letters,
@@ -106,12 +107,12 @@ class StagedEngine:
         if not len(self.scale):
             constant = network.exact().letters(network.exact().point(start.offset))
             self._spare.append(start.cells.with_letters(constant[None]))
-        elif network.gates:
+        elif network.gates and len(start.cells):
             self.carrier = Carrier(network, start.matrix, start.offset, 2 if unbounded else 1)
             index = np.zeros(len(start.cells), dtype=np.intp)
             states = {0: replace(self.carrier.start, index=index)}
             self._stages.append(_Stage(self, 0, start.cells, states))
-        else:
+        elif not network.gates:
             self._spare.append(start.cells)
 
     # -- what was found --------------------------------------------------------------------------------------
@@ -129,8 +130,9 @@ class StagedEngine:
 
     def take(self) -> RegionArrays:
         """Return what was found since the last call."""
-        nothing = [self.start.cells.at(np.zeros(0, dtype=np.intp))]
-        cells, self._found = CellBatch.joined(self._found or nothing), []
+        nothing = self.start.cells.at(np.zeros(0, dtype=np.intp))
+        unread = np.zeros((0, self.network.n_units), dtype=self.network.letter_dtype)
+        cells, self._found = CellBatch.joined(self._found or [replace(nothing, letters=unread)]), []
         return RegionOutput(self.network, self.start, self.resolve).arrays(cells, self.mode == 2, self.tell)
 
     def resolve(self, owner: int, key: int, row: np.ndarray, error: float, letters: np.ndarray) -> Row | None:
@@ -213,15 +215,6 @@ class StagedEngine:
         return self._splitters[number]
 
 
-@dataclass(frozen=True, eq=False)
-class _Waiting:
-    """Cells before a gate, with the values alive there; letters are those known already, -1 for others."""
-
-    cells: CellBatch
-    states: States
-    letters: np.ndarray | None = None
-
-
 class _Stage:
     """One gate at work on the cells of one batch."""
 
@@ -230,9 +223,10 @@ class _Stage:
         self.gate: Gate = engine.network.gates[number]
         self.step = engine.carrier.gate_steps[number]
         self.before = engine.carrier.gate_steps[number - 1] if number else None
-        self.waiting = deque([_Waiting(cells, states)])
+        self.waiting = deque([Waiting(cells, states)])
         self.splitter = engine.splitter(number)
-        self.at_work: tuple[_Waiting, Rows] | None = None
+        self.at_work: tuple[Waiting, Rows] | None = None
+        self.share = 0.0
         sizes = [engine.network.steps[k].size for k in range(self.before or 0, self.step + 1)]
         per_cell = 8 * (len(engine.scale) + 3) * (sum(sizes) + int(np.prod(self.gate.shapes[0])))
         self.chunk = max(1, BYTES // max(per_cell, 1))
@@ -256,16 +250,15 @@ class _Stage:
                 return None
             self._take_up(self._arrive(self.waiting.popleft()))
 
-    def _arrive(self, waiting: _Waiting) -> _Waiting:
+    def _arrive(self, waiting: Waiting) -> Waiting:
         """Carry the rows of the next cells to the gate."""
         cells, states, carrier = waiting.cells, waiting.states, self.engine.carrier
         if waiting.letters is not None:
             return waiting
         if len(cells) > self.chunk:
-            rest = np.arange(self.chunk, len(cells))
-            self.waiting.appendleft(_Waiting(cells.at(rest), {i: s.at(rest) for i, s in states.items()}))
-            own = np.arange(self.chunk)
-            cells, states = cells.at(own), {i: s.at(own) for i, s in states.items()}
+            self.waiting.appendleft(waiting.at(np.arange(self.chunk, len(cells))))
+            waiting = waiting.at(np.arange(self.chunk))
+            cells, states = waiting.cells, waiting.states
         if self.before is not None:
             gate = self.engine.network.steps[self.before]
             arrived = states[gate.inputs[0]]
@@ -275,17 +268,18 @@ class _Stage:
         states = carrier.advance(states, first, self.step)
         dtype = np.int32 if isinstance(self.gate, MaxGate) else cells.letters.dtype
         fresh = -1 if isinstance(self.gate, MaxGate) else 0
-        return _Waiting(cells, states, np.full((len(cells), self.gate.size), fresh, dtype=dtype))
+        return Waiting(cells, states, np.full((len(cells), self.gate.size), fresh, dtype=dtype))
 
-    def _take_up(self, waiting: _Waiting) -> None:
+    def _take_up(self, waiting: Waiting) -> None:
         """Screen cells, and give the rows that are left to the splitter."""
         make = window_tasks if isinstance(self.gate, MaxGate) else unit_tasks
         done, rows = make(self.engine, self.gate, waiting)
         if done < len(waiting.cells):
             rest = np.arange(done, len(waiting.cells))
-            self.waiting.appendleft(_part(waiting, rest))
-            waiting = _part(waiting, np.arange(done))
+            self.waiting.appendleft(waiting.at(rest))
+            waiting = waiting.at(np.arange(done))
         tasks = np.bincount(rows.cell, minlength=done)
+        self.share = float(waiting.cells.share.sum())
         self.splitter.begin(waiting.cells, rows, (waiting.cells.share / np.maximum(tasks, 1))[rows.cell])
         self.at_work = waiting, rows
 
@@ -294,22 +288,18 @@ class _Stage:
         waiting, rows = self.at_work
         parts, task = self.splitter.go_on()
         bits = self.splitter.regions.packed[: len(parts)]
+        self.share -= float(parts.share.sum())
         if not self.splitter.is_busy:
             self.at_work = None
+            self.engine.fraction += self.share  # tasks of which nothing was left
         letters = read_letters(self.gate, rows, task, bits, waiting.letters)
         states = {i: s.at(rows.cell[task]) for i, s in waiting.states.items()}
         if isinstance(self.gate, MaxGate):
             open_ = (letters < 0).any(axis=1)
             if open_.any():
                 rest = np.flatnonzero(open_)
-                self.waiting.appendleft(_part(_Waiting(parts, states, letters), rest))
+                self.waiting.appendleft(Waiting(parts, states, letters).at(rest))
                 kept = np.flatnonzero(~open_)
                 parts, letters = parts.at(kept), letters[kept]
                 states = {i: s.at(kept) for i, s in states.items()}
         return (parts.with_letters(letters), states) if len(parts) else None
-
-
-def _part(waiting: _Waiting, cells: np.ndarray) -> _Waiting:
-    """Return some of the cells."""
-    states = {i: s.at(cells) for i, s in waiting.states.items()}
-    return _Waiting(waiting.cells.at(cells), states, waiting.letters[cells])

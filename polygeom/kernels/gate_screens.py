@@ -26,7 +26,10 @@ import numpy as np
 from polygeom.kernels.cells import DEEPEST, compiled, inlined, tolerance
 from polygeom.rounding import U
 
-__all__ = ["Arriving", "Geometry", "screen_units", "screen_windows"]
+__all__ = ["MAXIMUM", "RECTIFIER", "Arriving", "Geometry", "screen_units", "screen_windows"]
+
+RECTIFIER, MAXIMUM = 1, 2
+"""Kinds of units that matter here."""
 
 
 class Geometry(NamedTuple):
@@ -66,8 +69,8 @@ class Arriving(NamedTuple):
         Entries with equal names are equal.
     owners : (names,)
         The unit whose output has a name, or -1.
-    rectified : (n_units,) bool
-        Units whose output is never negative, and zero on their facets.
+    kinds : (n_units,)
+        `RECTIFIER` for units whose output is never negative, and zero on their facets; `MAXIMUM` for windows.
     """
 
     value: np.ndarray
@@ -75,7 +78,7 @@ class Arriving(NamedTuple):
     index: np.ndarray
     names: np.ndarray
     owners: np.ndarray
-    rectified: np.ndarray
+    kinds: np.ndarray
 
 
 @inlined
@@ -308,7 +311,8 @@ def _mark_ties(
 ) -> None:
     """Note the units with which a letter may flip where position p wins: those behind copies of its entry.
 
-    Next to exact zeros (`zeros`) that includes the unit behind the entry itself.
+    Next to exact zeros (`zeros`) that includes the unit behind the entry itself. Copies that windows made (then
+    names belong to cells) come apart where such a window flips.
     """
     at, a = arriving.index[i], window[p]
     name_at = at if len(arriving.names) > 1 else 0
@@ -316,6 +320,10 @@ def _mark_ties(
     for q in range(len(window)):
         b = window[q]
         other = b >= 0 and arriving.names[name_at, a] != arriving.names[name_at, b]
+        if b >= 0 and b != a and not other and len(arriving.names) > 1:
+            for f in range(geometry.facet_start[i], geometry.facet_start[i + 1]):
+                unit = geometry.owner[f]
+                geometry.tied[f] |= unit >= 0 and arriving.kinds[unit] == MAXIMUM
         if other and _same(arriving, at, name_at, a, b, dims):
             _mark(geometry, i, arriving.owners[arriving.names[name_at, b]])
             copies = True
@@ -370,14 +378,14 @@ def screen_windows(
                     best = p
             a, copies, zeros = windows[w, best], False, False
             owner = arriving.owners[arriving.names[name_at, a]]
-            positive = owner >= 0 and arriving.rectified[owner] and room[1, a] == 0.0
+            positive = owner >= 0 and arriving.kinds[owner] == RECTIFIER and room[1, a] == 0.0
             for p in range(K):
                 b = windows[w, p]
                 if p == best or b < 0:
                     continue
                 zeros = zeros or room[1, b] != 0.0
                 if _same(arriving, at, name_at, a, b, dims):
-                    copies = copies or arriving.names[name_at, a] != arriving.names[name_at, b]
+                    copies = copies or a != b
                 elif not (positive and room[1, b] != 0.0) and not _beats(
                     geometry, arriving, i, a, b, room, row, dims
                 ):

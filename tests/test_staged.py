@@ -1,0 +1,295 @@
+"""Regions of network graphs: as the exact oracle finds them, wherever they begin, however they stop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import polygeom as pg
+from polygeom.enumeration.arrays import RegionArrays
+from polygeom.enumeration.staged import StagedEngine
+from polygeom.gates import Elementwise, MaxGate, elementwise_gate
+from polygeom.network import Network
+from polygeom.steps import Average, Concatenate, Convolution, Dense, Gather, Sum
+from tests.degenerate_nets import FAMILIES, PLANE, SPACE
+from tests.region_oracle import Code, oracle_regions
+from tests.strategies import graph_networks, networks
+
+DOMAINS = {
+    1: [None, pg.Polyhedron.box(-1, 2, dim=1)],
+    2: [
+        None,
+        pg.Polyhedron.box(-2, 2, dim=2),
+        pg.Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1]),
+        pg.Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [2, 0]], [1, 1, 1, 1, 2, 2]),
+        pg.Polyhedron([[-1, 0], [0, -1]], [-3, -5]),
+    ],
+    3: [None, pg.Polyhedron.box(-2, 2, dim=3)],
+}
+
+
+# -- what is compared ----------------------------------------------------------------------------------------
+
+
+def everything(engine: StagedEngine, regions: int = 1000) -> RegionArrays:
+    """Run an engine to its end, some regions at a time."""
+    parts = []
+    while not engine.finished:
+        engine.run(regions)
+        parts.append(engine.take())
+    return RegionArrays.joined(parts)
+
+
+def letters_of(net: Network, arrays: RegionArrays) -> list[Code]:
+    if all(g.n_letters <= 2 for g in net.gates):
+        letters = np.unpackbits(arrays.packed, axis=1)[:, : net.n_units]
+    else:
+        letters = arrays.packed.view(net.letter_dtype)
+    return [tuple(code) for code in letters.tolist()]
+
+
+def assert_equals_oracle(net: Network, domain: object = None, along: object = None, mode: int = 2):
+    """Codes, facets, boundedness and vertices are those of the oracle; untied facets flip their unit alone."""
+    engine = StagedEngine(net, domain, along, mode)
+    arrays, truth = everything(engine), oracle_regions(net, domain, along)
+    codes = letters_of(net, arrays)
+    assert len(codes) == len(set(codes)) == engine.n_regions
+    assert set(codes) == set(truth)
+    assert engine.exactness.undecided == 0
+    assert engine.n_bounded == sum(r.bounded for r in truth.values())
+    for i, code in enumerate(codes):
+        region, own = truth[code], slice(arrays.facet_start[i], arrays.facet_start[i + 1])
+        units, tied = arrays.facet_units[own].tolist(), arrays.facet_tied[own].tolist()
+        assert len(units) == len(region.facets)
+        assert all(any(u in f.units for f in region.facets) for u in units)
+        assert arrays.domain_facets[i] == region.domain_facets
+        assert arrays.bounded[i] == region.bounded
+        flips = [
+            ({j for j, (a, b) in enumerate(zip(code, f.neighbor, strict=True)) if a != b})
+            for f in region.facets
+        ]
+        assert all({u} in flips for u, t in zip(units, tied, strict=True) if not t)
+        if mode == 2:
+            rays = arrays.vertices[arrays.vertex_start[i] : arrays.vertex_start[i + 1]]
+            assert (rays[:, -1] == 1).sum() == len(region.points)
+            assert (rays[:, -1] == 0).sum() == len(region.rays)
+    if mode == 2 and arrays.vertices.shape[1] == 3:
+        assert sorted(arrays.edge_units[arrays.edge_units >= 0]) == sorted(arrays.facet_units)
+    assert_witnesses_inside(net, arrays, codes, along)
+
+
+def assert_witnesses_inside(net: Network, arrays: RegionArrays, codes: list[Code], along: object) -> None:
+    """Every witness has its region's letters, exactly."""
+    exact = net.exact()
+    for i, code in enumerate(codes):
+        point = arrays.exact_witnesses.get(i, arrays.witnesses[i])
+        x = point if along is None else _exactly_along(along, point)
+        assert tuple(exact.letters(exact.point(x)).tolist()) == code
+
+
+def _exactly_along(along: pg.AffineMap, point: object) -> list[object]:
+    from fractions import Fraction
+
+    y = [Fraction(v) for v in point]
+    return [
+        Fraction(c) + sum(Fraction(a) * v for a, v in zip(row, y, strict=True))
+        for row, c in zip(along.matrix.tolist(), along.offset.tolist(), strict=True)
+    ]
+
+
+# -- networks --------------------------------------------------------------------------------------------------
+
+
+def convolutional(seed: int = 0, integers: bool = False) -> Network:
+    """Convolution, ReLU, overlapping max-pooling, a residual convolution, average-pooling, ReLU6."""
+    import scipy.sparse
+
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.integers(-2, 3, shape).astype(np.float64) if integers else rng.standard_normal(shape)
+
+    at = {"stride": (1, 1), "dilation": (1, 1)}
+    image, kept = (1, 3, 3), (2, 3, 3)
+    first = Convolution(
+        inputs=(0,), shapes=(image,), shape=kept, weight=draw(2, 1, 3, 3), constant=draw(2, 1, 1),
+        padding=((1, 1), (1, 1)), **at,
+    )  # fmt: skip
+    relu = Elementwise(inputs=(1,), shapes=(kept,), shape=kept, **elementwise_gate("relu"))
+    cells = np.arange(18).reshape(2, 3, 3)
+    windows = np.array(
+        [cells[c, i : i + 2, j : j + 2].ravel() for c in range(2) for i in range(2) for j in range(2)]
+    )
+    pooled = MaxGate(inputs=(2,), shapes=(kept,), shape=(2, 2, 2), index=windows)
+    second = Convolution(
+        inputs=(3,), shapes=((2, 2, 2),), shape=(2, 2, 2), weight=draw(2, 2, 1, 1), padding=((0, 0), (0, 0)), **at
+    )  # fmt: skip
+    total = Sum(inputs=(4, 3), shapes=((2, 2, 2),) * 2, shape=(2, 2, 2), coefficients=(1.0, -1.0))
+    average = Average(
+        inputs=(5,), shapes=((2, 2, 2),), shape=(2, 1, 1), counts=np.array([3.0]),
+        windows=scipy.sparse.csr_array(np.ones((1, 4))),
+    )  # fmt: skip
+    last = Elementwise(inputs=(6,), shapes=((2, 1, 1),), shape=(2, 1, 1), **elementwise_gate("relu6"))
+    return Network((first, relu, pooled, second, total, average, last), image)
+
+
+def pooled_twice() -> Network:
+    """Overlapping maxima of overlapping maxima of ReLUs: copies of entries, zeros behind units that are off."""
+    rng = np.random.default_rng(4)
+    first = Dense(
+        inputs=(0,),
+        shapes=((2,),),
+        shape=(5,),
+        weight=rng.standard_normal((5, 2)),
+        constant=rng.standard_normal(5),
+    )
+    relu = Elementwise(inputs=(1,), shapes=((5,),), shape=(5,), **elementwise_gate("relu"))
+    inner = MaxGate(
+        inputs=(2,), shapes=((5,),), shape=(3,), index=np.array([[0, 1, 2], [1, 2, 3], [2, 3, 4]])
+    )
+    outer = MaxGate(inputs=(3,), shapes=((3,),), shape=(2,), index=np.array([[0, 1], [1, 2]]))
+    both = Concatenate(inputs=(4, 1), shapes=((2,), (5,)), shape=(7,), axis=0)
+    last = Dense(inputs=(5,), shapes=((7,),), shape=(2,), weight=rng.standard_normal((2, 7)))
+    gate = Elementwise(inputs=(6,), shapes=((2,),), shape=(2,), **elementwise_gate("leaky_relu", 0.25))
+    return Network((first, relu, inner, outer, both, last, gate), (2,))
+
+
+def skipping(weight: object) -> Network:
+    """A unit reads x + relu(w . x): the first gate sees one direction, the second all of them."""
+    W = np.array([weight], dtype=np.float64)
+    n = W.shape[1]
+    first = Dense(inputs=(0,), shapes=((n,),), shape=(1,), weight=W)
+    relu = Elementwise(inputs=(1,), shapes=((1,),), shape=(1,), **elementwise_gate("relu"))
+    spread = Gather(inputs=(2,), shapes=((1,),), shape=(n,), index=np.zeros(n, dtype=np.intp))
+    total = Sum(inputs=(3, 0), shapes=((n,), (n,)), shape=(n,), coefficients=(1.0, 1.0))
+    last = Elementwise(inputs=(4,), shapes=((n,),), shape=(n,), **elementwise_gate("relu"))
+    return Network((first, relu, spread, total, last), (n,))
+
+
+# -- equal to the oracle -------------------------------------------------------------------------------------
+
+
+@given(net=st.one_of(graph_networks(), networks(max_width=4, max_depth=2)), choice=st.integers(0, 9))
+def test_graphs_in_domains_and_in_all_of_space(net: Network, choice: int):
+    domain = DOMAINS[net.dim_in][choice % len(DOMAINS[net.dim_in])]
+    bounded = domain is not None and domain.n_rows > domain.dim  # else cells may have no vertices
+    assert_equals_oracle(net, domain, mode=2 if bounded else 1)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_degenerate_networks(name: str):
+    for widths in (PLANE, SPACE):
+        net = FAMILIES[name](widths, 3)
+        assert_equals_oracle(net, pg.Polyhedron.box(-1, 2, dim=widths[0]))
+        assert_equals_oracle(net, mode=1)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("integers", [False, True])
+def test_slices_of_convolutional_networks(dim: int, integers: bool):
+    net = convolutional(2, integers)
+    points = np.random.default_rng(5).integers(-3, 4, (dim + 1, 9))
+    along = pg.AffineMap.through(*points)
+    box = pg.Polyhedron.box(-0.5, 1, dim=dim) if dim < 3 else pg.Polyhedron.box(0, 0.5, dim=3)
+    assert_equals_oracle(net, box, along)
+
+
+def test_a_whole_plane_through_a_convolutional_network():
+    along = pg.AffineMap.through(*np.random.default_rng(6).standard_normal((3, 9)))
+    assert_equals_oracle(convolutional(3), None, along)
+
+
+@pytest.mark.parametrize("domain", range(5))
+def test_maxima_of_maxima(domain: int):
+    assert_equals_oracle(pooled_twice(), DOMAINS[2][domain])
+
+
+# -- where to begin --------------------------------------------------------------------------------------------
+
+
+def test_directions_that_nothing_reads_are_left_out():
+    net = FAMILIES["rank-deficient"](SPACE, 5)
+    engine = StagedEngine(net, None, None, 1)
+    arrays = everything(engine)
+    assert set(letters_of(net, arrays)) == set(oracle_regions(net))
+    assert arrays.witnesses.shape[1] == 3
+    assert not arrays.bounded.any()
+
+
+def test_vertices_of_cells_with_lines_are_refused():
+    with pytest.raises(pg.InputError, match="contain lines"):
+        StagedEngine(FAMILIES["rank-deficient"](SPACE, 5), None, None, 2)
+
+
+def test_directions_that_only_deeper_gates_read_are_refused():
+    with pytest.raises(pg.InputError, match="deeper gates"):
+        StagedEngine(skipping([1, 2]), None, None, 1)
+    assert_equals_oracle(skipping([1, 2]), pg.Polyhedron.box(-1, 1, dim=2))
+
+
+def test_constant_networks_have_one_region():
+    constant = Network.from_layers([(np.zeros((2, 2)), [1, 0]), ([[1, 1]], [0])])
+    assert letters_of(constant, everything(StagedEngine(constant, None, None, 1))) == [(1, 0)]
+    linear = Network.from_layers([([[1, 1]], [0])])
+    assert len(everything(StagedEngine(linear, None, None, 1))) == 1
+    assert len(everything(StagedEngine(linear, pg.Polyhedron.box(0, 1, dim=2), None, 2))) == 1
+
+
+def test_an_empty_domain_has_no_region():
+    empty = pg.Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1]], [0, -1, 1, 1])
+    engine = StagedEngine(pooled_twice(), empty, None, 1)
+    assert len(everything(engine)) == engine.n_regions == 0
+
+
+# -- stopping and going on -------------------------------------------------------------------------------------
+
+
+def test_stopping_anywhere_finds_the_same_regions():
+    net, box = pooled_twice(), DOMAINS[2][1]
+    whole = letters_of(net, everything(StagedEngine(net, box, None, 1)))
+    engine = StagedEngine(net, box, None, 1)
+    engine.run(3)
+    assert engine.n_regions <= 3
+    other = engine.copy()
+    first = engine.take()
+    rest, again = everything(engine, 2), everything(other, 1)
+    assert letters_of(net, RegionArrays.joined([first, rest])) == whole
+    assert letters_of(net, again) == whole
+    assert engine.fraction == pytest.approx(1)
+
+
+def test_counting_keeps_nothing():
+    net = pooled_twice()
+    engine = StagedEngine(net, DOMAINS[2][1], None, 0)
+    while not engine.finished:
+        engine.run(1000)
+    assert len(engine.take()) == 0
+    assert engine.n_regions == len(oracle_regions(net, DOMAINS[2][1]))
+
+
+# -- what floats cannot decide -----------------------------------------------------------------------------------
+
+
+def test_what_neither_floats_nor_rationals_decide_is_counted(monkeypatch: pytest.MonkeyPatch):
+    """Without rationals, coincident units of a second layer are ties that nobody decides."""
+    net = FAMILIES["identity layer"](PLANE, 3)
+    monkeypatch.setattr("polygeom.rational_network.BUDGET", 0)
+    engine = StagedEngine(net, pg.Polyhedron.box(-1, 2, dim=2), None, 1)
+    arrays = everything(engine)
+    assert engine.exactness.undecided > 0
+    assert set(letters_of(net, arrays)) == set(oracle_regions(net, pg.Polyhedron.box(-1, 2, dim=2)))
+
+
+# -- real networks -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_dense_chain_and_the_graph_find_the_same_regions():
+    rng = np.random.default_rng(0)
+    layers = [(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in ((2, 24), (24, 24), (24, 1))]
+    net, box = Network.from_layers(layers), pg.Polyhedron.box(-1, 1, dim=2)
+    arrays = everything(StagedEngine(net, box, None, 1))
+    K = pg.enumerate_regions(net, box)
+    assert set(letters_of(net, arrays)) == {tuple(code) for code in K.codes.letters.tolist()}

@@ -1,8 +1,8 @@
 """All regions of a network, and how they hang together.
 
-A network of ReLUs cuts its input space into finitely many convex regions. Here all of them are found, in the whole
-plane, not in a box; two facts that theory foretells are read off the result, and the result is checked again without
-the enumeration.
+A network of ReLUs cuts its input space into finitely many convex regions. Here all of them are found, in the
+whole plane, not in a box; two facts that theory foretells are read off the result, and the result is checked
+again without the enumeration.
 
 One generic layer of n units in R^d has sum over i <= d of C(n, i) regions, C(n - 1, d) of them bounded (Zaslavsky
 1975). On its dual graph, regions joined by common facets, the distance of two regions is the number of hyperplanes

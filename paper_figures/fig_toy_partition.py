@@ -1,8 +1,8 @@
 """The cells of a plane toy network, layer by layer, and a proof that none is missing.
 
-All regions within a box are enumerated and drawn from their vertices. Their areas, rationals, add up to that of the
-box exactly: no full-dimensional cell of the box is missing. Which of them are bounded is read off an enumeration of
-the whole plane.
+All regions within a box are enumerated and drawn from their vertices. Their areas, rationals, add up to that
+of the box exactly: no full-dimensional cell of the box is missing. Which of them are bounded is read off an
+enumeration of the whole plane.
 """
 
 from __future__ import annotations
@@ -130,7 +130,9 @@ def report(data: dict[str, np.ndarray]) -> str:
     lines = []
     for panel, complete in enumerate(data["complete"]):
         bounded = int(data["bounded"][data["panel"] == panel].sum())
-        ground = "their areas add up to that of the box exactly" if complete else "their areas do not fill the box"
+        ground = (
+            "their areas add up to that of the box exactly" if complete else "their areas do not fill the box"
+        )
         lines.append(
             f"hidden layers {panel + 1}, in the box: {counted(data, panel)} ({ground}); {bounded} bounded in R^2"
         )

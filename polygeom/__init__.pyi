@@ -4,8 +4,8 @@ from .budget import Budget
 from .certificates import Check, Level
 from .codes import SplineCodes
 from .complex_checks import check_complex
-from .enumeration.regions import enumerate_regions, region_batches
 from .complexes import PolyhedralComplex
+from .enumeration.regions import enumerate_regions, region_batches
 from .errors import (
     BudgetError,
     ConversionError,

@@ -32,7 +32,9 @@ def flatten(
     transposed = [layer.weight.T.ravel() for layer in layers[1:]]
     sizes = np.array([0, 0, *(len(t) for t in transposed)])
     signs = np.concatenate([np.sign(layer.bias).astype(np.int8) for layer in layers])
-    sure = np.concatenate([(layer.bias_error == 0) | (np.abs(layer.bias) > layer.bias_error) for layer in layers])
+    sure = np.concatenate(
+        [(layer.bias_error == 0) | (np.abs(layer.bias) > layer.bias_error) for layer in layers]
+    )
     return parts.Chain(
         np.array([m, *(layer.width for layer in layers)], dtype=np.int64),
         np.array([n, *(layer.first_column for layer in layers), n + m], dtype=np.int64),

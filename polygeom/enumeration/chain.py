@@ -30,7 +30,7 @@ import numpy as np
 from polygeom.affine import AffineMap
 from polygeom.arrays import freeze
 from polygeom.exact import ScaledMatrix, rational_matrix
-from polygeom.gates import Elementwise
+from polygeom.gates import Elementwise, Gate
 from polygeom.network import Network
 from polygeom.rounding import TINY, gamma, round_up
 from polygeom.steps import LinearStep, Step
@@ -158,25 +158,29 @@ def dense_chain(net: Network, along: AffineMap | None) -> DenseChain | None:
 
 def _is_chain(net: Network) -> bool:
     """Tell whether every step reads the one before, units bend once at zero, and the matrices are small."""
-    last = 1 + max(k for k, step in enumerate(net.steps) if isinstance(step, Elementwise) or step in net.gates)
+    last = 1 + max(
+        k for k, step in enumerate(net.steps) if isinstance(step, Elementwise) or step in net.gates
+    )
     steps = net.steps[:last]
     if any(step.inputs != (k,) for k, step in enumerate(steps)):
         return False
     entries = sum(
-        step.size * int(np.prod(step.shapes[0], dtype=np.int64)) for step in steps if isinstance(step, LinearStep)
+        step.size * int(np.prod(step.shapes[0], dtype=np.int64))
+        for step in steps
+        if isinstance(step, LinearStep)
     )
     return entries <= ENTRIES and all(
         isinstance(g, Elementwise) and g.is_homogeneous and g.n_letters == 2 for g in net.gates
     )
 
 
-def _groups(net: Network) -> Iterator[tuple[list[LinearStep], Elementwise]]:
+def _groups(net: Network) -> Iterator[tuple[list[LinearStep], Gate]]:
     """Yield the linear steps before each gate, with the gate."""
     group: list[LinearStep] = []
     for step in net.steps:
         if isinstance(step, LinearStep):
             group.append(step)
-        else:
+        elif isinstance(step, Gate):
             yield group, step
             group = []
 

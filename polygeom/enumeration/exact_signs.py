@@ -1,14 +1,15 @@
 """Exact signs of units at the vertices of cells, over the integers.
 
 A vertex is the intersection of its facets; a facet's row is a unit's pre-activation on the cell, a product of
-integer matrices along the letters of the layers before. Rows are kept up to positive factors, homogeneous in (y, t).
+integer matrices along the letters of the layers before. Rows are kept up to positive factors, homogeneous in
+(y, t).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -24,7 +25,7 @@ __all__ = ["ExactRows", "crossing", "dot", "integer_row", "nearest_ray"]
 KEPT = 256
 """Layer maps kept, by the letters before the layer."""
 
-Row = "list[flint.fmpz]"
+Row: TypeAlias = "list[flint.fmpz]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +69,11 @@ class ExactRows:
         if layer > 0:
             part = self.chain.layers[layer - 1]
             chosen = letters[part.first_column : first].astype(np.intp)
-            slopes = ScaledMatrix.from_floats(np.append(part.slopes[chosen, np.arange(part.width)], 1.0)[:, None])
+            slopes = ScaledMatrix.from_floats(
+                np.append(part.slopes[chosen, np.arange(part.width)], 1.0)[:, None]
+            )
             before = self._layer(layer - 1, letters)
-            bent = [
-                [s * v for v in row]
-                for s, row in zip(slopes.numerators.entries(), before, strict=True)
-            ]
+            bent = [[s * v for v in row] for s, row in zip(slopes.numerators.entries(), before, strict=True)]
             step = step * flint.fmpz_mat(bent)
         self._maps[key] = step.table()
         if len(self._maps) > KEPT:
@@ -112,8 +112,8 @@ def dot(row: Row, point: Row) -> flint.fmpz:
 def crossing(rows: list[Row], inside: Row | None) -> Row:
     """Return the ray on which all rows vanish, where `inside` is positive (or t, if it is not zero).
 
-    In the plane (D = 3) `rows` are the two edges around the vertex, counterclockwise, and tell the side alone. A cell
-    without coordinates (D = 1) is one point, on no facet.
+    In the plane (D = 3) `rows` are the two edges around the vertex, counterclockwise, and tell the side alone.
+    A cell without coordinates (D = 1) is one point, on no facet.
     """
     import flint
 

@@ -2,8 +2,8 @@
 
 The rule
 --------
-A network that is a dense chain (`polygeom.enumeration.chain`) is read by a compiled recursion; in the plane its cells
-are polygons, up to five dimensions cones given by their extreme rays, from six on a vertex with its simplex
+A network that is a dense chain (`polygeom.enumeration.chain`) is read by a compiled recursion; in the plane its
+cells are polygons, up to five dimensions cones given by their extreme rays, from six on a vertex with its simplex
 dictionary (there cells may have more rays than a search can carry). Every other network goes gate by gate
 (`polygeom.enumeration.staged`).
 """
@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -33,7 +33,7 @@ from polygeom.ranks import rank
 from polygeom.rounding import TINY
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
+    pass
 
 __all__ = ["MOST_RAYS_DIM", "Frontier", "RegionCount", "enumerate_regions", "region_batches"]
 
@@ -189,9 +189,9 @@ def enumerate_regions(
     if spent == "bytes" and budget is None:
         raise BudgetError(
             f"{found.n_regions} regions fill {sum(p.nbytes for p in parts) / 2**30:.1f} GiB, and about "
-            f"{engine.fraction:.1%} of the recursion is done: some {_estimate(engine):.1g} regions in all. Count them "
-            'with store="count", take a smaller domain or a slice, or set budget=Budget(bytes=...). What was found '
-            "is in this error's .partial, and goes on with resume=.",
+            f"{engine.fraction:.1%} of the recursion is done: some {_estimate(engine):.1g} regions in all. "
+            'Count them with store="count", take a smaller domain or a slice, or set budget=Budget(bytes=...). '
+            "What was found is in this error's .partial, and goes on with resume=.",
             found,
         )
     return found
@@ -212,7 +212,9 @@ def region_batches(
     """
     _check(net, domain, along, store, None)
     if store == "count":
-        raise InputError("region_batches has nothing to yield with store='count'; ask enumerate_regions for it.")
+        raise InputError(
+            "region_batches has nothing to yield with store='count'; ask enumerate_regions for it."
+        )
     engine = make_engine(net, domain, along, store)
     while not engine.finished:
         engine.run(STEP)
@@ -239,15 +241,13 @@ def make_engine(
         return cell_engine(chain, domain, STORES[store])
     if store == "cells" or method == "vertices":
         raise InputError(
-            f"Vertices are found by method='vertices', up to {MOST_RAYS_DIM} dimensions; this is method={method!r} in "
-            f"R^{chain.dim}. Ask for store='regions', or for a slice with along=."
+            f"Vertices are found by method='vertices', up to {MOST_RAYS_DIM} dimensions; this is "
+            f"method={method!r} in R^{chain.dim}. Ask for store='regions', or for a slice with along=."
         )
     return DictionaryEngine(chain, domain, store=store != "count")
 
 
-def _run(
-    engine: Engine, store: str, budget: Budget, progress: bool, parts: list[RegionArrays]
-) -> str | None:
+def _run(engine: Engine, store: str, budget: Budget, progress: bool, parts: list[RegionArrays]) -> str | None:
     """Run an engine into parts until it is finished or something stops it; return the name of what did."""
     started, used = time.monotonic(), sum(p.nbytes for p in parts)
     stopped = None
@@ -260,8 +260,10 @@ def _run(
                 used += parts[-1].nbytes
             show(engine)
             seconds = time.monotonic() - started
-            stopped = "interrupt" if interrupted() else budget.spent(
-                regions=engine.n_regions, seconds=seconds, bytes=2 * used
+            stopped = (
+                "interrupt"
+                if interrupted()
+                else budget.spent(regions=engine.n_regions, seconds=seconds, bytes=2 * used)
             )
     if store != "count" and not parts:
         parts.append(engine.take())
@@ -303,7 +305,9 @@ def _bar(wanted: bool) -> Iterator[Callable[[Engine], None]]:
         return
     from tqdm import tqdm
 
-    with tqdm(total=1.0, desc="regions", bar_format="{desc} {percentage:5.1f}% |{bar}| {elapsed}{postfix}") as bar:
+    with tqdm(
+        total=1.0, desc="regions", bar_format="{desc} {percentage:5.1f}% |{bar}| {elapsed}{postfix}"
+    ) as bar:
 
         def show(engine: Engine) -> None:
             bar.n = engine.fraction
@@ -315,9 +319,7 @@ def _bar(wanted: bool) -> Iterator[Callable[[Engine], None]]:
 # -- what is asked -------------------------------------------------------------------------------------------
 
 
-def _check(
-    net: object, domain: object, along: object, store: object, budget: object
-) -> None:
+def _check(net: object, domain: object, along: object, store: object, budget: object) -> None:
     """Refuse what cannot be enumerated."""
     if not isinstance(net, Network):
         raise InputError(f"enumerate_regions got a {type(net).__name__}, wanted a Network (see from_torch).")
@@ -342,7 +344,9 @@ def _check_domain(domain: object, dim: int) -> None:
     if domain is None:
         return
     if not isinstance(domain, Polyhedron):
-        raise InputError(f"domain is a {type(domain).__name__}, wanted a Polyhedron (Polyhedron.box makes one).")
+        raise InputError(
+            f"domain is a {type(domain).__name__}, wanted a Polyhedron (Polyhedron.box makes one)."
+        )
     if domain.dim != dim:
         raise InputError(f"The domain lies in R^{domain.dim}, the regions in R^{dim}; they must agree.")
 
@@ -365,8 +369,12 @@ def _resumed(
     if not isinstance(before, PolyhedralComplex | RegionCount):
         raise InputError(f"resume is a {type(before).__name__}, wanted what enumerate_regions returned.")
     if before.complete or not isinstance(before.frontier, Frontier):
-        raise InputError("resume wants an unfinished enumeration; this one is complete, or was loaded from a file.")
+        raise InputError(
+            "resume wants an unfinished enumeration; this one is complete, or was loaded from a file."
+        )
     same = before.network is net and before.domain is domain and before.along is along
     if not same or before.frontier.store != store:
-        raise InputError("resume belongs to another network, domain, slice or store; give the same objects again.")
+        raise InputError(
+            "resume belongs to another network, domain, slice or store; give the same objects again."
+        )
     return before.frontier.engine.copy(), [before.arrays] if store != "count" else []

@@ -1,13 +1,13 @@
 r"""Where the recursion starts: simplicial cones that fill the domain, or all of the space.
 
-Homogenized, a cell is a cone in (y, t), t >= 0. Take k rows with independent normals, rows of the domain first, then
-units of the first layer, and the facet at infinity t >= 0: together an invertible matrix R, whose inverse holds the
-extreme rays of the cone R (y, t) >= 0: one finite apex and k directions. Every choice of signs for the units among
-them gives one cone; the cones fill the part of the space that the chosen rows of the domain allow. The remaining rows
-of the domain cut later.
+Homogenized, a cell is a cone in (y, t), t >= 0. Take k rows with independent normals, rows of the domain first,
+then units of the first layer, and the facet at infinity t >= 0: together an invertible matrix R, whose inverse
+holds the extreme rays of the cone R (y, t) >= 0: one finite apex and k directions. Every choice of signs for the
+units among them gives one cone; the cones fill the part of the space that the chosen rows of the domain allow. The
+remaining rows of the domain cut later.
 
-Where the normals have a smaller rank than k, nothing depends on some directions: the coordinates without a pivot are
-held at 0, and every region is a cylinder over what is found.
+Where the normals have a smaller rank than k, nothing depends on some directions: the coordinates without a pivot
+are held at 0, and every region is a cylinder over what is found.
 """
 
 from __future__ import annotations
@@ -93,11 +93,7 @@ def inner_rows(domain: Polyhedron, scale: np.ndarray) -> tuple[np.ndarray, np.nd
     errors = np.column_stack([domain.errors[0] * scale, domain.errors[1]])
     A, b = domain.exact_rows(np.arange(domain.n_rows))
     stretched = [[-A[i, j] * rational(float(s)) for j, s in enumerate(scale)] for i in range(domain.n_rows)]
-    entries = [
-        rational(float(p)) * v
-        for i, p in enumerate(powers)
-        for v in (*stretched[i], b[i, 0])
-    ]
+    entries = [rational(float(p)) * v for i, p in enumerate(powers) for v in (*stretched[i], b[i, 0])]
     return rows, errors.sum(axis=1) * powers, type(A)(domain.n_rows, domain.dim + 1, entries)
 
 
@@ -170,4 +166,3 @@ def start_cones(chain: DenseChain, frame: Frame, exact_domain: flint.fmpq_mat) -
         sides[n_domain : D - 1] = signs
         cones.append(StartCone(signs, scaled * sides[:, None], at_origin, positive == (np.prod(sides) > 0)))
     return cones
-

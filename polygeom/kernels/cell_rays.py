@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from polygeom.kernels.intrinsics import count, lowest
 from polygeom.kernels.cells import DEEPEST, Cells, Chain, Scratch, compiled, inlined
+from polygeom.kernels.intrinsics import count, lowest
 from polygeom.rounding import TINY, U
 
 __all__ = ["COARSE", "ROUNDED", "sharpen"]
@@ -119,7 +119,7 @@ def _uncertainty(scratch: Scratch, shift: float, dims: tuple[int, ...]) -> float
 def sharpen(
     cells: Cells, chain: Chain, scratch: Scratch, sp: int, mask: np.uint64, at: int, dims: tuple[int, ...]
 ) -> None:
-    """Sharpen the ray at place `at`, which lies on the facets in the slots of `mask` of node sp, if that succeeds."""
+    """Sharpen the ray at place `at`, which lies on the facets in the slots of `mask` of node sp, if possible."""
     D = len(dims)
     if count(mask) < np.uint64(D - 1):
         return

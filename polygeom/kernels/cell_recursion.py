@@ -68,7 +68,10 @@ def _descend(cells: Cells, chain: Chain, sp: int, dims: tuple[int, ...]) -> bool
         unit[j] = chain.starts[layer] + j
         size[j] = 0.0
     for c in range(D):
-        row, made = cells.rows[base + c * n : base + (c + 1) * n], cells.nexts[source + c * n : source + (c + 1) * n]
+        row, made = (
+            cells.rows[base + c * n : base + (c + 1) * n],
+            cells.nexts[source + c * n : source + (c + 1) * n],
+        )
         for j in range(n):
             row[j] = made[j]
             size[j] += abs(made[j]) * (1.0 + DEEPEST)
@@ -101,7 +104,12 @@ def _record(cells: Cells, sp: int, u: int, dims: tuple[int, ...]) -> None:
 def _inherit(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: tuple[int, ...]) -> None:
     """Give the off half above node sp its units and rows, join the cut unit u, and take it off both lists."""
     D, above = len(dims), sp + 1
-    layer, slot, stride, m = cells.node[sp, LAYER], cells.node[sp, SLOT], cells.node[sp, STRIDE], cells.node[sp, LEFT]
+    layer, slot, stride, m = (
+        cells.node[sp, LAYER],
+        cells.node[sp, SLOT],
+        cells.node[sp, STRIDE],
+        cells.node[sp, LEFT],
+    )
     unit, base = cells.unit[slot + u], slot * (D + 1)
     if 0 < layer < len(chain.widths) - 1:
         here, n = cells.node[sp, NEXT], chain.widths[layer + 1]
@@ -122,7 +130,10 @@ def _inherit(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims
     other = slot + stride
     at = other * (D + 1)
     for c in range(D + 1):
-        own, given = cells.rows[base + c * stride : base + c * stride + m], cells.rows[at + c * m : at + (c + 1) * m]
+        own, given = (
+            cells.rows[base + c * stride : base + c * stride + m],
+            cells.rows[at + c * m : at + (c + 1) * m],
+        )
         for i in range(m):
             given[i] = own[i]
     for i in range(m):
@@ -144,9 +155,10 @@ def _split(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: 
     fits = fits and cells.node[sp, SLOT] + cells.node[sp, STRIDE] + m <= len(cells.unit)
     if not fits or cells.node[sp, NEXT] + 2 * D * width > len(cells.nexts):
         return -1 - GROW
-    unit, size = cells.unit[cells.node[sp, SLOT] + u], cells.rows[
-        cells.node[sp, SLOT] * (D + 1) + D * cells.node[sp, STRIDE] + u
-    ]
+    unit, size = (
+        cells.unit[cells.node[sp, SLOT] + u],
+        cells.rows[cells.node[sp, SLOT] * (D + 1) + D * cells.node[sp, STRIDE] + u],
+    )
     _record(cells, sp, u, dims)
     if D == 3:
         outcome = split_polygon(cells, chain, scratch, sp, above, dims)
@@ -167,7 +179,9 @@ def _split(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: 
 
 
 @inlined
-def _count_halves(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: tuple[int, ...]) -> bool:
+def _count_halves(
+    cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, dims: tuple[int, ...]
+) -> bool:
     """Count the two regions into which the only unit left cuts a cell; False for a tie.
 
     A half is unbounded if and only if it keeps a vertex at infinity.

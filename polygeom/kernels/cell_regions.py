@@ -185,7 +185,9 @@ def _add_tied_point(
 
 
 @inlined
-def _park_facet(cells: Cells, regions: Regions, code: int, tied: bool, at: int, dims: tuple[int, ...]) -> None:
+def _park_facet(
+    cells: Cells, regions: Regions, code: int, tied: bool, at: int, dims: tuple[int, ...]
+) -> None:
     """Write a facet, 2 row + side, of a parked cell to place `at`."""
     D, row = len(dims), code >> 1
     regions.facet[at], regions.tied[at] = 2 * cells.path_unit[row] + (code & 1), tied

@@ -3,14 +3,14 @@ r"""Splitting a cell by a unit's hyperplane: polygons edge by edge, cones ray by
 Both halves are full-dimensional whenever the exact signs of the unit at the vertices are strict on both sides.
 Everything combinatorial rests on exact signs, so the halves are exact; coordinates are approximations with bounds.
 
-*Polygons* (D = 3). A new vertex is the cross product of the rows of an edge and of the cut. With computed rows a, b,
-:math:`|a|_1 \le s_a`, summed coefficient errors :math:`r_a`, likewise b, each coordinate of the cross product is
-off by at most :math:`3 u s_a s_b + r_a s_b + s_a r_b + r_a r_b`: no error is passed on from vertex to vertex.
+*Polygons* (D = 3). A new vertex is the cross product of the rows of an edge and of the cut. With computed rows
+a, b, :math:`|a|_1 \le s_a`, summed coefficient errors :math:`r_a`, likewise b, each coordinate of the cross
+product is off by at most :math:`3 u s_a s_b + r_a s_b + s_a r_b + r_a r_b`: no error is passed on from vertex to vertex.
 
 *Cones*. A new ray :math:`w = p + \tau (q - p)`, :math:`\tau = z_p / (z_p - z_q)`, joins adjacent rays p, q on both
-sides (double description, Motzkin et al. 1953). Adjacency is combinatorial: no third ray lies on all facets that p
-and q share (Fukuda, Prodon 1996, Proposition 7). Let :math:`\delta` bound the errors of :math:`z_p, z_q`. The exact
-ray is :math:`\hat p + \hat \tau (\hat q - \hat p)` with
+sides (double description, Motzkin et al. 1953). Adjacency is combinatorial: no third ray lies on all facets that
+p and q share (Fukuda, Prodon 1996, Proposition 7). Let :math:`\delta` bound the errors of :math:`z_p, z_q`. The
+exact ray is :math:`\hat p + \hat \tau (\hat q - \hat p)` with
 :math:`|\hat\tau - \tau| \le \delta / (z_p - z_q - 2 \delta)` up to rounding, so
 
 .. math:: |w - \hat w| \le \max(e_p, e_q) + |q - p| \, \delta / (z_p - z_q - 2 \delta) + 8 u.
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from polygeom.kernels.intrinsics import count, lowest
 from polygeom.kernels.cell_rays import COARSE, ROUNDED, sharpen
 from polygeom.kernels.cells import (
     ALIVE,
@@ -40,6 +39,7 @@ from polygeom.kernels.cells import (
     inlined,
     tolerance,
 )
+from polygeom.kernels.intrinsics import count, lowest
 from polygeom.rounding import TINY, U
 
 __all__ = ["FITS", "FULL", "NO_SLOT", "split_cone", "split_polygon"]
@@ -62,10 +62,14 @@ def _shift(cells: Cells, source: int, target: int, dims: tuple[int, ...]) -> Non
 
 @inlined
 def _cross(cells: Cells, chain: Chain, edge: int, cut: int, entering: bool, at: int) -> None:
-    """Write the vertex where an edge meets the new row `cut` to place `at`; entering: the edge comes from outside."""
+    """Write the vertex where an edge meets the row `cut` to place `at`; entering: the edge comes from outside."""
     row = edge >> 2
     side = -1.0 if (edge & 1 == 1) != entering else 1.0
-    one, other, made = cells.path[3 * row : 3 * row + 3], cells.path[3 * cut : 3 * cut + 3], cells.coord[3 * at : 3 * at + 3]
+    one, other, made = (
+        cells.path[3 * row : 3 * row + 3],
+        cells.path[3 * cut : 3 * cut + 3],
+        cells.coord[3 * at : 3 * at + 3],
+    )
     x = (one[1] * other[2] - one[2] * other[1]) * side
     y = (one[2] * other[0] - one[0] * other[2]) * side
     t = (one[0] * other[1] - one[1] * other[0]) * side
@@ -135,8 +139,14 @@ def _adjacent(facets: np.ndarray, p: int, q: int, common: np.uint64) -> bool:
 
 @inlined
 def _meet(
-    cells: Cells, chain: Chain, scratch: Scratch, pair: tuple[int, int], z: tuple[float, float, float],
-    facets: tuple[int, np.uint64], at: int, dims: tuple[int, ...],
+    cells: Cells,
+    chain: Chain,
+    scratch: Scratch,
+    pair: tuple[int, int],
+    z: tuple[float, float, float],
+    facets: tuple[int, np.uint64],
+    at: int,
+    dims: tuple[int, ...],
 ) -> None:
     """Write the ray where the cone of two vertices meets the cut to place `at`.
 
@@ -145,7 +155,11 @@ def _meet(
     """
     (p, q), (sp, mask) = pair, facets
     D = len(dims)
-    one, other, made = cells.coord[p * D : p * D + D], cells.coord[q * D : q * D + D], cells.coord[at * D : at * D + D]
+    one, other, made = (
+        cells.coord[p * D : p * D + D],
+        cells.coord[q * D : q * D + D],
+        cells.coord[at * D : at * D + D],
+    )
     gap = z[0] - z[1]
     # Of vertices that are one in floats, or opposite, floats know nothing: any point between is as good.
     tau = min(max(z[0] / gap, 0.0), 1.0) if gap > 0.0 else 0.5
@@ -214,8 +228,13 @@ def _pair(
 
 @inlined
 def _part(
-    cells: Cells, chain: Chain, scratch: Scratch, sp: int, made: int,
-    kept: tuple[np.uint64, np.uint64, np.uint64], dims: tuple[int, ...],
+    cells: Cells,
+    chain: Chain,
+    scratch: Scratch,
+    sp: int,
+    made: int,
+    kept: tuple[np.uint64, np.uint64, np.uint64],
+    dims: tuple[int, ...],
 ) -> tuple[int, int]:
     """Part the vertices of node sp, `made` new ones behind the old: off goes behind all, on closes the gaps.
 
@@ -230,7 +249,10 @@ def _part(
         if here <= 0:
             _shift(cells, first + v, base + b, dims)
             off = np.uint64(facets[v]) if here < 0 else (np.uint64(facets[v]) | kept[2]) & kept[1]
-            cells.facets[base + b], cells.marks[base + b] = np.int64(off), marks[v] | below if here < 0 else marks[v]
+            cells.facets[base + b], cells.marks[base + b] = (
+                np.int64(off),
+                marks[v] | below if here < 0 else marks[v],
+            )
             b += 1
         if here == 0:
             facets[v] = np.int64((np.uint64(facets[v]) | kept[2]) & kept[0])

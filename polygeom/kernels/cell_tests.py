@@ -50,7 +50,12 @@ def _extremes(cells: Cells, scratch: Scratch, sp: int, dims: tuple[int, ...]) ->
     worst = 0.0
     for v in range(k):
         worst = max(worst, cells.spread[first + v])
-    low, high, z, points = scratch.low[:m], scratch.high[:m], scratch.product[:m], cells.coord[first * D : (first + k) * D]
+    low, high, z, points = (
+        scratch.low[:m],
+        scratch.high[:m],
+        scratch.product[:m],
+        cells.coord[first * D : (first + k) * D],
+    )
     if m < VECTOR:
         for u in range(m):
             least, most = np.inf, -np.inf
@@ -140,9 +145,9 @@ def _note_zeros(cells: Cells, chain: Chain, scratch: Scratch, sp: int, u: int, d
     elif len(dims) == 3:
         for v in range(k):
             u_next = v + 1 if v + 1 < k else 0
-            if scratch.sign[v] == 0 and scratch.sign[u_next] == 0:
-                if cells.path_unit[cells.facets[first + v] >> 2] != unit:
-                    cells.facets[first + v] |= 2
+            other = cells.path_unit[cells.facets[first + v] >> 2] != unit
+            if other and scratch.sign[v] == 0 and scratch.sign[u_next] == 0:
+                cells.facets[first + v] |= 2
     else:
         for s in range(SLOTS):
             bit = np.uint64(1) << np.uint64(s)
@@ -206,15 +211,31 @@ def join(
     slot, stride = cells.node[sp, SLOT], cells.node[sp, STRIDE]
     base, w, at, q = slot * (D + 1), chain.weights, cells.nexts, 0
     while q + 4 <= count:
-        i0, i1, i2, i3 = scratch.active[q], scratch.active[q + 1], scratch.active[q + 2], scratch.active[q + 3]
+        i0, i1, i2, i3 = (
+            scratch.active[q],
+            scratch.active[q + 1],
+            scratch.active[q + 2],
+            scratch.active[q + 3],
+        )
         u0, u1, u2, u3 = i0 >> 1, i1 >> 1, i2 >> 1, i3 >> 1
-        n0, n1, n2, n3 = cells.unit[slot + u0], cells.unit[slot + u1], cells.unit[slot + u2], cells.unit[slot + u3]
+        n0, n1, n2, n3 = (
+            cells.unit[slot + u0],
+            cells.unit[slot + u1],
+            cells.unit[slot + u2],
+            cells.unit[slot + u3],
+        )
         w0, w1 = weight_at + (n0 - start) * n, weight_at + (n1 - start) * n
         w2, w3 = weight_at + (n2 - start) * n, weight_at + (n3 - start) * n
         for c in range(D):
             row = base + c * stride
-            g0, g1 = cells.rows[row + u0] * chain.slopes[i0 & 1, n0], cells.rows[row + u1] * chain.slopes[i1 & 1, n1]
-            g2, g3 = cells.rows[row + u2] * chain.slopes[i2 & 1, n2], cells.rows[row + u3] * chain.slopes[i3 & 1, n3]
+            g0, g1 = (
+                cells.rows[row + u0] * chain.slopes[i0 & 1, n0],
+                cells.rows[row + u1] * chain.slopes[i1 & 1, n1],
+            )
+            g2, g3 = (
+                cells.rows[row + u2] * chain.slopes[i2 & 1, n2],
+                cells.rows[row + u3] * chain.slopes[i3 & 1, n3],
+            )
             out = at[target + c * n : target + (c + 1) * n]
             a0, a1, a2, a3 = w[w0 : w0 + n], w[w1 : w1 + n], w[w2 : w2 + n], w[w3 : w3 + n]
             for j in range(n):
@@ -234,7 +255,7 @@ def join(
 
 @inlined
 def decide(cells: Cells, chain: Chain, scratch: Scratch, sp: int, cut: int, dims: tuple[int, ...]) -> int:
-    """Write the letters of decided units, join them to the next layer, close the list; return the cut's new slot."""
+    """Write letters of decided units, join them to the next layer, close the list; return the cut's new slot."""
     D = len(dims)
     layer, slot, m = cells.node[sp, LAYER], cells.node[sp, SLOT], cells.node[sp, LEFT]
     base, stride, goes_on = slot * (D + 1), cells.node[sp, STRIDE], layer + 1 < len(chain.widths)

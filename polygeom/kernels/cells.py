@@ -1,14 +1,14 @@
 r"""Cells on a stack: what the recursion over all regions keeps, and the exact sign of a unit at a vertex.
 
-A cell is a pointed cone in homogeneous coordinates (y, t), t >= 0, given by its extreme rays (*vertices* here: t > 0 a
-point y/t, t = 0 a direction). In the plane (D = 3) they stand in counterclockwise order, vertex v followed by edge
-v; in other dimensions every vertex knows the set of facets it lies on.
+A cell is a pointed cone in homogeneous coordinates (y, t), t >= 0, given by its extreme rays (*vertices* here:
+t > 0 a point y/t, t = 0 a direction). In the plane (D = 3) they stand in counterclockwise order, vertex v followed
+by edge v; in other dimensions every vertex knows the set of facets it lies on.
 
 How far a vertex may be off
 ---------------------------
-Vertices are scaled to largest absolute coordinate 1, and ``spread[v]`` bounds every coordinate's distance from the
-exact vertex, the one its facets define. With a computed row g, :math:`|g|_1 \le s`, whose coefficients are off by at
-most r in sum, the computed product differs from the exact one by at most
+Vertices are scaled to largest absolute coordinate 1, and ``spread[v]`` bounds every coordinate's distance from
+the exact vertex, the one its facets define. With a computed row g, :math:`|g|_1 \le s`, whose coefficients are off
+by at most r in sum, the computed product differs from the exact one by at most
 
 .. math:: s (\mathrm{spread} + \gamma_{D+1}) + r (1 + \mathrm{spread})
           \;\le\; s (\mathrm{spread} + \gamma_{D+6}) + 2 r,
@@ -64,16 +64,14 @@ __all__ = [
     "tolerance",
 ]
 
-inlined = njit(
-    cache=True, error_model="numpy", _nrt=False, forceinline=True, fastmath={"contract", "nsz"}
-)
+inlined = njit(cache=True, error_model="numpy", _nrt=False, forceinline=True, fastmath={"contract", "nsz"})
 compiled = njit(cache=True, error_model="numpy", _nrt=False, fastmath={"contract", "nsz"})
 
 LAYER, VERTEX, VERTICES, SLOT, STRIDE, LEFT, NEXT, PATH, CUT, FLAT, TIED, SIMPLE = range(12)
-"""Fields of a node: its layer; where its vertices begin and how many; where its undecided units begin, their stride,
-how many are left; where the partial rows of the next layer begin; rows on its path; the letter its cut gave
-(2 unit + letter, -1 for none); whether a unit vanishes on the whole cell; facets another unit vanishes on (a bit a
-slot); whether every vertex lies on D - 1 facets only."""
+"""Fields of a node: its layer; where its vertices begin and how many; where its undecided units begin, their
+stride, how many are left; where the partial rows of the next layer begin; rows on its path; the letter its cut
+gave (2 unit + letter, -1 for none); whether a unit vanishes on the whole cell; facets another unit vanishes on (a
+bit a slot); whether every vertex lies on D - 1 facets only."""
 FIELDS = 12
 
 SLOTS = 64

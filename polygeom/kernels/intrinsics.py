@@ -67,6 +67,8 @@ def choose(typing_context: object, condition: types.Type, a: types.Type, b: type
     """Return integer a if the condition holds, else b, without a branch."""
 
     def generate(context: object, builder: ir.IRBuilder, signature: object, arguments: tuple) -> ir.Value:
-        return builder.select(context.cast(builder, arguments[0], types.boolean, types.boolean), *arguments[1:])
+        return builder.select(
+            context.cast(builder, arguments[0], types.boolean, types.boolean), *arguments[1:]
+        )
 
     return types.int64(types.boolean, types.int64, types.int64), generate

@@ -5,7 +5,8 @@ Everything combinatorial rests on exact signs, so the halves are exact; coordina
 
 *Polygons* (D = 3). A new vertex is the cross product of the rows of an edge and of the cut. With computed rows
 a, b, :math:`|a|_1 \le s_a`, summed coefficient errors :math:`r_a`, likewise b, each coordinate of the cross
-product is off by at most :math:`3 u s_a s_b + r_a s_b + s_a r_b + r_a r_b`: no error is passed on from vertex to vertex.
+product is off by at most :math:`3 u s_a s_b + r_a s_b + s_a r_b + r_a r_b`: no error is passed on from vertex to
+vertex.
 
 *Cones*. A new ray :math:`w = p + \tau (q - p)`, :math:`\tau = z_p / (z_p - z_q)`, joins adjacent rays p, q on both
 sides (double description, Motzkin et al. 1953). Adjacency is combinatorial: no third ray lies on all facets that

@@ -8,9 +8,11 @@ included, is at most rho, and
 
 .. math:: |\hat x - x|_\infty \le \frac{\|X\|_\infty \, \rho}{1 - \|I - X \hat M\|_\infty}
 
-if the denominator is positive (Rump 2010, section 10). Otherwise the ray stays as it is. That :math:`\hat x` is the
-ray and not its opposite needs :math:`w \cdot \hat w > 0` for the exact ray :math:`\hat w` close to w:
-:math:`w \cdot \hat w \ge |w|_2^2 - \mathrm{spread} \, |w|_1 \ge 1 - D \, \mathrm{spread}`, as :math:`|w|_\infty = 1`.
+if the denominator is positive (Rump 2010, section 10). Otherwise the ray stays as it is.
+
+That :math:`\hat x` is the ray and not its opposite needs :math:`w \cdot \hat w > 0` for the exact ray
+:math:`\hat w` close to w. As :math:`|w|_\infty = 1` up to rounding,
+:math:`w \cdot \hat w \ge |w|_2^2 - \mathrm{spread} \, |w|_1` is positive if (D + 1) spread < 1.
 """
 
 from __future__ import annotations
@@ -123,7 +125,7 @@ def sharpen(
 ) -> None:
     """Sharpen the ray at place `at`, which lies on the facets in the slots of `mask` of node sp, if possible."""
     D = len(dims)
-    if count(mask) < np.uint64(D - 1) or not cells.spread[at] * D < 1.0:
+    if count(mask) < np.uint64(D - 1) or not cells.spread[at] * (D + 1) < 1.0:
         return
     shift = _set_up(cells, chain, scratch, sp, mask, at, dims)
     if not _invert(scratch, dims):

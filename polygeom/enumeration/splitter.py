@@ -85,7 +85,7 @@ class Splitter:
         if self.regions is None or self.regions.packed.shape[1] < width:
             self.regions = _new_regions(self.room, max(width, 1), self.dims)
         self.cells = self.cells._replace(
-            code=np.zeros(max(width, 1), dtype=np.uint8), table=np.zeros((TABLE, 3), dtype=np.int64)
+            code=np.zeros(most, dtype=np.uint8), table=np.zeros((TABLE, 3), dtype=np.int64)
         )
         self.kept, self.position[0], self.is_busy = 0, 0, True
 

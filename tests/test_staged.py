@@ -260,6 +260,17 @@ def test_stopping_anywhere_finds_the_same_regions():
     assert engine.fraction == pytest.approx(1)
 
 
+@pytest.mark.parametrize("net", [pooled_twice(), convolutional(7)], ids=["maxima of maxima", "convolutional"])
+def test_results_in_small_batches_are_the_same(net: Network, monkeypatch: pytest.MonkeyPatch):
+    """The recursion stops in the middle of a cell when its results are full, and goes on there."""
+    along = (
+        None if net.dim_in == 2 else pg.AffineMap.through(*np.random.default_rng(8).standard_normal((3, 9)))
+    )
+    monkeypatch.setattr("polygeom.enumeration.staged.PARTS", 3)
+    monkeypatch.setattr("polygeom.enumeration.staged.BYTES", 4096)
+    assert_equals_oracle(net, DOMAINS[2][1], along)
+
+
 def test_counting_keeps_nothing():
     net = pooled_twice()
     engine = StagedEngine(net, DOMAINS[2][1], None, 0)

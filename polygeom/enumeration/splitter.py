@@ -117,7 +117,7 @@ class Splitter:
         from polygeom.kernels.record_splits import split_records
 
         fill = self.regions.fill
-        fill[:] = 0
+        fill[: parts.PARENT] = 0  # the cell that is being split stays
         fill[parts.MODE] = parts.PARK
         while True:
             self.limits[loop.REGIONS], self.limits[loop.NODES] = self.room, NODES

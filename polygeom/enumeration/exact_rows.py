@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.enumeration.exact_signs import integer_row
+from polygeom.enumeration.exact_signs import Row, integer_row
 from polygeom.exact import ScaledMatrix, rational
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.network import Network
 from polygeom.rational_network import apply_letters
 from polygeom.steps import Step
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["GraphRows", "float_row", "rounded_row"]
 
 KEPT = 64
 """Arrivals kept, by the letters before the gate."""
 
-Row = "list[flint.fmpz]"
 States = dict[int, ScaledMatrix]
 
 

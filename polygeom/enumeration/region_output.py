@@ -124,13 +124,19 @@ class RegionOutput:
         scaled = [v * Fraction(float(s)) for v, s in zip(point, self.start.scale, strict=True)]
         if self.start.lift is None:
             return tuple(scaled)
-        return tuple(sum(int(e) * v for e, v in zip(row, scaled, strict=True)) for row in self.start.lift)
+        nothing = Fraction(0)
+        return tuple(
+            sum((int(e) * v for e, v in zip(row, scaled, strict=True)), nothing) for row in self.start.lift
+        )
 
     def _exact_witness(self, cell: CellBatch) -> list[Fraction] | None:
         """Return the sum of a cell's exact vertices, dehomogenized; None if some row is out of reach."""
-        rows = [self._inner_row(cell, f) for f in range(len(cell.owner))]
-        if any(row is None for row in rows):
-            return None
+        rows: list[Row] = []
+        for f in range(len(cell.owner)):
+            row = self._inner_row(cell, f)
+            if row is None:
+                return None
+            rows.append(row)
         facets, vertices = cell.members()
         k, D = len(cell.coord), cell.coord.shape[1]
         total, weight = [Fraction(0)] * (D - 1), Fraction(0)

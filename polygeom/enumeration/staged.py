@@ -285,6 +285,8 @@ class _Stage:
 
     def _collect(self) -> tuple[CellBatch, States] | None:
         """Return the next parts whose letters are all known; others wait for another turn."""
+        if self.at_work is None:
+            return None
         waiting, rows = self.at_work
         parts, task = self.splitter.go_on()
         bits = self.splitter.regions.packed[: len(parts)]

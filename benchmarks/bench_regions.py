@@ -72,7 +72,7 @@ ROWS = [
     Row((10, 12, 6), None, 123_757, ("rays", "programs"), runs=3, at_least=100),
     Row((20, 64), 0.035, None, ("programs",), runs=3),
     Row((50, 64, 64), 0.01, None, ("programs",), runs=3),
-    Row((100, 128), 0.0065, None, ("programs",), runs=3),
+    Row((100, 128), 0.0055, None, ("programs",), runs=3),
 ]
 
 

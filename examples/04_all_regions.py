@@ -41,3 +41,4 @@ assert report
 start, end = np.array([-3.0, -3.0]), np.array([3.0, 3.0])
 path = pg.shortest_path(K, start, end)
 print(f"from {start} to {end} through {len(path.regions)} regions")
+assert (path.regions[0], path.regions[-1]) == (K.locate(start)[0], K.locate(end)[0])

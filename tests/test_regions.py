@@ -116,3 +116,38 @@ def test_the_search_keeps_no_more_memory_for_more_regions():
     (few, small), _, (many, large) = sizes
     assert many > 10 * few
     assert large <= 8 * small
+
+
+# -- found counterexamples -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1e-160, 1e154, 1e160, 1e300])
+def test_rows_of_any_size_make_the_same_regions(size: float):
+    """Cross products of rows this large or small leave the range of floats."""
+    rng = np.random.default_rng(0)
+    W, b = rng.standard_normal((5, 2)) * size, rng.standard_normal(5) * size
+    assert pg.enumerate_regions(pg.Network.from_layers([(W, b), (np.ones((1, 5)), [0])])).n_regions == 16
+
+
+def test_a_far_box_does_not_turn_rays_around():
+    rng = np.random.default_rng(14)
+    W, b = rng.standard_normal((5, 3)), rng.standard_normal(5)
+    net, far = pg.Network.from_layers([(W, b), (np.ones((1, 5)), [0])]), pg.Polyhedron.box(-1e17, 1e17, dim=3)
+    assert pg.enumerate_regions(net, far).n_regions == 26
+
+
+def test_a_row_that_nothing_satisfies_makes_the_domain_empty():
+    with pytest.raises(pg.InputError, match="empty: row 0"):
+        pg.enumerate_regions(random_net(2, 3), pg.Polyhedron([[0, 0], [1, 0]], [-1, 5]))
+    with pytest.raises(pg.InputError, match="dimension 1"):
+        list(pg.region_batches(random_net(2, 3), pg.Polyhedron([[1, 0], [-1, 0]], [1, -1])))
+
+
+def test_graph_networks_of_many_regions_have_the_codes_of_their_witnesses():
+    """More regions than one batch of outputs holds."""
+    net = pg.Network.from_layers(
+        [(step.weight, step.constant) for step in random_net(2, 16, 16).steps[::2]], "hardtanh"
+    )
+    K = pg.enumerate_regions(net)
+    assert K.n_regions > 2048
+    assert (K.codes.letters == pg.spline_codes(net, K.witnesses).letters).all()

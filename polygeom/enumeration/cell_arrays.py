@@ -134,7 +134,7 @@ def new_regions(chain: DenseChain, keep: bool, regions: int, dims: tuple[int, ..
     D, n = len(dims), sum(layer.width for layer in chain.layers)
     facets = 16 * regions + 64
     return parts.Regions(
-        fill=np.zeros(6, dtype=np.int64),
+        fill=np.zeros(parts.PLACES, dtype=np.int64),
         packed=np.zeros((regions, (n + 7) // 8), dtype=np.uint8),
         witness=np.zeros((regions, D - 1)),
         bounded=np.zeros(regions, dtype=bool),

@@ -26,9 +26,9 @@ from polygeom.enumeration.chain import DenseChain, dense_chain
 from polygeom.enumeration.exact_signs import ExactRows, crossing, dot, integer_row, nearest_ray
 from polygeom.enumeration.starts import Frame, StartCone, find_frame, inner_rows, start_cones
 from polygeom.errors import InputError, TooLargeError
-from polygeom.exact import rational
+from polygeom.exact import nearest_float, rational
 from polygeom.polyhedron import Polyhedron
-from polygeom.rounding import U
+from polygeom.rounding import LARGEST, U
 
 __all__ = ["CellEngine"]
 
@@ -317,7 +317,7 @@ class CellEngine:
             total = [a + Fraction(c, size) for a, c in zip(total, ray[:-1], strict=True)]
             weight += ray[-1] != 0
         point = [a / weight for a in total]
-        floats = [float(a) for a in point]
+        floats = [min(max(nearest_float(a), -LARGEST), LARGEST) for a in point]
         rounded = integer_row([rational(a) for a in (*floats, 1)])
         at = int(self.regions.fill[0])
         if not all(dot(row, rounded) > 0 for row in rows):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRIES", "ChainLayer", "DenseChain", "dense_chain"]
 
-FARTHEST = 1000
+FARTHEST = 300
 """Largest binary exponent of a coordinate's scale: powers of two up to here are floats, and their inverses too."""
 
 ENTRIES = 8_000_000

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -32,16 +32,16 @@ from polygeom.predicates import feasibility
 from polygeom.ranks import rank
 from polygeom.rounding import TINY
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["MOST_RAYS_DIM", "Frontier", "RegionCount", "enumerate_regions", "region_batches"]
 
 MOST_RAYS_DIM = 5
 """Largest dimension in which cells are given by their vertices."""
 
-STEP = 1 << 14
-"""Regions asked of an engine at a time."""
+FIRST_STEP, STEP = 64, 1 << 14
+"""Regions asked of an engine at a time, at first and at most."""
+
+PACE = 0.1
+"""Seconds that one step is meant to take, so that limits and Ctrl-C are seen in time."""
 
 METHODS = ("auto", "vertices", "lp")
 STORES = {"count": 0, "regions": 1, "cells": 2}
@@ -221,6 +221,8 @@ def region_batches(
         batch = engine.take()
         if len(batch):
             yield batch
+    if engine.n_regions == 0:
+        _refuse_thin(domain)
 
 
 def make_engine(
@@ -250,11 +252,13 @@ def make_engine(
 def _run(engine: Engine, store: str, budget: Budget, progress: bool, parts: list[RegionArrays]) -> str | None:
     """Run an engine into parts until it is finished or something stops it; return the name of what did."""
     started, used = time.monotonic(), sum(p.nbytes for p in parts)
-    stopped = None
+    stopped, step = None, FIRST_STEP
     with _interrupts() as interrupted, _bar(progress) as show:
         while not engine.finished and stopped is None:
-            left = STEP if budget.regions is None else max(min(STEP, budget.regions - engine.n_regions), 1)
+            left = step if budget.regions is None else max(min(step, budget.regions - engine.n_regions), 1)
+            began = time.monotonic()
             engine.run(left)
+            step = min(2 * step, STEP) if time.monotonic() - began < PACE else max(step // 2, 1)
             if store != "count":
                 parts.append(engine.take())
                 used += parts[-1].nbytes
@@ -349,6 +353,10 @@ def _check_domain(domain: object, dim: int) -> None:
         )
     if domain.dim != dim:
         raise InputError(f"The domain lies in R^{domain.dim}, the regions in R^{dim}; they must agree.")
+    impossible = zero_rows(domain, np.arange(domain.n_rows)) & (domain.b < 0)
+    if impossible.any():
+        row = int(impossible.argmax())
+        raise InputError(f"The domain is empty: row {row} says 0 <= {domain.b[row]}.")
 
 
 def _refuse_thin(domain: Polyhedron) -> None:

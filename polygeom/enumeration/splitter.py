@@ -267,11 +267,11 @@ def _new_scratch(dims: tuple[int, ...]) -> Scratch:
 
 def _new_regions(room: int, width: int, dims: tuple[int, ...]) -> Regions:
     """Return room for parked cells, with letters of `width` bytes."""
-    from polygeom.kernels.cell_regions import Regions
+    from polygeom.kernels.cell_regions import PLACES, Regions
 
     D, facets = len(dims), 8 * room + 256
     return Regions(
-        fill=np.zeros(7, dtype=np.int64),
+        fill=np.zeros(PLACES, dtype=np.int64),
         packed=np.zeros((room, width), dtype=np.uint8),
         witness=np.zeros((0, D - 1)),
         bounded=np.zeros(0, dtype=bool),

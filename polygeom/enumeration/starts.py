@@ -132,8 +132,8 @@ def _frame(rows: Sequence[int], n_domain: int, coordinates: Sequence[int]) -> Fr
 
 def _independent(normals: np.ndarray, n_domain: int) -> list[int]:
     """Return rows, the domain's first, each adding as much as possible to those before (Gram and Schmidt)."""
-    lengths = np.linalg.norm(normals, axis=1)
-    left = normals / np.where(lengths > 0, lengths, 1.0)[:, None]
+    largest = np.abs(normals).max(axis=1, initial=0.0)
+    left = normals / np.where(largest > 0, largest, 1.0)[:, None]
     picked: list[int] = []
     for group in (slice(0, n_domain), slice(n_domain, len(left))):
         while len(picked) < left.shape[1] and left[group].any():

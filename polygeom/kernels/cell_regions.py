@@ -43,6 +43,7 @@ __all__ = [
     "N_REGIONS",
     "N_VERTICES",
     "PARENT",
+    "PLACES",
     "PARK",
     "VERTICES_TOO",
     "Regions",
@@ -53,7 +54,8 @@ FILLED, NARROW, NO_WITNESS = 0, 1, 2
 COUNT, KEEP, VERTICES_TOO, PARK = 0, 1, 2, 3
 """What is kept of a region: nothing but the tally; code, witness and facets; vertices too; the whole cell."""
 
-N_REGIONS, N_FACETS, N_TIED, N_VERTICES, MODE, GIVEN, PARENT = range(7)
+PLACES = 7
+N_REGIONS, N_FACETS, N_TIED, N_VERTICES, MODE, GIVEN, PARENT = range(PLACES)
 """Places in `Regions.fill`; GIVEN: the caller has put the witness of the next region into ``witness``; PARENT: the
 number of the cell that is being split, for parked ones."""
 
@@ -65,7 +67,7 @@ class Regions(NamedTuple):
 
     Attributes
     ----------
-    fill : (6,) int64
+    fill : (PLACES,) int64
     packed, witness, bounded, n_facets, n_domain, n_vertices : (R, ...)
         By region.
     facet, tied : (F,)

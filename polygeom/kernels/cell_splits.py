@@ -47,6 +47,9 @@ __all__ = ["FITS", "FULL", "NO_SLOT", "split_cone", "split_polygon"]
 
 FITS, FULL, NO_SLOT = 0, 1, 2
 
+HUGE = 2.0**900
+"""Sizes of products between 1 / HUGE and HUGE neither overflow nor lose more than 4 u to underflow."""
+
 ONE = np.uint64(1)
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -78,6 +81,9 @@ def _cross(cells: Cells, chain: Chain, edge: int, cut: int, entering: bool, at: 
         t = TINY  # a point: only the facet at infinity holds directions that were not there before
     size = max(abs(x), abs(y), abs(t))
     a, b = cells.path_size[row], cells.path_size[cut]
+    if not (a * b < HUGE and a * b * HUGE > 1.0):  # products may overflow or vanish: nothing is known
+        x, y, t = (1.0, 0.0, 0.0) if cells.path_unit[row] == chain.starts[-1] else (0.0, 0.0, 1.0)
+        a, size = np.inf, 1.0
     r, s = chain.row_error[cells.path_unit[row]], chain.row_error[cells.path_unit[cut]]
     error = 4.0 * U * a * b + r * (b + s) + a * s
     inverse = 1.0 / size if size > 0.0 else 0.0

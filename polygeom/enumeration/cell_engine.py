@@ -23,7 +23,7 @@ from polygeom.enumeration.cell_arrays import (
     wider,
 )
 from polygeom.enumeration.chain import DenseChain, dense_chain
-from polygeom.enumeration.exact_signs import ExactRows, crossing, dot, integer_row, nearest_ray
+from polygeom.enumeration.exact_signs import ExactRows, crossing, dot, integer_row, nearest_ray, unscaled
 from polygeom.enumeration.starts import Frame, StartCone, find_frame, inner_rows, start_cones
 from polygeom.errors import InputError, TooLargeError
 from polygeom.exact import nearest_float, rational
@@ -107,7 +107,7 @@ class CellEngine:
         keep = self.mode == parts.VERTICES_TOO
         result = RegionArrays(
             out.packed[:r].copy(),
-            self._lifted(out.witness[:r] * self.chain.scale),
+            self._lifted(self._unscaled(out.witness[:r])),
             self._exact_witnesses(),
             out.bounded[:r].copy() if self.lift is None else np.zeros(r, dtype=bool),
             np.concatenate([[0], np.cumsum(counts)]),
@@ -122,6 +122,16 @@ class CellEngine:
         self.exact_witnesses = {}
         n[:4] = 0
         return result
+
+    def _unscaled(self, y: np.ndarray) -> np.ndarray:
+        """Return witnesses y over the slice, and keep the exact points that floats cannot hold."""
+        points, moved = unscaled(y, self.chain.scale)
+        for i in moved:
+            exact = (
+                Fraction(float(v)) * Fraction(float(s)) for v, s in zip(y[i], self.chain.scale, strict=True)
+            )
+            self.exact_witnesses.setdefault(i, tuple(exact))
+        return points
 
     def _user_rays(self, rays: np.ndarray) -> np.ndarray:
         """Return homogeneous rays in slice coordinates: points with t = 1, directions with t = 0."""

@@ -38,7 +38,7 @@ from polygeom.steps import LinearStep, Step
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["ENTRIES", "ChainLayer", "DenseChain", "dense_chain"]
+__all__ = ["ENTRIES", "FARTHEST", "ChainLayer", "DenseChain", "dense_chain"]
 
 FARTHEST = 300
 """Largest binary exponent of a coordinate's scale: powers of two up to here are floats, and their inverses too."""

@@ -15,12 +15,12 @@ import numpy as np
 
 from polygeom.enumeration.chain import DenseChain
 from polygeom.exact import ScaledMatrix
-from polygeom.rounding import TINY
+from polygeom.rounding import LARGEST, TINY
 
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["ExactRows", "crossing", "dot", "integer_row", "nearest_ray"]
+__all__ = ["ExactRows", "crossing", "dot", "integer_row", "nearest_ray", "unscaled"]
 
 KEPT = 256
 """Layer maps kept, by the letters before the layer."""
@@ -151,3 +151,11 @@ def nearest_ray(ray: Row) -> list[float]:
     floats = [int(v) / largest for v in ray]
     floats[-1] = max(floats[-1], TINY) if ray[-1] > 0 else 0.0  # t tells points from directions
     return floats
+
+
+def unscaled(y: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Return points scale * y, and which of them powers of two take out of the range of floats (then clipped)."""
+    with np.errstate(over="ignore", under="ignore"):
+        points = y * scale
+        moved = np.flatnonzero((points / scale != y).any(axis=1))
+    return np.clip(points, -LARGEST, LARGEST), moved.tolist()

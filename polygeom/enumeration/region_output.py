@@ -10,7 +10,7 @@ import numpy as np
 
 from polygeom.enumeration.arrays import RegionArrays
 from polygeom.enumeration.cell_batch import INFINITY, CellBatch, starts_of
-from polygeom.enumeration.exact_signs import Row, crossing
+from polygeom.enumeration.exact_signs import Row, crossing, unscaled
 from polygeom.enumeration.splitter import Resolver
 from polygeom.enumeration.staged_starts import Start
 from polygeom.exact import nearest_float
@@ -117,7 +117,10 @@ class RegionOutput:
                 continue
             points[i] = [nearest_float(v) for v in point]
             exact[i] = self._exactly_lifted(point)
-        return self._lifted(points * self.start.scale), exact, unsure
+        scaled, moved = unscaled(points, self.start.scale)
+        for i in moved:
+            exact.setdefault(i, self._exactly_lifted([Fraction(float(v)) for v in points[i]]))
+        return self._lifted(scaled), exact, unsure
 
     def _exactly_lifted(self, point: list[Fraction]) -> tuple[Fraction, ...]:
         """Return an exact point in slice coordinates."""

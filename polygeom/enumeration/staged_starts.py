@@ -10,6 +10,7 @@ import numpy as np
 
 from polygeom.affine import AffineMap
 from polygeom.enumeration.cell_batch import INFINITY, CellBatch, Rows, domain_owner, sizes_of, starts_of
+from polygeom.enumeration.chain import FARTHEST
 from polygeom.enumeration.exact_rows import GraphRows, rounded_row
 from polygeom.enumeration.exact_signs import Row, dot, integer_row
 from polygeom.enumeration.gate_rows import unit_plane
@@ -201,7 +202,8 @@ def _balance(rows: np.ndarray) -> np.ndarray:
     offsets = np.abs(rows[rows[:, -1] != 0, -1])
     size = np.median(offsets) if len(offsets) else 1.0
     with np.errstate(divide="ignore"):
-        return 2.0 ** np.where(slopes > 0, np.round(np.log2(size) - np.log2(slopes)), 0.0)
+        wanted = np.where(slopes > 0, np.round(np.log2(size) - np.log2(slopes)), 0.0)
+    return 2.0 ** np.clip(wanted, -FARTHEST, FARTHEST)
 
 
 @dataclass(frozen=True, eq=False)

@@ -291,6 +291,19 @@ def test_what_neither_floats_nor_rationals_decide_is_counted(monkeypatch: pytest
     arrays = everything(engine)
     assert engine.exactness.undecided > 0
     assert set(letters_of(net, arrays)) == set(oracle_regions(net, pg.Polyhedron.box(-1, 2, dim=2)))
+    assert len(arrays.undecided) > 0
+    assert (
+        arrays.undecided[:, 1] >= net.gates[1].first_column
+    ).all()  # the first layer's rows are not rounded
+    assert len(np.unique(arrays.undecided, axis=0)) == len(arrays.undecided)
+    halves = np.split(RegionArrays.joined([arrays, arrays]).undecided, 2)
+    assert np.array_equal(halves[1] - halves[0], np.tile([len(arrays), 0], (len(halves[1]), 1)))
+
+
+def test_signs_that_are_proved_are_not_listed_as_undecided():
+    net = FAMILIES["identity layer"](PLANE, 3)
+    arrays = everything(StagedEngine(net, pg.Polyhedron.box(-1, 2, dim=2), None, 1))
+    assert arrays.undecided.shape == (0, 2)
 
 
 # -- real networks -----------------------------------------------------------------------------------------------

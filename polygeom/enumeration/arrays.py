@@ -71,6 +71,10 @@ class RegionArrays:
     edge_units : (V,) or None
         In the plane, the column that draws the edge from each vertex to the next, -1 for edges of the domain and
         at infinity.
+    undecided : (U, 2) or None
+        Region and unit, sorted, of signs that were not proved: of the unit at a vertex of the region or of a cell
+        that it is a part of, or of the unit's facet at the witness; -1 for a facet of the domain or at infinity.
+        None where the enumeration leaves no sign undecided.
     """
 
     packed: np.ndarray
@@ -85,6 +89,7 @@ class RegionArrays:
     vertex_start: np.ndarray | None = None
     vertices: np.ndarray | None = None
     edge_units: np.ndarray | None = None
+    undecided: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.packed)
@@ -105,12 +110,12 @@ class RegionArrays:
         }
         together = {name: _end_to_end([getattr(p, name) for p in parts]) for name in _FLAT}
         starts = {name: _running([getattr(p, name) for p in parts]) for name in _STARTS}
-        return cls(exact_witnesses=exact, **together, **starts)
+        return cls(exact_witnesses=exact, **together, **starts, undecided=_shifted(parts, first_regions))
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (getattr(self, name) for name in (*_FLAT, *_STARTS))
+        arrays = (getattr(self, name) for name in (*_FLAT, *_STARTS, "undecided"))
         return sum(a.nbytes for a in arrays if a is not None)
 
 
@@ -131,6 +136,15 @@ _FLAT = (
 def _end_to_end(arrays: list[np.ndarray | None]) -> np.ndarray | None:
     """Return arrays one after the other."""
     return None if arrays[0] is None else np.concatenate(arrays)
+
+
+def _shifted(parts: Sequence[RegionArrays], first_regions: np.ndarray) -> np.ndarray | None:
+    """Return the undecided signs of batches whose regions are numbered from `first_regions` on."""
+    pairs = [p.undecided for p in parts]
+    if pairs[0] is None:
+        return None
+    shifts = np.column_stack([first_regions, np.zeros_like(first_regions)])
+    return np.concatenate([p + shift for p, shift in zip(pairs, shifts, strict=True)])
 
 
 def _running(starts: list[np.ndarray | None]) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from polygeom.kernels.gate_screens import Geometry
     from polygeom.kernels.record_splits import Records
 
-__all__ = ["INFINITY", "CellBatch", "Rows", "domain_owner", "spans", "starts_of"]
+__all__ = ["INFINITY", "CellBatch", "Rows", "UnitSets", "domain_owner", "spans", "starts_of"]
 
 INFINITY = -1
 """Owner of the facet at infinity; row i of the domain has `domain_owner`."""
@@ -37,6 +38,25 @@ def spans(starts: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return packed, np.repeat(starts[chosen] - packed[:-1], counts) + np.arange(packed[-1])
 
 
+class UnitSets:
+    """Sets of units by number; set 0 is empty. Cells hold numbers, as hardly any set is not empty."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[frozenset[int], int] = {frozenset(): 0}
+        self._sets: list[frozenset[int]] = [frozenset()]
+
+    def __getitem__(self, number: int) -> frozenset[int]:
+        return self._sets[number]
+
+    def joined(self, number: int, units: Iterable[int]) -> int:
+        """Return the number of a set with some more units."""
+        wanted = self._sets[number].union(units)
+        if wanted not in self._numbers:
+            self._numbers[wanted] = len(self._sets)
+            self._sets.append(wanted)
+        return self._numbers[wanted]
+
+
 @dataclass(frozen=True, eq=False)
 class CellBatch:
     """N cells in slice coordinates y, D = k + 1.
@@ -57,6 +77,8 @@ class CellBatch:
         Letters of the units known so far, from the first column on.
     share : (N,)
         Share of the enumeration.
+    undecided : (N,)
+        The units with signs that were taken as zero without proof, a number of `UnitSets`.
     """
 
     vertex_start: np.ndarray
@@ -73,6 +95,7 @@ class CellBatch:
     flat: np.ndarray
     letters: np.ndarray
     share: np.ndarray
+    undecided: np.ndarray
 
     def __len__(self) -> int:
         return len(self.flat)
@@ -89,7 +112,7 @@ class CellBatch:
         return CellBatch(
             vertex_start, self.coord[v], self.spread[v], self.mask[v], facet_start, self.facet[f],
             self.owner[f], self.key[f], self.plane[f], self.side[f], self.tied[f],
-            self.flat[cells], self.letters[cells], self.share[cells],
+            self.flat[cells], self.letters[cells], self.share[cells], self.undecided[cells],
         )  # fmt: skip
 
     def with_letters(self, letters: np.ndarray) -> CellBatch:
@@ -217,6 +240,7 @@ class Rows:
             starts_of(out.n_vertices[:n]), out.vertex[:v].copy(), out.spread[:v].copy(), out.mask[:v].copy(),
             facet_start, np.column_stack([out.row[:f], error]), owner, key, plane, side, out.tied[:f].copy(),
             out.flat[:n].copy(), cells.letters[self.cell[task]], share[task] * out.share[:n],
+            cells.undecided[self.cell[task]],
         )  # fmt: skip
         return batch, task
 

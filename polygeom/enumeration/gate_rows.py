@@ -56,8 +56,8 @@ class Engine(Protocol):
     ) -> np.ndarray:
         """Return rows at size 1, with error bounds."""
 
-    def tell(self, rationals: int, undecided: int) -> None:
-        """Count signs."""
+    def leave_open(self, cells: CellBatch, i: int, unit: int) -> None:
+        """Note a sign of a unit on cell i that is taken as zero without proof."""
 
     def count_screened(self, rows: int) -> None:
         """Count rows tested by floats."""
@@ -266,7 +266,7 @@ class _Tasks:
         unit = self.gate.first_column + window
         exact = self.engine.resolve(unit, K * p + q, row[0], float(error[0]), cells.letters[i])
         if exact is None:
-            self.engine.tell(0, 1)
+            self.engine.leave_open(cells, i, unit)
         same = exact is None or not any(exact)
         if same:
             cells.flat[i] = True

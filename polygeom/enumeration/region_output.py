@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from polygeom.enumeration.arrays import RegionArrays
-from polygeom.enumeration.cell_batch import INFINITY, CellBatch, starts_of
+from polygeom.enumeration.cell_batch import INFINITY, CellBatch, UnitSets, starts_of
 from polygeom.enumeration.exact_signs import Row, crossing, unscaled
 from polygeom.enumeration.splitter import Resolver
 from polygeom.enumeration.staged_starts import Start
@@ -38,11 +38,14 @@ class RegionOutput:
         The coordinates that the cells live in.
     resolver : Resolver
         Exact rows.
+    sets : UnitSets
+        What the cells' numbers of undecided units stand for.
     """
 
     network: Network
     start: Start
     resolver: Resolver
+    sets: UnitSets
 
     def arrays(self, cells: CellBatch, keep: bool, tell: Callable[[int, int], None]) -> RegionArrays:
         """Return the arrays of cells, `keep` with vertices; `tell` hears of exact and unsure witnesses."""
@@ -55,7 +58,7 @@ class RegionOutput:
         of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))
         on_domain = ~owned & (cells.owner != INFINITY)
         witnesses, exact, unsure = self._witnesses(cells)
-        tell(len(exact), unsure)
+        tell(len(exact), len(np.unique(unsure[:, 0])))
         return RegionArrays(
             self._packed(cells.letters),
             witnesses,
@@ -69,7 +72,15 @@ class RegionOutput:
             cells.vertex_start if keep else None,
             self._user_rays(cells.coord) if keep else None,
             np.maximum(cells.owner, -1).astype(np.int32) if keep and D == 3 else None,
+            self._undecided(cells, unsure),
         )
+
+    def _undecided(self, cells: CellBatch, unsure: np.ndarray) -> np.ndarray:
+        """Return region and unit (U, 2) of undecided signs, given those at witnesses."""
+        open_ = np.flatnonzero(cells.undecided).tolist()
+        named = [(i, unit) for i in open_ for unit in self.sets[int(cells.undecided[i])]]
+        pairs = np.concatenate([np.array(named, dtype=np.int64).reshape(-1, 2), unsure])
+        return np.unique(pairs, axis=0)
 
     def _packed(self, letters: np.ndarray) -> np.ndarray:
         """Return codes as `SplineCodes.packed`: bits where all gates have two letters."""
@@ -89,15 +100,15 @@ class RegionOutput:
 
     # -- witnesses -------------------------------------------------------------------------------------------
 
-    def _witnesses(self, cells: CellBatch) -> tuple[np.ndarray, dict[int, tuple[Fraction, ...]], int]:
-        r"""Return points inside the cells, exact ones where floats are not, and how many are not proved inside.
+    def _witnesses(self, cells: CellBatch) -> tuple[np.ndarray, dict[int, tuple[Fraction, ...]], np.ndarray]:
+        r"""Return points inside the cells, exact ones where floats are not, and (cell, unit) where that is open.
 
         The sum of the vertices, dehomogenized, is a float point y. It is inside if the row of every facet
         at (y, 1) exceeds :math:`(s \gamma_{D+6} + 2 r) \max(1, |y|_\infty)`
         (`polygeom.kernels.cell_regions`).
         """
         if not len(cells):
-            return self._lifted(np.zeros((0, len(self.start.scale)))), {}, 0
+            return self._lifted(np.zeros((0, len(self.start.scale)))), {}, np.zeros((0, 2), dtype=np.int64)
         sums = np.add.reduceat(cells.coord, cells.vertex_start[:-1], axis=0)
         with np.errstate(over="ignore"):
             points = sums[:, :-1] / sums[:, -1:]
@@ -107,20 +118,21 @@ class RegionOutput:
             z = (cells.facet[:, :-2] * at).sum(axis=1) * (1 - 2 * cells.side)
         bound = cells.facet[:, -2] * gamma(at.shape[1] + 8) + 2.0 * cells.facet[:, -1]
         exact: dict[int, tuple[Fraction, ...]] = {}
-        unsure = 0
+        unsure = np.zeros(len(cells), dtype=bool)
         with np.errstate(over="ignore", invalid="ignore"):
             inside = z > bound * np.abs(at).max(axis=1)
         for i in np.unique(of[~inside]).tolist():
             point = self._exact_witness(cells.at(np.array([i])))
             if point is None:
-                unsure += 1
+                unsure[i] = True
                 continue
             points[i] = [nearest_float(v) for v in point]
             exact[i] = self._exactly_lifted(point)
         scaled, moved = unscaled(points, self.start.scale)
         for i in moved:
             exact.setdefault(i, self._exactly_lifted([Fraction(float(v)) for v in points[i]]))
-        return self._lifted(scaled), exact, unsure
+        at_facets = unsure[of] & ~inside
+        return self._lifted(scaled), exact, np.column_stack([of, np.maximum(cells.owner, -1)])[at_facets]
 
     def _exactly_lifted(self, point: list[Fraction]) -> tuple[Fraction, ...]:
         """Return an exact point in slice coordinates."""

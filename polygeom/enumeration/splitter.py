@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.enumeration.cell_arrays import grown, roomier, wider
-from polygeom.enumeration.cell_batch import INFINITY, CellBatch, Rows
+from polygeom.enumeration.cell_batch import INFINITY, CellBatch, Rows, UnitSets
 from polygeom.enumeration.chain import DenseChain
 from polygeom.enumeration.exact_signs import Row, crossing, dot, nearest_ray
 from polygeom.errors import TooLargeError
@@ -40,10 +40,15 @@ class Splitter:
     resolver : Resolver
     room : int
         Most cells in one batch of results.
+    sets : UnitSets, optional
+        What cells' numbers of undecided units stand for.
     """
 
-    def __init__(self, dims: tuple[int, ...], resolver: Resolver, room: int) -> None:
-        self.dims, self.resolver, self.room = dims, resolver, room
+    def __init__(
+        self, dims: tuple[int, ...], resolver: Resolver, room: int, sets: UnitSets | None = None
+    ) -> None:
+        self.dims, self.resolver, self.room, self.sets = dims, resolver, room, sets or UnitSets()
+        self._open: list[tuple[int, int]] = []
         self.cells, self.scratch = _new_cells(dims), _new_scratch(dims)
         self.limits, self.position = np.array([-1, 0, 0]), np.zeros(1, dtype=np.int64)
         self.regions: Regions | None = None
@@ -68,6 +73,7 @@ class Splitter:
                     other, name, arrays._replace(**{key: a.copy() for key, a in arrays._asdict().items()})
                 )
         other.limits, other.position = self.limits.copy(), self.position.copy()
+        other._open = list(self._open)
         return other
 
     # -- tasks -----------------------------------------------------------------------------------------------
@@ -88,6 +94,7 @@ class Splitter:
             code=np.zeros(most, dtype=np.uint8), table=np.zeros((TABLE, 3), dtype=np.int64)
         )
         self.kept, self.position[0], self.is_busy = 0, 0, True
+        self._open = []
 
     def _fit(self, rows: int, facets: int, vertices: int) -> None:
         """Make the stack large enough to load the largest cell."""
@@ -149,7 +156,18 @@ class Splitter:
                 self._grow()
             elif status == loop.WIDE:
                 self._refuse()
-        return self.rows.parked(self.batch, self.regions, self.share)
+        parts, task = self.rows.parked(self.batch, self.regions, self.share)
+        self._leave_open(parts, task)
+        return parts, task
+
+    def _leave_open(self, parts: CellBatch, task: np.ndarray) -> None:
+        """Note on all parts of a cell the units with undecided signs at vertices of the cell or its parts."""
+        for t in {t for t, _ in self._open}:
+            units = [unit for other, unit in self._open if other == t]
+            for i in np.flatnonzero(task == t).tolist():
+                parts.undecided[i] = self.sets.joined(int(parts.undecided[i]), units)
+        at_work = int(self.position[0]) - 1
+        self._open = [(t, unit) for t, unit in self._open if t == at_work]
 
     def _grow(self) -> None:
         self.cells, self.scratch = grown(self.cells), wider(self.scratch)
@@ -175,6 +193,7 @@ class Splitter:
             ray, at, sign = None if row is None else self._vertex(sp, int(v)), first + int(v), 0
             if ray is None:
                 self.undecided += 1
+                self._open.append(self._own(number))
             else:
                 value = dot(row, ray)
                 sign = (value > 0) - (value < 0)
@@ -184,6 +203,11 @@ class Splitter:
                 self.cells = cells = cells._replace(table=parts.rehashed(cells.table))
             parts.keep_sign(cells.table, cells.serial[at], number, sign)
             self.kept += 1
+
+    def _own(self, number: int) -> tuple[int, int]:
+        """Return the task at work, and the unit of one of its own rows."""
+        task = int(self.position[0]) - 1
+        return task, int(self.rows.owner[self.rows.row_start[task] + number])
 
     def _exact(self, code: int) -> Row | None:
         """Return the exact inner row of 2 number + side, numbers as in `polygeom.kernels.record_splits`."""

@@ -14,7 +14,7 @@ parts.
 *Exactness.* Floats decide beyond `polygeom.kernels.cells.tolerance`. Ties go to structure (rows that are
 the same), then to rationals, where the network is small enough for them or the rows were never rounded.
 What is left is counted as undecided (`Exactness.undecided`) and taken as zero: the unit passes through the
-vertex.
+vertex. All parts of the cell name the unit (`RegionArrays.undecided`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy as np
 from polygeom.affine import AffineMap
 from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.enumeration.carried_rows import Carried, Carrier
-from polygeom.enumeration.cell_batch import CellBatch, Rows, sizes_of
+from polygeom.enumeration.cell_batch import CellBatch, Rows, UnitSets, sizes_of
 from polygeom.enumeration.exact_rows import GraphRows, float_row
 from polygeom.enumeration.exact_signs import Row
 from polygeom.enumeration.gate_rows import (
@@ -103,6 +103,7 @@ class StagedEngine:
         self._rationals = self._undecided = self._screened = 0
         self._stages: list[_Stage] = []
         self._splitters: dict[int, Splitter] = {}
+        self.sets = UnitSets()
         unbounded = bool((start.cells.coord[:, -1] == 0).any())
         if not len(self.scale):
             constant = network.exact().letters(network.exact().point(start.offset))
@@ -133,7 +134,9 @@ class StagedEngine:
         nothing = self.start.cells.at(np.zeros(0, dtype=np.intp))
         unread = np.zeros((0, self.network.n_units), dtype=self.network.letter_dtype)
         cells, self._found = CellBatch.joined(self._found or [replace(nothing, letters=unread)]), []
-        return RegionOutput(self.network, self.start, self.resolve).arrays(cells, self.mode == 2, self.tell)
+        return RegionOutput(self.network, self.start, self.resolve, self.sets).arrays(
+            cells, self.mode == 2, self.tell
+        )
 
     def resolve(self, owner: int, key: int, row: np.ndarray, error: float, letters: np.ndarray) -> Row | None:
         """Return an exact row, None if rationals are out of reach (`Resolver`)."""
@@ -164,6 +167,11 @@ class StagedEngine:
         """Count signs decided by rationals, and by nothing."""
         self._rationals += rationals
         self._undecided += undecided
+
+    def leave_open(self, cells: CellBatch, i: int, unit: int) -> None:
+        """Note a sign of a unit on cell i that is taken as zero without proof."""
+        self._undecided += 1
+        cells.undecided[i] = self.sets.joined(int(cells.undecided[i]), [unit])
 
     def count_screened(self, rows: int) -> None:
         """Count rows tested by floats."""
@@ -211,7 +219,7 @@ class StagedEngine:
     def splitter(self, number: int) -> Splitter:
         """Return the stack of a stage, kept."""
         if number not in self._splitters:
-            self._splitters[number] = Splitter((0,) * (len(self.scale) + 1), self.resolve, PARTS)
+            self._splitters[number] = Splitter((0,) * (len(self.scale) + 1), self.resolve, PARTS, self.sets)
         return self._splitters[number]
 
 

@@ -268,6 +268,7 @@ def _cell(net: Network, cone: StartCone, parts: _ConeRows, share: float) -> Cell
         np.zeros(1, dtype=bool),
         np.zeros((1, 0), dtype=net.letter_dtype),
         np.array([share]),
+        np.zeros(1, dtype=np.int64),
     )
 
 
@@ -286,6 +287,7 @@ def _point(net: Network) -> CellBatch:
         starts_of(np.array([1])), np.ones((1, 1)), np.zeros(1), np.zeros(1, dtype=np.int64),
         starts_of(np.array([0])), np.zeros((0, 3)), nothing, nothing, nothing, nothing, nothing.astype(bool),
         np.zeros(1, dtype=bool), np.zeros((1, 0), dtype=net.letter_dtype), np.ones(1),
+        np.zeros(1, dtype=np.int64),
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 r"""A network as a chain of dense maps between units that bend once, at zero: what the compiled recursion reads.
 
 A chain is a network without skips whose gates are homogeneous and have two letters (ReLU, leaky and parametric
-ReLU, absolute value). Neighboring linear steps are multiplied out, and everything lives in the coordinates y of a
-slice, x = B S y + c: S is diagonal with powers of two, chosen so that the first layer's slopes and offsets are of
-one size. Rows are homogeneous, :math:`z(y, t) = r \cdot (y, t)`.
+ReLU, absolute value). Neighboring linear steps are multiplied out, by carrying the columns of what arrives through
+them, so a convolution of pixels is never a matrix over the pixels of a slice. Everything lives in the coordinates
+y of a slice, x = B S y + c: S is diagonal with powers of two, chosen so that the first layer's slopes and offsets
+are of one size. Rows are homogeneous, :math:`z(y, t) = r \cdot (y, t)`.
 
 How far a computed row may be off
 ---------------------------------
@@ -15,13 +16,14 @@ input to j. Whatever the order of the sums, each path's product passes through a
 roundings (one per product, at most one per addition, one per slope and per divisor), so the computed row differs
 by at most :math:`\gamma_{N_l}` times the same sum over absolute values (Higham 2002, Lemma 3.1), which
 `ChainLayer.reach` bounds for all cells at once: slopes enter with the larger absolute value of the two. Products
-that underflow lose at most `TINY` each, magnified by the weights of the layers that follow.
+that underflow lose at most `TINY` each, magnified by what they are multiplied with later: an entry of a multiplied
+map by the rows that arrive, a row by the weights of the layers that follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -32,8 +34,8 @@ from polygeom.arrays import freeze
 from polygeom.exact import ScaledMatrix, rational_matrix
 from polygeom.gates import Elementwise, Gate
 from polygeom.network import Network
-from polygeom.rounding import TINY, gamma, round_up
-from polygeom.steps import LinearStep, Step
+from polygeom.rounding import TINY, gamma, round_up, smallest_nonzero
+from polygeom.steps import LinearStep
 
 if TYPE_CHECKING:
     import flint
@@ -44,7 +46,11 @@ FARTHEST = 300
 """Largest binary exponent of a coordinate's scale: powers of two up to here are floats, and their inverses too."""
 
 ENTRIES = 8_000_000
-"""Most entries of a chain's matrices: beyond, the maps are pushed through the graph instead of multiplied."""
+"""Most entries of all that is multiplied out (64 MB an array of them; the chain and the recursion hold about six):
+beyond, maps are pushed through the graph, cell by cell."""
+
+BLOCK = 32
+"""Rows of a step that are turned into integers at a time: few enough to read few entries, as convolutions do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +141,14 @@ class ExactMaps:
     def __getitem__(self, layer: int) -> tuple[ScaledMatrix, ScaledMatrix]:
         if layer not in self._kept:
             group, _ = list(_groups(self.chain.network))[layer]
-            weight, bias = _exact_start(self.chain) if layer == 0 else (None, None)
+            if layer == 0:
+                weight, bias = _exact_start(self.chain)
+            else:
+                first, *group = group
+                (M,) = first.matrices()
+                weight, bias = _divided(first, ScaledMatrix.from_floats(M)), _exact_constant(first)
             for step in group:
-                M, constant = _exact_step(step)
-                weight = M if weight is None else M @ weight
-                bias = constant if bias is None else M @ bias + constant
+                weight, bias = _exact_linear(step, weight), _exact_linear(step, bias) + _exact_constant(step)
             self._kept[layer] = weight, bias
         return self._kept[layer]
 
@@ -147,27 +156,28 @@ class ExactMaps:
 def dense_chain(net: Network, along: AffineMap | None) -> DenseChain | None:
     """Return the network as a chain over a slice (None: the input space), or None if it is no small chain.
 
-    Cost: one product per linear step, with dense matrices of at most `ENTRIES` entries in all.
+    Cost: each linear step once for every column that arrives at its group, at most `ENTRIES` entries in all.
     """
-    if not net.gates or not _is_chain(net):
-        return None
     k = net.dim_in if along is None else along.dim_in
+    if not net.gates or not _is_chain(net, k):
+        return None
     scale = _balance(next(_layers(net, along, np.ones(k))))
     return DenseChain(net, along, tuple(_layers(net, along, scale)), freeze(scale))
 
 
-def _is_chain(net: Network) -> bool:
-    """Tell whether every step reads the one before, units bend once at zero, and the matrices are small."""
+def _is_chain(net: Network, k: int) -> bool:
+    """Tell whether every step reads the one before, units bend once at zero, and the maps are small."""
     last = 1 + max(
         k for k, step in enumerate(net.steps) if isinstance(step, Elementwise) or step in net.gates
     )
     steps = net.steps[:last]
     if any(step.inputs != (k,) for k, step in enumerate(steps)):
         return False
+    columns = [k, *(gate.size for gate in net.gates)]  # of what arrives at the steps before each gate
     entries = sum(
-        step.size * int(np.prod(step.shapes[0], dtype=np.int64))
-        for step in steps
-        if isinstance(step, LinearStep)
+        arriving * step.size
+        for arriving, (group, _) in zip(columns[:-1], _groups(net), strict=True)
+        for step in group
     )
     return entries <= ENTRIES and all(
         isinstance(g, Elementwise) and g.is_homogeneous and g.n_letters == 2 for g in net.gates
@@ -196,34 +206,41 @@ def _balance(first: ChainLayer) -> np.ndarray:
     return 2.0**wanted
 
 
-def _start(along: AffineMap | None, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return x as a map of y: matrix and offset, without rounding."""
+def _start(along: AffineMap | None, scale: np.ndarray) -> _Product:
+    """Return x as a map of y; scaling rounds nothing but what underflows."""
     if along is None:
-        return np.diag(scale), np.zeros(len(scale))
-    return along.matrix * scale, along.offset
+        return _Product.exact(np.diag(scale), np.zeros(len(scale)))
+    matrix = along.matrix * scale
+    lost = TINY * ((np.abs(matrix) < TINY) & (along.matrix != 0)).any(axis=1)
+    return replace(_Product.exact(matrix, along.offset), lost=lost)
 
 
 def _exact_start(chain: DenseChain) -> tuple[ScaledMatrix, ScaledMatrix]:
     """Return x as an exact map of y."""
-    matrix, offset = _start(chain.along, chain.scale)
-    return ScaledMatrix.from_floats(matrix), ScaledMatrix.from_floats(offset.reshape(-1, 1))
+    stretch = ScaledMatrix.from_floats(np.diag(chain.scale))
+    if chain.along is None:
+        return stretch, ScaledMatrix.from_floats(np.zeros((chain.dim, 1)))
+    matrix, offset = chain.along.matrix, chain.along.offset.reshape(-1, 1)
+    return ScaledMatrix.from_floats(matrix) @ stretch, ScaledMatrix.from_floats(offset)
 
 
 def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> Iterator[ChainLayer]:
     """Yield the layers of a chain, first to last."""
     k = len(scale)
-    matrix, offset = _start(along, scale)
-    carried: _Product | None = _Product(matrix, offset, np.abs(matrix), np.abs(offset))
+    carried: _Product | None = _start(along, scale)
     reach, roundings, lost = np.eye(k + 1), 0, np.zeros(k)
     for layer, (group, gate) in enumerate(_groups(net)):
         rounded = len(group) > 1 or group[0].divisors() is not None or (layer == 0 and along is not None)
         for step in group:
             roundings += step.terms + 3
             carried = _Product.of(step) if carried is None else carried.then(step)
+        rounded = rounded or bool(carried.lost.any())
         # `reach` maps what arrives (t last) to (y, t); the layer's own product is added to it.
         homogeneous = np.column_stack([carried.size, carried.offset_size])
+        arriving = round_up(reach.sum(), reach.size)
         reach = round_up(homogeneous @ reach, homogeneous.shape[1] + 2)
         lost = round_up(carried.size @ lost + (carried.size.shape[1] + 2) * (k + 1) * TINY, 8)
+        lost = round_up(lost + carried.lost * arriving, 2)
         roundings += carried.matrix.shape[1] + 3
         relative = gamma(roundings)
         slopes = np.ascontiguousarray(gate.table(gate.slopes).reshape(2, -1))
@@ -243,57 +260,94 @@ def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> Iterato
 
 @dataclass(frozen=True, eq=False)
 class _Product:
-    """An affine map multiplied out of linear steps, and the same product of absolute values."""
+    """An affine map carried through linear steps, the same with absolute values, and the underflow of an entry."""
 
     matrix: np.ndarray
     offset: np.ndarray
     size: np.ndarray
     offset_size: np.ndarray
+    lost: np.ndarray
+
+    @classmethod
+    def exact(cls, matrix: np.ndarray, offset: np.ndarray) -> _Product:
+        """Return a map of which nothing was rounded."""
+        return cls(matrix, offset, np.abs(matrix), np.abs(offset), np.zeros(len(offset)))
 
     @classmethod
     def of(cls, step: LinearStep) -> _Product:
-        """Return one step alone."""
-        M, constant = _float_step(step)
-        return cls(M, constant, np.abs(M), np.abs(constant))
+        """Return one step alone, each entry divided once."""
+        (M,), divisors = step.matrices(), step.divisors()
+        return cls.exact(M if divisors is None else M / divisors.reshape(-1, 1), _constant(step))
 
     def then(self, step: LinearStep) -> _Product:
         """Return the map followed by one more step."""
-        M, constant = _float_step(step)
-        size = np.abs(M)
+        safe = step.smallest * min(smallest_nonzero(self.size), smallest_nonzero(self.offset_size)) >= TINY
+        made = 0.0 if safe else 2.0 * (step.terms + 2) * TINY
+        constant, n = _constant(step), step.terms + 2
+        lost = _carried(step.magnitude, self.lost[:, None])[:, 0]
+        size = _carried(step.magnitude, np.column_stack([self.size, self.offset_size]))
         return _Product(
-            M @ self.matrix,
-            M @ self.offset + constant,
-            round_up(size @ self.size, M.shape[1]),
-            round_up(size @ self.offset_size + np.abs(constant), M.shape[1] + 1),
+            _carried(step, self.matrix),
+            _carried(step, self.offset[:, None])[:, 0] + constant,
+            round_up(size[:, :-1], n),
+            round_up(size[:, -1] + np.abs(constant), n),
+            round_up(lost + made, n) if made > 0 or lost.any() else lost,
         )
 
 
-def _float_step(step: Step) -> tuple[np.ndarray, np.ndarray]:
-    """Return a linear step as a float matrix (divided, one rounding) and its constant."""
-    (M,) = step.matrices()
-    divisors = step.divisors()
-    if divisors is not None:
-        M = M / divisors.reshape(-1, 1)
-    constant = np.zeros(step.size)
-    if step.constant is not None:
-        constant = np.broadcast_to(step.constant, step.shape).reshape(-1).astype(np.float64)
-    return M, constant
+def _carried(step: LinearStep, columns: np.ndarray) -> np.ndarray:
+    """Return L applied to columns (entries, m), without the constant."""
+    m = columns.shape[1]
+    made = step.linear(np.ascontiguousarray(columns.T).reshape(m, *step.shapes[0]))
+    return np.ascontiguousarray(made.reshape(m, step.size).T)
 
 
-def _exact_step(step: LinearStep) -> tuple[ScaledMatrix, ScaledMatrix]:
-    """Return a linear step as an exact matrix and constant column."""
+def _constant(step: LinearStep) -> np.ndarray:
+    """Return the constant of a step, (size,)."""
+    if step.constant is None:
+        return np.zeros(step.size)
+    return np.broadcast_to(step.constant, step.shape).reshape(-1).astype(np.float64)
+
+
+def _exact_constant(step: LinearStep) -> ScaledMatrix:
+    return ScaledMatrix.from_floats(_constant(step)[:, None])
+
+
+def _exact_linear(step: LinearStep, columns: ScaledMatrix) -> ScaledMatrix:
+    """Return L applied to exact columns, without the constant: some rows of L at a time, where they are not 0.
+
+    Carrying unit vectors back adds zeros to single coefficients, and v / v is 1: no entry is rounded.
+    """
     import flint
 
-    (M,) = step.matrices()
-    exact, divisors = ScaledMatrix.from_floats(M), step.divisors()
-    if divisors is not None:
-        common = flint.fmpz(1)
-        for divisor in divisors:
-            common = common.lcm(int(divisor))
-        factors = [common // int(v) for v in divisors]
-        rows = [[f * v for v in row] for f, row in zip(factors, exact.numerators.table(), strict=True)]
-        exact = ScaledMatrix(flint.fmpz_mat(rows), exact.denominator * common)
-    constant = np.zeros((step.size, 1))
-    if step.constant is not None:
-        constant[:, 0] = np.broadcast_to(step.constant, step.shape).reshape(-1)
-    return exact, ScaledMatrix.from_floats(constant)
+    divisors = step.divisors()
+    weights = np.ones(step.size) if divisors is None else divisors.astype(np.float64)
+    arriving, m, parts = columns.numerators.table(), columns.shape[1], []
+    for first in range(0, step.size, BLOCK):
+        seeds = np.eye(min(BLOCK, step.size - first), step.size, first) * weights
+        rows = step.adjoint(seeds.reshape(len(seeds), *step.shape))[0].reshape(len(seeds), -1)
+        used = np.flatnonzero(rows.any(axis=0))
+        read = flint.fmpz_mat(len(used), m, [v for i in used.tolist() for v in arriving[i]])
+        part = ScaledMatrix.from_floats(rows[:, used])
+        parts.append(ScaledMatrix(part.numerators * read, part.denominator))
+    common = flint.fmpz(1)
+    for part in parts:
+        common = common.lcm(part.denominator)
+    entries = [common // part.denominator * v for part in parts for v in part.numerators.entries()]
+    made = ScaledMatrix(flint.fmpz_mat(step.size, m, entries), columns.denominator * common)
+    return _divided(step, made)
+
+
+def _divided(step: LinearStep, rows: ScaledMatrix) -> ScaledMatrix:
+    """Return exact rows of a step over its divisors."""
+    import flint
+
+    divisors = step.divisors()
+    if divisors is None:
+        return rows
+    common = flint.fmpz(1)
+    for divisor in divisors:
+        common = common.lcm(int(divisor))
+    factors = [common // int(v) for v in divisors]
+    table = [[f * v for v in row] for f, row in zip(factors, rows.numerators.table(), strict=True)]
+    return ScaledMatrix(flint.fmpz_mat(table), rows.denominator * common)

@@ -10,13 +10,33 @@ import numpy as np
 
 from polygeom.errors import InputError
 
-__all__ = ["as_array", "as_matrix", "as_points", "as_vector", "freeze"]
+__all__ = ["as_array", "as_index", "as_matrix", "as_points", "as_vector", "freeze"]
 
 
 def freeze(array: np.ndarray) -> np.ndarray:
     """Make an array read-only that its maker hands over, and return it."""
     array.flags.writeable = False
     return array
+
+
+def as_index(value: object, length: int, noun: str) -> int:
+    """Return a number from 0 to length - 1; there is no counting from the end.
+
+    Raises
+    ------
+    InputError
+        If the value is a bool, a float or another thing, or out of range.
+
+    Examples
+    --------
+    >>> as_index(np.int64(2), 3, "region")
+    2
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < length:
+        return int(value)
+    there_are = f"they are numbered 0 to {length - 1}" if length else "there are none"
+    what = "" if isinstance(value, int | np.integer) and not isinstance(value, bool) else ", which is no integer"
+    raise InputError(f"There is no {noun} {value!r}{what}; {there_are}.")
 
 
 def as_array(value: object, name: str) -> np.ndarray:

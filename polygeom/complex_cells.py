@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_vector, freeze
+from polygeom.arrays import as_index, as_vector, freeze
 from polygeom.certificates.check import nearest_floats
 from polygeom.codes import SplineCodes
 from polygeom.enclosures import Enclosed, EnclosedPass, enclose_pass
@@ -223,9 +223,7 @@ class Cells:
 
     def index(self, region: int) -> int:
         """Return a region number that is in range, or refuse it."""
-        if not isinstance(region, int | np.integer) or not 0 <= region < len(self.arrays):
-            raise InputError(f"There is no region {region!r}; they are numbered 0 to {len(self.arrays) - 1}.")
-        return int(region)
+        return as_index(region, len(self.arrays), "region")
 
     # -- which cells a point lies in -------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ from fractions import Fraction
 import numpy as np
 
 from polygeom.arrays import freeze
+from polygeom.certificates.boundedness import RecessionCone
+from polygeom.certificates.check import nearest_floats
 from polygeom.certificates.vertices import Vertices
 from polygeom.complex_cells import Cells
 from polygeom.enclosures import enclose_pass
@@ -37,12 +39,20 @@ from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
 from polygeom.pieces import points_at_once
 from polygeom.polyhedron import Polyhedron
-from polygeom.predicates.boundedness import boundedness, is_bounded
+from polygeom.predicates.boundedness import boundedness, is_bounded, recession_cone
 from polygeom.predicates.volumes import vertices, volume
 from polygeom.rounding import U, gamma, round_up, underflow
 from polygeom.steps import LinearStep
 
-__all__ = ["bounded_cells", "cell_volumes", "distinct_vertices", "face_counts", "linear_labels"]
+__all__ = [
+    "bounded_cells",
+    "cell_volumes",
+    "distinct_vertices",
+    "exact_generators",
+    "face_counts",
+    "linear_labels",
+    "recession_cone_of",
+]
 
 
 # -- faces -----------------------------------------------------------------------------------------------------
@@ -136,6 +146,35 @@ def bounded_cells(cells: Cells) -> np.ndarray:
     if None in answers:
         raise UndecidedError(f"Whether region {answers.index(None)} is bounded could not be proved.")
     return freeze(np.array(answers, dtype=bool))
+
+
+def recession_cone_of(cells: Cells, region: int) -> RecessionCone:
+    """Return the recession cone of a cell, from the sum of its stored rays where that proves it, else searched for."""
+    P = cells.polyhedron(region)
+    if cells.arrays.vertices is not None:
+        start, stop = cells.arrays.vertex_start[region : region + 2]
+        rays = cells.arrays.vertices[start:stop]
+        rays = rays[rays[:, -1] == 0, :-1]
+        if len(rays):
+            direction = (rays / np.abs(rays).max(axis=1, keepdims=True)).sum(axis=0)
+            zero = np.flatnonzero(~P.A.any(axis=1))
+            cone = RecessionCone(P.dim, direction, zero, np.ones(len(zero)), np.empty((0, P.dim)))
+            if cone.holds(P):
+                return cone
+    return recession_cone(P)
+
+
+def exact_generators(cells: Cells, region: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return vertices (n, k) and rays (m, k) of a cell, found exactly and rounded; lines are two opposite rays.
+
+    Rays have largest entry 1: as integers they could be beyond all floats.
+
+    Cost: some milliseconds.
+    """
+    _, V = _skeleton(cells, region)
+    everywhere = np.concatenate([V.rays, V.lines, -V.lines]) if len(V.lines) else V.rays
+    points = V.points[:0] if len(V.lines) else V.points
+    return points, nearest_floats(everywhere / np.abs(everywhere).max(axis=1, keepdims=True, initial=Fraction(0)))
 
 
 def cell_volumes(cells: Cells, exact: bool) -> np.ndarray:

@@ -6,10 +6,10 @@ nothing without the network they belong to. Rationals are stored as hexadecimal 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields, is_dataclass
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from fractions import Fraction
-from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from zipfile import BadZipFile
@@ -23,58 +23,22 @@ from polygeom.errors import InputError
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
 
-__all__ = ["FORMAT", "fingerprint", "read_complex", "write_complex"]
+__all__ = ["FORMAT", "read_complex", "write_complex"]
 
 FORMAT = 1
 """Version of the layout of the file."""
 
-_NAMES_ONLY = {"path", "call", "first_column", "name"}
-"""What a step is called, which does not change the function."""
+_WANTED = {"fingerprint", "finished", "exactness", "exact_regions", "exact_values", "packed", "witnesses"}
+"""What every file holds besides its format."""
 
 _ARRAYS = tuple(f.name for f in fields(RegionArrays) if f.name != "exact_witnesses")
-
-
-def fingerprint(network: Network) -> str:
-    """Return a hash of the network's structure and parameters, the same for equal functions of equal steps.
-
-    Examples
-    --------
-    >>> net = Network.from_layers([([[1, -1]], [0]), ([[2]], None)])
-    >>> again = Network.from_layers([([[1, -1]], [0]), ([[2]], None)])
-    >>> other = Network.from_layers([([[1, -1]], [0]), ([[3]], None)])
-    >>> fingerprint(net) == fingerprint(again), fingerprint(net) == fingerprint(other)
-    (True, False)
-    """
-    digest = sha256(repr((network.input_shape, network.output)).encode())
-    for step in network.steps:
-        for part in _described(step):
-            digest.update(part)
-    return digest.hexdigest()
-
-
-def _described(value: object) -> Iterator[bytes]:
-    """Yield bytes that tell a step, an array or a number apart from others."""
-    if is_dataclass(value):
-        yield type(value).__name__.encode()
-        for f in fields(value):
-            if f.name not in _NAMES_ONLY:
-                yield f.name.encode()
-                yield from _described(getattr(value, f.name))
-    elif hasattr(value, "indptr"):  # a sparse matrix
-        for part in (value.data, value.indices, value.indptr):
-            yield from _described(part)
-    elif isinstance(value, np.ndarray):
-        plain = value.astype(np.float64) if value.dtype.kind == "f" else value.astype(np.int64)
-        yield repr(plain.shape).encode() + np.ascontiguousarray(plain).tobytes()
-    else:
-        yield repr(value).encode()
 
 
 # -- writing ---------------------------------------------------------------------------------------------------
 
 
 def write_complex(path: str | PathLike, parts: Mapping[str, object]) -> None:
-    """Write the parts of a complex: network, along, domain, arrays, exactness, complete.
+    """Write the parts of a complex: network, along, domain, arrays, exactness, finished.
 
     Raises
     ------
@@ -88,7 +52,7 @@ def write_complex(path: str | PathLike, parts: Mapping[str, object]) -> None:
             "or a pullback. Remedy: enumerate over a Polyhedron of given numbers, or store domain.A and domain.b."
         )
     stored = {name: getattr(regions, name) for name in _ARRAYS if getattr(regions, name) is not None}
-    stored |= {"format": FORMAT, "fingerprint": fingerprint(parts["network"]), "complete": parts["complete"]}
+    stored |= {"format": FORMAT, "fingerprint": parts["network"].fingerprint, "finished": parts["finished"]}
     stored["exactness"] = np.array(list(asdict(parts["exactness"]).values()), dtype=np.int64)
     stored["exact_regions"] = np.array(sorted(regions.exact_witnesses), dtype=np.int64)
     exact = [v for region in sorted(regions.exact_witnesses) for v in regions.exact_witnesses[region]]
@@ -121,21 +85,18 @@ def read_complex(path: str | PathLike, network: Network) -> dict[str, object]:
     InputError
         If the file is no complex, of another version, or of another network.
     """
-    try:
-        file = np.load(path, allow_pickle=False)
-        stored = {} if isinstance(file, np.ndarray) else {name: file[name] for name in file.files}
-    except (ValueError, BadZipFile, EOFError) as error:
+    if not isinstance(network, Network):
         raise InputError(
-            f"{path} is no stored complex ({error}). Likely cause: a broken download or another kind of file."
-        ) from None
-    if "format" not in stored or "packed" not in stored:
-        raise InputError(f"{path} holds other arrays than a complex. Likely cause: the wrong file.")
+            f"load got a {type(network).__name__} for the network, wanted the Network the complex was made with: files "
+            "hold codes and points, not the network they belong to."
+        )
+    stored = _arrays_of(path)
     if int(stored["format"]) != FORMAT:
         raise InputError(
             f"{path} has format {int(stored['format'])}, this version of polygeom reads {FORMAT}. Remedy: read it "
             "with the version that wrote it, or enumerate again."
         )
-    if str(stored["fingerprint"]) != fingerprint(network):
+    if str(stored["fingerprint"]) != network.fingerprint:
         raise InputError(
             f"{path} belongs to another network than {network}: the fingerprints of the parameters differ. Likely "
             "cause: the network was trained on, or converted by another version."
@@ -148,8 +109,27 @@ def read_complex(path: str | PathLike, network: Network) -> dict[str, object]:
         "domain": Polyhedron(stored["domain_A"], stored["domain_b"]) if "domain_A" in stored else None,
         "arrays": _regions(stored),
         "exactness": Exactness(*(int(v) for v in stored["exactness"])),
-        "complete": bool(stored["complete"]),
+        "finished": bool(stored["finished"]),
     }
+
+
+def _arrays_of(path: str | PathLike) -> dict[str, np.ndarray]:
+    """Return the arrays of a file, by name."""
+    try:
+        file = np.load(path, allow_pickle=False)
+        stored = {} if isinstance(file, np.ndarray) else {name: file[name] for name in file.files}
+    except (ValueError, BadZipFile, EOFError, KeyError, zlib.error):  # all that numpy makes of bytes it cannot read
+        raise InputError(
+            f"{path} is no stored complex: it does not read as an npz archive of plain arrays. Likely cause: another "
+            "kind of file, or one that was cut off. Remedy: give the path that K.save wrote."
+        ) from None
+    version = stored.get("format")
+    if version is None or "packed" not in stored or version.shape or version.dtype.kind not in "iu":
+        raise InputError(f"{path} holds other arrays than a complex. Likely cause: the wrong file.")
+    missing = sorted(_WANTED - stored.keys())
+    if missing and int(version) == FORMAT:
+        raise InputError(f"{path} lacks {', '.join(missing)}. Likely cause: it was written by another program.")
+    return stored
 
 
 def _regions(stored: Mapping[str, np.ndarray]) -> RegionArrays:

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.arrays import freeze
+from polygeom.certificates.boundedness import RecessionCone
 from polygeom.complex_adjacency import Adjacency, find_adjacency
 from polygeom.complex_cells import Cells
 from polygeom.complex_geometry import (
     bounded_cells,
     cell_volumes,
     distinct_vertices,
+    exact_generators,
     face_counts,
     linear_labels,
+    recession_cone_of,
 )
 from polygeom.complex_io import read_complex, write_complex
 from polygeom.enumeration.arrays import Exactness
@@ -48,10 +51,10 @@ class PolyhedralComplex(Cells):
         What the enumeration found, as flat arrays.
     exactness : Exactness
         How many signs were decided by floats beyond rounding, by structure, in rationals; and not at all.
-    complete : bool
-        False if a budget or the user stopped the enumeration: regions are missing.
+    finished : bool
+        False if a budget or the user stopped the enumeration: regions are missing. See `complete`.
     frontier : object
-        What the enumeration needs to go on where it stopped; not stored by `save`.
+        What the enumeration needs to go on where it stopped (``resume=``); not stored by `save`.
 
     See Also
     --------
@@ -76,7 +79,7 @@ class PolyhedralComplex(Cells):
     """
 
     exactness: Exactness = field(default_factory=Exactness)
-    complete: bool = True
+    finished: bool = True
     frontier: object = None
 
     def __post_init__(self) -> None:
@@ -91,22 +94,44 @@ class PolyhedralComplex(Cells):
         where = (
             f"R^{self.dim}"
             if self.domain is None
-            else f"a domain of {self.domain.n_rows} rows in R^{self.dim}"
+            else f"a domain of {_counted(self.domain.n_rows, 'row')} in R^{self.dim}"
         )
-        story = [f"{self.n_regions} regions of {where}"]
+        story = [f"{_counted(self.n_regions, 'region')} of {where}"]
         if self.along is not None:
             story[0] += f", a slice of R^{self.along.dim_out}"
         if self.arrays.bounded is not None:
             story.append(f"{self.n_bounded} bounded")
         if self.arrays.facet_units is not None:
-            story.append(f"{len(self.arrays.facet_units)} facet sides")
+            story.append(_counted(len(self.arrays.facet_units), "facet side"))
         how = self.exactness
         story.append(
             f"signs: {how.floats} by floats, {how.structure} by structure, {how.rationals} by rationals"
         )
-        story.append(f"{how.undecided} undecided" if how.undecided else "none undecided")
-        story.append("complete" if self.complete else "interrupted: regions are missing")
+        if how.undecided:
+            touched = _counted(len(np.unique(self.undecided[:, 0])), "region")
+            story.append(f"{how.undecided} undecided, in {touched}: not proved complete")
+        else:
+            story.append("none undecided")
+        if not self.finished:
+            story.append("interrupted: regions are missing")
+        elif self.complete:
+            story.append("complete")
         return f"PolyhedralComplex({'; '.join(story)})"
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are all regions, proved: the enumeration was finished, and no sign is undecided."""
+        return self.finished and not self.exactness.undecided
+
+    @property
+    def undecided(self) -> np.ndarray:
+        """Signs that nothing decided, (U, 2), sorted: region, and unit (-1 for the domain's boundary or infinity).
+
+        They were taken as zero, so the regions listed here may be cut wrongly, or miss a neighbor. All other regions
+        are proved. Empty wherever the network is small enough for rationals.
+        """
+        pairs = self.arrays.undecided
+        return freeze(np.empty((0, 2), dtype=np.int64)) if pairs is None else pairs
 
     # -- regions -------------------------------------------------------------------------------------------
 
@@ -140,7 +165,7 @@ class PolyhedralComplex(Cells):
 
     @cached_property
     def _found(self) -> Adjacency:
-        return find_adjacency(self, self.complete)
+        return find_adjacency(self, self.finished)
 
     @property
     def adjacency(self) -> scipy.sparse.csr_array:
@@ -210,37 +235,72 @@ class PolyhedralComplex(Cells):
     # -- geometry --------------------------------------------------------------------------------------------
 
     def vertices(self, region: int) -> np.ndarray:
-        """Return the stored vertices (n, k) of one region, rounded.
+        """Return the vertices (n, k) of one region, rounded; none where it contains a line.
+
+        As stored (``store="cells"``, in the plane in order around the region), else from the exact double
+        description: some milliseconds. ``polygeom.vertices(K.polyhedron(i))`` gives them in rationals.
 
         Raises
         ------
-        InputError
-            If they were not stored; ``polygeom.vertices(K.polyhedron(i))`` finds them exactly.
+        TooLargeError
+            If they were not stored, and the dimension is too high for the double description.
         """
-        generators = self._generators(region)
-        finite = generators[:, -1] != 0
-        return generators[finite, :-1] / generators[finite, -1:]
+        return self._generators(region)[0]
 
     def rays(self, region: int) -> np.ndarray:
-        """Return the stored directions (n, k) of the extreme rays of one region, rounded.
+        """Return directions (n, k) whose non-negative combinations are the recession cone of a region, rounded.
+
+        The extreme rays, stored or found as in `vertices`; where the region contains lines, these in both directions
+        too. Their length means nothing. Empty for bounded regions. `recession_cone` is the exact answer.
 
         Raises
         ------
-        InputError
-            If they were not stored.
+        TooLargeError
+            If they were not stored, and the dimension is too high for the double description.
         """
-        generators = self._generators(region)
-        return generators[generators[:, -1] == 0, :-1]
+        return self._generators(region)[1]
 
-    def _generators(self, region: int) -> np.ndarray:
+    def _generators(self, region: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return vertices and rays of a region, rounded."""
         region = self.index(region)
         if self.arrays.vertices is None:
-            raise InputError(
-                "The vertices were not stored. Remedy: enumerate with store='cells', or ask "
-                "polygeom.vertices(K.polyhedron(i)) for those of one region."
-            )
+            return exact_generators(self, region)
         start, stop = self.arrays.vertex_start[region : region + 2]
-        return self.arrays.vertices[start:stop]
+        stored = self.arrays.vertices[start:stop]
+        finite = stored[:, -1] != 0
+        return stored[finite, :-1] / stored[finite, -1:], stored[~finite, :-1]
+
+    def recession_cone(self, region: int) -> RecessionCone:
+        """Return the recession cone of a region, with its certificate, whatever was stored and in any dimension.
+
+        Returns
+        -------
+        RecessionCone
+            Dimension (0 if and only if the region is bounded), a relative interior direction, implicit equalities,
+            lines; ``cone.holds(K.polyhedron(region))`` re-verifies it.
+
+        Raises
+        ------
+        UndecidedError
+            If the rows are rounded, their network is too large for rationals, and the cone depends on it.
+
+        Notes
+        -----
+        Where rays are stored, their sum is tried first: if no row vanishes on it, the cone is full-dimensional. Cost:
+        two milliseconds on small networks, one more search of `polygeom.recession_cone` where that does not decide.
+
+        Examples
+        --------
+        >>> from polygeom import enumerate_regions
+        >>> net = Network.from_layers([([[1, 0], [0, 1], [1, 1]], [0, 0, -1]), ([[1, 1, 1]], [0])])
+        >>> K = enumerate_regions(net, store="cells")
+        >>> triangle, corner = K.locate([0.25, 0.25])[0], K.locate([-1, -1])[0]
+        >>> K.recession_cone(triangle).dim, K.recession_cone(corner).dim
+        (0, 2)
+        >>> K.recession_cone(corner).holds(K.polyhedron(corner)).holds
+        True
+        """
+        return recession_cone_of(self, self.index(region))
 
     @cached_property
     def f_vector(self) -> tuple[int, ...]:
@@ -291,6 +351,9 @@ class PolyhedralComplex(Cells):
     def save(self, path: str | PathLike) -> None:
         """Write the complex to one npz file, without the network and the frontier.
 
+        The frontier of an unfinished enumeration is the stack of a compiled search, which follows its numbers without
+        looking: none that come from a file. So a complex that was loaded cannot be resumed.
+
         Raises
         ------
         InputError
@@ -308,3 +371,8 @@ class PolyhedralComplex(Cells):
             If the file is no stored complex, of another version, or of another network.
         """
         return cls(**read_complex(path, network))
+
+
+def _counted(number: int, noun: str) -> str:
+    """Return a number of things in words: 1 row, 2 rows."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

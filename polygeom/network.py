@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
+from hashlib import sha256
 
 import numpy as np
 
@@ -127,6 +128,52 @@ class Network(Graph):
     def exact(self) -> RationalNetwork:
         """Return the same network over the rationals; made once, kept, its matrices built when first read."""
         return self._rational
+
+    # -- identity ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of structure and parameters: the same for equal functions of equal steps, whatever they are called.
+
+        Examples
+        --------
+        >>> net = Network.from_layers([([[1, -1]], [0]), ([[2]], None)])
+        >>> again = Network.from_layers([([[1, -1]], [0]), ([[2]], None)])
+        >>> other = Network.from_layers([([[1, -1]], [0]), ([[3]], None)])
+        >>> net.fingerprint == again.fingerprint, net.fingerprint == other.fingerprint
+        (True, False)
+        """
+        digest = sha256(repr((self.input_shape, self.output)).encode())
+        for step in self.steps:
+            for part in _described(step):
+                digest.update(part)
+        return digest.hexdigest()
+
+    def is_same(self, other: Network) -> bool:
+        """Tell whether another network has the same steps and parameters. Cost: a hash of both, kept."""
+        return self is other or self.fingerprint == other.fingerprint
+
+
+_NAMES_ONLY = {"path", "call", "first_column", "name"}
+"""What a step is called, which does not change the function."""
+
+
+def _described(value: object) -> Iterator[bytes]:
+    """Yield bytes that tell a step, an array or a number apart from others."""
+    if is_dataclass(value):
+        yield type(value).__name__.encode()
+        for f in fields(value):
+            if f.name not in _NAMES_ONLY:
+                yield f.name.encode()
+                yield from _described(getattr(value, f.name))
+    elif hasattr(value, "indptr"):  # a sparse matrix
+        for part in (value.data, value.indices, value.indptr):
+            yield from _described(part)
+    elif isinstance(value, np.ndarray):
+        plain = value.astype(np.float64) if value.dtype.kind == "f" else value.astype(np.int64)
+        yield repr(plain.shape).encode() + np.ascontiguousarray(plain).tobytes()
+    else:
+        yield repr(value).encode()
 
 
 def _pairs(layers: object) -> list[tuple[np.ndarray, object]]:

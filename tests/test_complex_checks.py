@@ -117,7 +117,7 @@ def test_a_sample_is_called_a_sample():
 
 def test_a_stopped_enumeration_is_called_incomplete():
     K = complex_of(FAMILIES["generic"](PLANE, 0))
-    report = check_complex(replace(without(K, [0, 5]), complete=False))
+    report = check_complex(replace(without(K, [0, 5]), finished=False))
     assert not report
     assert not report.refuted, report.text
     assert [item.name for item in report.open] == ["completeness"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from math import comb
+from unittest import mock
 
 import networkx as nx
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygeom import Network, Polyhedron
+from polygeom.certificates import Level
 from polygeom.complexes import PolyhedralComplex
 from polygeom.errors import InputError
 from tests.region_oracle import oracle_regions, region_arrays
@@ -125,11 +127,55 @@ def test_stored_vertices_and_rays():
         assert len(K.rays(i)) == len(region.rays)
         P = K.polyhedron(i).homogeneous()
         assert (K.rays(i) @ P.A.T <= np.abs(K.rays(i)) @ np.abs(P.A.T) * 2.0**-50).all()
-    bare = replace(K, arrays=replace(K.arrays, vertices=None, vertex_start=None))
-    with pytest.raises(InputError, match="not stored"):
-        bare.vertices(0)
-    with pytest.raises(InputError, match="not stored"):
-        bare.rays(0)
+
+
+def without_vertices(K: PolyhedralComplex) -> PolyhedralComplex:
+    return replace(K, arrays=replace(K.arrays, vertices=None, vertex_start=None, edge_units=None))
+
+
+def directions(rays: np.ndarray) -> list[list[float]]:
+    """Return rays of any length by their directions, sorted."""
+    return sorted(np.round(rays / np.abs(rays).max(axis=1, keepdims=True), 9).tolist())
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_vertices_and_rays_are_found_where_they_were_not_stored(dim):
+    K = complex_of(random_network(dim, 5, 1, seed=dim))
+    bare = without_vertices(K)
+    for i in range(K.n_regions):
+        assert sorted(bare.vertices(i).tolist()) == sorted(K.vertices(i).tolist())
+        assert directions(bare.rays(i)) == directions(K.rays(i)) if len(K.rays(i)) else not len(bare.rays(i))
+    with pytest.raises(InputError, match="no region"):
+        bare.rays(K.n_regions)
+
+
+def test_lines_are_two_rays():
+    K = layered([[[1.0, 2, 3], [1, 2, 3]], np.ones((1, 2))], [[0.0, 1], None])
+    bare = without_vertices(K)
+    for i in range(K.n_regions):
+        assert bare.vertices(i).shape == (0, 3)
+        rays = bare.rays(i)
+        assert np.linalg.matrix_rank(rays) == K.recession_cone(i).dim
+        assert {tuple(r) for r in rays.tolist()} >= {tuple(-r) for r in rays if not (-r @ [1, 2, 3])}
+
+
+@given(small_complexes())
+def test_recession_cones_of_all_regions(K):
+    """Of dimension 0 where bounded; they hold, hold all rays, and do not depend on what was stored."""
+    bare = without_vertices(K)
+    for i in range(K.n_regions):
+        cone, other, P = K.recession_cone(i), bare.recession_cone(i), K.polyhedron(i)
+        assert cone.holds(P).level is Level.EXACT
+        assert (cone.dim, cone.implicit.tolist()) == (other.dim, other.implicit.tolist())
+        assert (cone.dim == 0) == K.bounded[i]
+        assert cone.dim == np.linalg.matrix_rank(bare.rays(i)) or not len(bare.rays(i))
+
+
+def test_stored_rays_spare_a_search():
+    K = complex_of(random_network(2, 5, 1))
+    far = int(np.flatnonzero(~K.bounded)[0])
+    with mock.patch("polygeom.complex_geometry.recession_cone", side_effect=AssertionError):
+        assert K.recession_cone(far).dim == 2
 
 
 # -- volumes -----------------------------------------------------------------------------------------------------

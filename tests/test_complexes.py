@@ -116,7 +116,7 @@ def test_an_interrupted_complex_knows_its_frontier(drawn, data):
     )
     part = {code: regions[code] for code in kept}
     K = PolyhedralComplex(
-        whole.network, None, whole.domain, region_arrays(whole.network, part), complete=False
+        whole.network, None, whole.domain, region_arrays(whole.network, part), finished=False
     )
     inner = {frozenset(pair) for pair in adjacent_codes(part) if pair <= set(kept)}
     number = numbered(part)
@@ -292,8 +292,10 @@ def test_the_witnesses_of_another_network_are_refused():
         PolyhedralComplex(random_network(2, 9, 1), None, None, K.arrays)
     with pytest.raises(InputError, match="domain lives"):
         PolyhedralComplex(ours, None, Polyhedron.orthant(3), K.arrays)
-    with pytest.raises(InputError, match="no region"):
-        K.piece(K.n_regions)
+    for region in (K.n_regions, -1, True, False, 1.0, "1"):
+        for ask in (K.piece, K.polyhedron, K.vertices, K.rays, K.recession_cone):
+            with pytest.raises(InputError, match="no region"):
+                ask(region)
 
 
 def test_a_cell_without_inner_floats_has_its_piece():
@@ -335,7 +337,7 @@ def test_locate_outside_and_in_gaps():
     assert len(K.locate([-1, 1])) == 0
     regions = oracle_regions(net, box)
     half = dict(list(regions.items())[: len(regions) // 2])
-    part = PolyhedralComplex(net, None, box, region_arrays(net, half), complete=False)
+    part = PolyhedralComplex(net, None, box, region_arrays(net, half), finished=False)
     assert sum(len(part.locate(r.interior)) for r in regions.values()) == len(half)
     with pytest.raises(InputError, match="shape"):
         K.locate([1, 2, 3])
@@ -358,7 +360,7 @@ def test_locate_agrees_with_the_letters_of_generic_points(drawn, seed):
 @given(complexes())
 def test_a_complex_comes_back_from_its_file(tmp_path_factory, drawn):
     K, _ = drawn
-    K = replace(K, exactness=Exactness(5, 4, 3, 2), complete=False)
+    K = replace(K, exactness=Exactness(5, 4, 3, 2), finished=False)
     path = tmp_path_factory.mktemp("complex") / "K"
     K.save(path)
     back = PolyhedralComplex.load(path, K.network)
@@ -369,7 +371,7 @@ def test_a_complex_comes_back_from_its_file(tmp_path_factory, drawn):
                 or array is getattr(back.arrays, name) is None
             )
     assert dict(back.arrays.exact_witnesses) == dict(K.arrays.exact_witnesses)
-    assert (back.exactness, back.complete, back.along) == (K.exactness, False, None)
+    assert (back.exactness, back.finished, back.along) == (K.exactness, False, None)
     assert (back.domain is None) == (K.domain is None)
     assert repr(back) == repr(K)
 
@@ -390,9 +392,17 @@ def test_files_keep_slices_and_refuse_other_networks(tmp_path):
 def test_other_files_are_refused(tmp_path):
     net = random_network(2, 3, 1)
     path = tmp_path / "file"
-    path.write_bytes(b"no zip archive")
-    with pytest.raises(InputError, match="no stored complex"):
-        PolyhedralComplex.load(path, net)
+    whole = tmp_path / "whole"
+    K = complex_of(net)
+    K.save(whole)
+    cut, damaged = whole.read_bytes()[:-40], bytearray(whole.read_bytes())
+    damaged[damaged.index(K.witnesses.tobytes())] ^= 255
+    for garbage in (b"", b"no zip archive", b"PK\x03\x04" + bytes(60), b"\x80\x04]q\x00.", cut, bytes(damaged)):
+        path.write_bytes(garbage)
+        with pytest.raises(InputError, match="no stored complex") as caught:
+            PolyhedralComplex.load(path, net)
+        assert "pickle" not in str(caught.value)
+        assert "zip file" not in str(caught.value)
     with path.open("wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(InputError, match="other arrays"):
@@ -405,6 +415,30 @@ def test_other_files_are_refused(tmp_path):
         np.savez(file, packed=np.zeros(3), format=10**6)
     with pytest.raises(InputError, match="format 1000000"):
         PolyhedralComplex.load(path, net)
+
+
+def test_files_with_other_entries_are_refused(tmp_path):
+    net = random_network(2, 3, 1)
+    whole, path = tmp_path / "whole", tmp_path / "part"
+    complex_of(net).save(whole)
+    stored = dict(np.load(whole))
+    for name in ("witnesses", "exactness", "fingerprint"):
+        with path.open("wb") as file:
+            np.savez(file, **{key: a for key, a in stored.items() if key != name})
+        with pytest.raises(InputError, match=f"lacks {name}"):
+            PolyhedralComplex.load(path, net)
+    with path.open("wb") as file:
+        np.savez(file, **{**stored, "format": np.array(["1", "2"])})
+    with pytest.raises(InputError, match="other arrays"):
+        PolyhedralComplex.load(path, net)
+
+
+@pytest.mark.parametrize("network", [None, "net", lambda x: x])
+def test_loading_needs_the_network(tmp_path, network):
+    path = tmp_path / "K"
+    complex_of(random_network(2, 3, 1)).save(path)
+    with pytest.raises(InputError, match="wanted the Network"):
+        PolyhedralComplex.load(path, network)
 
 
 def test_rounded_domains_cannot_be_stored(tmp_path):

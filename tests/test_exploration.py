@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from polygeom.affine import AffineMap
 from polygeom.budget import Budget
 from polygeom.certificates.check import Level
+from polygeom.enumeration.regions import enumerate_regions
 from polygeom.errors import InputError, UndecidedError
 from polygeom.exploration import search
 from polygeom.exploration.explored import Exploration
@@ -425,8 +426,33 @@ def test_nonsense_budgets_are_refused(limit: str, value: object) -> None:
         Budget(**{limit: value})
 
 
+def test_networks_are_compared_by_their_parameters() -> None:
+    """A network made twice is the same network."""
+    net, twin = generic((2, 3, 1), 0), generic((2, 3, 1), 0)
+    assert net is not twin
+    found = neighbours(net, piece_at(twin, [1, 1]))
+    assert [n.units.tolist() for n in found] == [n.units.tolist() for n in neighbours(net, piece_at(net, [1, 1]))]
+    whole, part = explore(net, piece_at(twin, [1, 1])), explore(net, [1, 1], Budget(regions=2))
+    assert sorted(codes_of(explore(twin, [1, 1], resume=part))) == sorted(codes_of(whole))
+
+
+@pytest.mark.parametrize("index", [-1, 100, True, 0.0, "0"])
+def test_neighbours_are_numbered_from_0(index: object) -> None:
+    net = generic((2, 3, 1), 0)
+    with pytest.raises(InputError, match="no neighbour"):
+        neighbours(net, piece_at(net, [1, 1]))[index]
+
+
+def test_counts_have_no_paths() -> None:
+    net = generic((2, 3, 1), 0)
+    with pytest.raises(InputError, match="RegionCount.*store='count'"):
+        shortest_path(enumerate_regions(net, store="count"), [0, 0], [1, 1])
+
+
 def test_pieces_of_other_networks_are_refused() -> None:
-    net, other = generic((2, 3, 1), 0), generic((2, 3, 1), 0)
+    net, other = generic((2, 3, 1), 0), generic((2, 3, 1), 1)
+    with pytest.raises(InputError, match="wanted the Network"):
+        neighbours(None, piece_at(net, [0, 0]))
     with pytest.raises(InputError, match="another network"):
         neighbours(net, piece_at(other, [0, 0]))
     with pytest.raises(InputError, match="of this network"):
@@ -461,7 +487,7 @@ def test_undecided_letters_are_not_guessed() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda net, x: {"net": generic((2, 5, 1), 0), "x": x},
+        lambda net, x: {"net": generic((2, 5, 1), 1), "x": x},
         lambda net, x: {"net": net, "x": x + 1},
         lambda net, x: {"net": net, "x": x, "order": "breadth"},
         lambda net, x: {"net": net, "x": x, "along": AffineMap.identity(2)},
@@ -482,6 +508,6 @@ def test_choices_are_checked() -> None:
     with pytest.raises(InputError, match="earlier Exploration"):
         explore(net, [0, 0], resume=3)
     found = explore(net, [0, 0])
-    for region in (-1, len(found), 0.5):
+    for region in (-1, len(found), 0.5, True):
         with pytest.raises(InputError, match="no region"):
             found.piece(region)

@@ -78,6 +78,7 @@ class Frontier:
 
     engine: Engine
     store: str
+    method: str
     fraction: float
 
 
@@ -91,8 +92,14 @@ class RegionCount:
     n_bounded : int or None
         None where the engine does not see boundedness (six dimensions and more).
     exactness : Exactness
-    complete : bool
+    finished : bool
         False if a budget or Ctrl-C stopped it; `frontier` then goes into ``resume=``.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1, 0], [0, 1]], [0, 0]), ([[1, 1]], [0])])
+    >>> enumerate_regions(net, store="count")
+    RegionCount(4 regions, 0 bounded)
     """
 
     network: Network
@@ -101,13 +108,21 @@ class RegionCount:
     n_regions: int
     n_bounded: int | None
     exactness: Exactness
-    complete: bool
+    finished: bool
     frontier: Frontier | None
 
     def __repr__(self) -> str:
+        noun = "region" if self.n_regions == 1 else "regions"
         bounded = "" if self.n_bounded is None else f", {self.n_bounded} bounded"
-        rest = "" if self.complete else f"; incomplete, about {self.frontier.fraction:.1%} done"
-        return f"RegionCount({self.n_regions} regions{bounded}{rest})"
+        undecided = self.exactness.undecided
+        unproved = f"; {undecided} signs undecided: not proved complete" if undecided else ""
+        rest = f"; incomplete, about {self.frontier.fraction:.1%} done" if self.frontier is not None else ""
+        return f"RegionCount({self.n_regions} {noun}{bounded}{unproved}{rest})"
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are all regions, proved: the enumeration was finished, and no sign is undecided."""
+        return self.finished and not self.exactness.undecided
 
 
 def enumerate_regions(
@@ -140,9 +155,11 @@ def enumerate_regions(
     progress : bool
         Show a bar.
     budget : Budget, optional
-        Stop early. Without one, an enumeration that would fill the memory stops with `BudgetError`.
+        Stop early. Without one, an enumeration that would fill the memory stops with `BudgetError`. With `resume`,
+        regions and bytes count what was found before too, seconds those of this call.
     resume : PolyhedralComplex or RegionCount, optional
-        What an unfinished enumeration of the same network, slice and domain returned; it goes on from there.
+        What an unfinished enumeration of the same network, slice, domain, store and method returned; it goes on from
+        there. A complex that was loaded from a file has no frontier to go on from.
 
     Returns
     -------
@@ -175,13 +192,16 @@ def enumerate_regions(
     _check(net, domain, along, store, budget)
     if method not in METHODS:
         raise InputError(f"method is {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
-    engine, parts = _resumed(resume, net, domain, along, store) if resume is not None else (None, [])
+    engine, parts = _resumed(resume, net, (domain, along), store, method) if resume is not None else (None, [])
     engine = engine or make_engine(net, domain, along, store, method)
     limit = budget if budget is not None else Budget(bytes=_memory())
     spent = _run(engine, store, limit, progress, parts)
     if engine.finished and engine.n_regions == 0:
         _refuse_thin(domain)
-    frontier = None if engine.finished else Frontier(engine, store, engine.fraction)
+    frontier = None
+    if not engine.finished:
+        before = method if resume is None else resume.frontier.method
+        frontier = Frontier(engine, store, before, engine.fraction)
     common = (engine.exactness, engine.finished, frontier)
     if store == "count":
         return RegionCount(net, along, domain, engine.n_regions, engine.n_bounded, *common)
@@ -202,13 +222,19 @@ def region_batches(
 ) -> Iterator[RegionArrays]:
     """Yield all regions once, in batches of some thousands, without keeping them.
 
-    Parameters as for `enumerate_regions`; ``store="cells"`` gives vertices too.
+    Parameters as for `enumerate_regions`; ``store="cells"`` gives vertices too. Memory does not grow with the number
+    of regions; leaving the loop ends the search.
 
     Examples
     --------
-    >>> net = Network.from_layers([([[1, 0], [0, 1]], [0, 0]), ([[1, 1]], [0])])
-    >>> sum(len(batch) for batch in region_batches(net))
-    4
+    The regions with the most facets, without a list of all:
+
+    >>> net = Network.from_layers([([[1, 0], [0, 1], [1, 1]], [0, 0, -1]), ([[1, 1, 1]], [0])])
+    >>> most = 0
+    >>> for batch in region_batches(net):
+    ...     most = max(most, np.diff(batch.facet_start).max())
+    >>> int(most)
+    3
     """
     _check(net, domain, along, store, None)
     if store == "count":
@@ -371,18 +397,41 @@ def _refuse_thin(domain: Polyhedron) -> None:
 
 
 def _resumed(
-    before: object, net: Network, domain: Polyhedron | None, along: AffineMap | None, store: str
+    before: object, net: Network, where: tuple[Polyhedron | None, AffineMap | None], store: str, method: str
 ) -> tuple[Engine, list[RegionArrays]]:
     """Return a copy of the engine that an unfinished enumeration left, and what it had found."""
     if not isinstance(before, PolyhedralComplex | RegionCount):
         raise InputError(f"resume is a {type(before).__name__}, wanted what enumerate_regions returned.")
-    if before.complete or not isinstance(before.frontier, Frontier):
+    if before.finished:
+        raise InputError(f"resume is finished, there is nothing to go on from: {before!r}.")
+    frontier = before.frontier
+    if not isinstance(frontier, Frontier):
         raise InputError(
-            "resume wants an unfinished enumeration; this one is complete, or was loaded from a file."
+            "resume has no frontier: files hold the regions, but not the stack of the compiled search that found "
+            "them. Likely cause: it was loaded. Remedy: resume the complex that save was called on, or enumerate "
+            "again, over one part of the domain after the other."
         )
-    same = before.network is net and before.domain is domain and before.along is along
-    if not same or before.frontier.store != store:
+    same = before.network.is_same(net) and _is_same_place((before.domain, before.along), where)
+    if not same or frontier.store != store:
         raise InputError(
-            "resume belongs to another network, domain, slice or store; give the same objects again."
+            "resume belongs to another network, domain, slice or store; give the same again "
+            f"(store={frontier.store!r})."
         )
-    return before.frontier.engine.copy(), [before.arrays] if store != "count" else []
+    if method not in ("auto", frontier.method):
+        raise InputError(
+            f"resume began with method={frontier.method!r}, which cannot change to {method!r} on the way. Leave method "
+            "away, or enumerate from the start."
+        )
+    return frontier.engine.copy(), [before.arrays] if store != "count" else []
+
+
+def _is_same_place(before: tuple, now: tuple) -> bool:
+    """Tell whether two pairs of domain and slice are the same objects, or hold the same numbers."""
+    for old, new, names in zip(before, now, (("A", "b"), ("matrix", "offset")), strict=True):
+        if old is new:
+            continue
+        if old is None or new is None or getattr(old, "is_rounded", False) or getattr(new, "is_rounded", False):
+            return False
+        if not all(np.array_equal(getattr(old, name), getattr(new, name)) for name in names):
+            return False
+    return True

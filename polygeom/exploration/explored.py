@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_vector, freeze
+from polygeom.arrays import as_index, as_vector, freeze
 from polygeom.codes import SplineCodes
 from polygeom.enumeration.arrays import RegionArrays
-from polygeom.errors import InputError, UndecidedError
+from polygeom.errors import UndecidedError
 from polygeom.gates import MaxGate
 from polygeom.network import Network
 from polygeom.pieces import AffinePiece, piece_at, piece_with_code
@@ -155,8 +155,7 @@ class Exploration:
         InputError
             If there is no such region.
         """
-        if not isinstance(i, int | np.integer) or not 0 <= i < self.n_regions:
-            raise InputError(f"There is no region {i!r}: the explored ones are 0 to {self.n_regions - 1}.")
+        i = as_index(i, self.n_regions, "region")
         witness = freeze(self.witnesses[i].copy())
         return piece_with_code(self.network, self.codes.letters[i].copy(), witness, self.along)
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import freeze
+from polygeom.arrays import as_index, freeze
 from polygeom.certificates.check import nearest_floats
 from polygeom.certificates.facets import FacetReport
 from polygeom.codes import SplineCodes
@@ -110,6 +110,7 @@ class Neighbours:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, i: int) -> Neighbour:
+        i = as_index(i, len(self), "neighbour")
         code, row = self.codes[i], int(self.rows[i])
         at = {"point": self.points[i], "direction": self.directions[i]}
         return Neighbour(self.piece.network, self.piece.along, row, code, self.units[i], **at)
@@ -142,7 +143,7 @@ def neighbours(net: Network, piece: AffinePiece) -> Neighbours:
     Raises
     ------
     InputError
-        If the piece is of another network, or its cell is lower-dimensional.
+        If the piece is of a network with other steps or parameters, or its cell is lower-dimensional.
     UndecidedError
         If letters of the piece itself are undecided, or no interior point could be proved.
     TooLargeError
@@ -168,10 +169,12 @@ def neighbours(net: Network, piece: AffinePiece) -> Neighbours:
         raise InputError(
             f"neighbours got a {type(piece).__name__}, wanted the AffinePiece that piece_at returns."
         )
-    if piece.network is not net:
+    if not isinstance(net, Network):
+        raise InputError(f"neighbours got a {type(net).__name__}, wanted the Network of the piece.")
+    if not net.is_same(piece.network):
         raise InputError(
-            f"The piece belongs to another network, {piece.network}, than the one given, {net}. "
-            "Likely cause: the network was made twice; pass piece.network."
+            f"The piece belongs to another network, {piece.network}, than the one given, {net}: their steps or "
+            "parameters differ. Likely cause: the network was trained on in between; pass piece.network."
         )
     return neighbours_from(piece, inner_point(piece, piece.witness))
 

@@ -59,7 +59,7 @@ def shortest_path(regions: Regions, x: object, y: object) -> RegionPath:
     Raises
     ------
     InputError
-        If the region of a point is not listed, or no path is.
+        If `regions` lists none (a RegionCount), the region of a point is not listed, or no path is.
 
     Notes
     -----
@@ -79,6 +79,11 @@ def shortest_path(regions: Regions, x: object, y: object) -> RegionPath:
     """
     from scipy.sparse.csgraph import dijkstra
 
+    if not all(hasattr(type(regions), name) for name in ("adjacency", "codes", "locate")):
+        raise InputError(
+            f"shortest_path got a {type(regions).__name__}, wanted an Exploration or a PolyhedralComplex. Likely "
+            "cause: store='count', which keeps no regions. Remedy: enumerate with store='regions', or explore."
+        )
     starts, ends = _located(regions, x, "x"), _located(regions, y, "y")
     steps, before, _ = dijkstra(
         regions.adjacency, indices=starts, unweighted=True, return_predecessors=True, min_only=True

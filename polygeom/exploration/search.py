@@ -91,7 +91,7 @@ def explore(
     (False, 'regions', 7)
     """
     _check_choices(budget, order)
-    if isinstance(x, AffinePiece) and (x.network is not net or along is not None):
+    if isinstance(x, AffinePiece) and (not net.is_same(x.network) or along is not None):
         raise InputError("x is a piece: it must be of this network, and along= is that of the piece already.")
     piece = x if isinstance(x, AffinePiece) else piece_at(net, x, along)
     search = _Search(piece, order)
@@ -178,7 +178,7 @@ class _Search:
             raise InputError(f"resume is a {type(earlier).__name__}, wanted an earlier Exploration.")
         own, other = ((a.matrix, a.offset) if a is not None else () for a in (self.along, earlier.along))
         same = {
-            "network": earlier.network is self.net,
+            "network": self.net.is_same(earlier.network),
             "point": np.array_equal(earlier.start, self.piece.witness),
             "order": earlier.order == self.order,
             "slice": len(own) == len(other) and all(map(np.array_equal, own, other)),

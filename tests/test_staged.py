@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import flint
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +10,10 @@ from hypothesis import strategies as st
 
 import polygeom as pg
 from polygeom.enumeration.arrays import RegionArrays
+from polygeom.enumeration.chain import ENTRIES, dense_chain
 from polygeom.enumeration.staged import StagedEngine
+from polygeom.enumeration.starts import inner_rows
+from polygeom.exact import ScaledMatrix, rational
 from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.network import Network
 from polygeom.steps import Average, Concatenate, Convolution, Dense, Gather, Sum
@@ -304,6 +308,135 @@ def test_signs_that_are_proved_are_not_listed_as_undecided():
     net = FAMILIES["identity layer"](PLANE, 3)
     arrays = everything(StagedEngine(net, pg.Polyhedron.box(-1, 2, dim=2), None, 1))
     assert arrays.undecided.shape == (0, 2)
+
+
+# -- numbers of any size ---------------------------------------------------------------------------------------
+
+FAR = (0, 0, -300, -250, -150, 100, 150, 217, 250, 300)
+"""Decimal exponents of weights, offsets, domains and slices."""
+
+
+def far_apart(seed: int) -> tuple[Network, pg.Polyhedron | None, pg.AffineMap | None]:
+    """Return a network, a domain and a slice whose numbers are hundreds of orders of magnitude apart."""
+    rng = np.random.default_rng(seed)
+    power = [10.0**e for e in rng.choice(FAR, 8)]
+    first = rng.standard_normal((3, 2)) * power[0], rng.standard_normal(3) * power[1]
+    second = rng.standard_normal((2, 3)) * power[2], rng.standard_normal(2) * power[3]
+    sides = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
+    domains = [
+        None,
+        pg.Polyhedron(sides * power[4], np.ones(4) * power[5]),
+        pg.Polyhedron(np.array([[-1, 0], [0, -1], [1, 1]]) * power[4], np.array([0, 0, 1]) * power[5]),
+    ]
+    turn = pg.AffineMap(np.array([[1, 0.5], [0.25, -1]]) * power[6], rng.standard_normal(2) * power[7])
+    return Network.from_layers([first, second, ([[1, 1]], [0])]), domains[seed % 3], (None, turn)[seed % 2]
+
+
+@pytest.mark.parametrize("seed", [*range(24), 31, 93, 101, 119, 206, 242])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_numbers_hundreds_of_orders_of_magnitude_apart(seed: int):
+    net, domain, along = far_apart(seed)
+    truth = set(oracle_regions(net, domain, along))
+    engine = StagedEngine(net, domain, along, 1)
+    assert set(letters_of(net, everything(engine))) == truth
+    assert engine.exactness.undecided == 0
+    K = pg.enumerate_regions(net, domain, along)
+    assert {tuple(code) for code in K.codes.letters.tolist()} == truth
+
+
+def test_a_slice_is_not_rounded_by_its_scale():
+    """Weights, bounds and entries of the slice would underflow times the scale that balances the rows best."""
+    net = Network.from_layers([([[1e200, 1e-100]], [1e-100])])
+    along = pg.AffineMap([[1e100, 0.0], [1e-250, 1.0]], [0.0, 0.0])
+    domain = pg.Polyhedron.box(-1, 1, dim=2)
+    start = StagedEngine(net, domain, along, 1).start
+    assert (start.matrix == along.matrix * start.scale).all()
+    assert (start.matrix / start.scale == along.matrix).all()
+    assert_equals_oracle(net, domain, along)
+
+
+def test_rows_of_domains_keep_entries_that_underflow():
+    """In floats the second entry of the row is lost beside the first; exactly it is there."""
+    rows, errors, exact = inner_rows(pg.Polyhedron([[1e300, 1e-300]], [1.0]), np.array([2.0**100, 2.0**-100]))
+    assert np.isfinite(rows).all()
+    assert errors[0] > 0
+    assert exact[0, 1] / exact[0, 0] == rational(1e-300) / rational(1e300) / flint.fmpz(2) ** 200
+
+
+# -- chains ------------------------------------------------------------------------------------------------------
+
+
+def convolutional_chain(pixels: int) -> Network:
+    """Pixels moved to channels first, a strided convolution, average-pooling, a dense layer; ReLUs between."""
+    import scipy.sparse
+
+    rng, side = np.random.default_rng(1), pixels // 4
+    image, kept, pooled = (2, pixels, pixels), (3, side, side), (3, side // 2, side // 2)
+    order = np.arange(2 * pixels**2).reshape(pixels, pixels, 2).transpose(2, 0, 1)
+    moved = Gather(inputs=(0,), shapes=((pixels, pixels, 2),), shape=image, index=order)
+    first = Convolution(
+        inputs=(1,), shapes=(image,), shape=kept, weight=rng.standard_normal((3, 2, 5, 5)),
+        constant=rng.standard_normal((3, 1, 1)), padding=((1, 0), (1, 0)), stride=(4, 4), dilation=(1, 1),
+    )  # fmt: skip
+    relu = Elementwise(inputs=(2,), shapes=(kept,), shape=kept, **elementwise_gate("relu"))
+    half = scipy.sparse.csr_array(np.kron(np.eye(side // 2), np.ones((1, 2))))
+    average = Average(
+        inputs=(3,), shapes=(kept,), shape=pooled, counts=np.full((side // 2) ** 2, 3.0),
+        windows=scipy.sparse.csr_array(scipy.sparse.kron(half, half)),
+    )  # fmt: skip
+    n = 3 * (side // 2) ** 2
+    flat = Gather(inputs=(4,), shapes=(pooled,), shape=(n,), index=np.arange(n))
+    weight, constant = rng.standard_normal((4, n)), rng.standard_normal(4)
+    dense = Dense(inputs=(5,), shapes=((n,),), shape=(4,), weight=weight, constant=constant)
+    last = Elementwise(inputs=(6,), shapes=((4,),), shape=(4,), **elementwise_gate("leaky_relu", 0.125))
+    return Network((moved, first, relu, average, flat, dense, last), (pixels, pixels, 2))
+
+
+def test_a_convolutional_chain_is_multiplied_out_as_it_is():
+    """Exact maps of the layers are those of the network in rationals; floats differ by the bounds at most."""
+    net = convolutional_chain(8)
+    along = pg.AffineMap.through(*np.random.default_rng(2).standard_normal((3, net.dim_in)))
+    chain = dense_chain(net, along)
+    first, n = np.column_stack([along.offset, along.matrix * chain.scale]), chain.layers[0].width
+    groups = [(first, net.steps[:2]), (np.eye(n, n + 1, 1), net.steps[3:6])]
+    for part, (columns, steps), (weight, bias) in zip(chain.layers, groups, chain.exact_maps, strict=True):
+        state = ScaledMatrix.from_floats(columns)
+        for step in steps:
+            state = net.exact().linear(step, state)
+        assert weight.to_rational() == rational_block(state.to_rational(), 1)
+        assert bias.to_rational() == rational_block(state.to_rational(), 0)
+        off = np.abs(bias.to_floats()[:, 0] - part.bias)
+        assert (off <= part.bias_error).all()
+        if part is chain.layers[0]:
+            off = off + np.abs(weight.to_floats() - part.weight).sum(axis=1)
+            assert (off <= part.row_error).all()
+
+
+def rational_block(columns: flint.fmpq_mat, first: int) -> flint.fmpq_mat:
+    """Return the first column alone (0), or all others (1)."""
+    kept = range(1, columns.ncols()) if first else range(1)
+    entries = [columns[i, j] for i in range(columns.nrows()) for j in kept]
+    return flint.fmpq_mat(columns.nrows(), len(kept), entries)
+
+
+def test_pixels_of_a_slice_do_not_count():
+    """As matrices over the pixels the first steps have 20 times the entries a chain may have."""
+    net = convolutional_chain(80)
+    along = pg.AffineMap.through(*np.random.default_rng(3).standard_normal((3, net.dim_in)))
+    assert net.exact().n_entries > 20 * ENTRIES
+    assert dense_chain(net, along) is not None
+    assert dense_chain(net, None) is None
+
+
+def test_the_graph_finds_the_regions_of_a_convolutional_chain():
+    net = convolutional_chain(8)
+    along = pg.AffineMap.through(*np.random.default_rng(2).standard_normal((3, net.dim_in)))
+    domain = pg.Polyhedron.box(-1, 1, dim=2)
+    K = pg.enumerate_regions(net, domain, along)
+    assert len(K.arrays) > 20
+    assert K.arrays.undecided is None  # the chain's engine leaves nothing undecided
+    arrays = everything(StagedEngine(net, domain, along, 1))
+    assert set(letters_of(net, arrays)) == {tuple(code) for code in K.codes.letters.tolist()}
 
 
 # -- real networks -----------------------------------------------------------------------------------------------

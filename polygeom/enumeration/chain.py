@@ -23,7 +23,7 @@ map by the rows that arrive, a row by the weights of the layers that follow.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ import numpy as np
 
 from polygeom.affine import AffineMap
 from polygeom.arrays import freeze
+from polygeom.enclosures import OVERFLOW_IS_UNKNOWN
 from polygeom.exact import ScaledMatrix, rational_matrix
 from polygeom.gates import Elementwise, Gate
 from polygeom.network import Network
@@ -40,7 +41,7 @@ from polygeom.steps import LinearStep
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["ENTRIES", "FARTHEST", "ChainLayer", "DenseChain", "dense_chain"]
+__all__ = ["ENTRIES", "FARTHEST", "ChainLayer", "DenseChain", "dense_chain", "exact_scale"]
 
 FARTHEST = 300
 """Largest binary exponent of a coordinate's scale: powers of two up to here are floats, and their inverses too."""
@@ -161,8 +162,10 @@ def dense_chain(net: Network, along: AffineMap | None) -> DenseChain | None:
     k = net.dim_in if along is None else along.dim_in
     if not net.gates or not _is_chain(net, k):
         return None
-    scale = _balance(next(_layers(net, along, np.ones(k))))
-    return DenseChain(net, along, tuple(_layers(net, along, scale)), freeze(scale))
+    scale = _balance(_multiplied(next(_groups(net))[0], _start(along, np.ones(k))))
+    if along is not None:
+        scale = exact_scale(scale, along.matrix)
+    return DenseChain(net, along, _layers(net, along, scale), freeze(scale))
 
 
 def _is_chain(net: Network, k: int) -> bool:
@@ -195,45 +198,46 @@ def _groups(net: Network) -> Iterator[tuple[list[LinearStep], Gate]]:
             group = []
 
 
-def _balance(first: ChainLayer) -> np.ndarray:
+def _balance(first: _Product) -> np.ndarray:
     """Return powers of two that bring the first layer's slopes to the size of its offsets (to 1 without)."""
-    slopes = np.abs(first.weight).max(axis=0, initial=0.0)
-    offsets = np.abs(first.bias[first.bias != 0])
+    slopes, offsets = first.size.max(axis=0, initial=0.0), first.offset_size[first.offset_size != 0]
     size = np.median(offsets) if len(offsets) else 1.0
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         wanted = np.where(slopes > 0, np.round(np.log2(size) - np.log2(slopes)), 0.0)
-    wanted = np.clip(wanted, -FARTHEST, FARTHEST)
-    return 2.0**wanted
+    return np.exp2(np.clip(np.nan_to_num(wanted), -FARTHEST, FARTHEST))
+
+
+def exact_scale(scale: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return powers of two, as far toward 1 as it takes for the columns times them to be rounded nowhere."""
+    size = np.abs(matrix)
+    largest = np.frexp(size.max(axis=0, initial=0.0))[1]
+    smallest = np.frexp(np.min(size, axis=0, initial=1.0, where=size > 0))[1]
+    low, high = np.minimum(-1021 - smallest, 0), np.minimum(1024 - largest, FARTHEST)
+    return np.exp2(np.clip(np.log2(scale), low, high))
 
 
 def _start(along: AffineMap | None, scale: np.ndarray) -> _Product:
-    """Return x as a map of y; scaling rounds nothing but what underflows."""
+    """Return x as a map of y, not rounded (`exact_scale`)."""
     if along is None:
         return _Product.exact(np.diag(scale), np.zeros(len(scale)))
-    matrix = along.matrix * scale
-    lost = TINY * ((np.abs(matrix) < TINY) & (along.matrix != 0)).any(axis=1)
-    return replace(_Product.exact(matrix, along.offset), lost=lost)
+    return _Product.exact(along.matrix * scale, along.offset)
 
 
 def _exact_start(chain: DenseChain) -> tuple[ScaledMatrix, ScaledMatrix]:
     """Return x as an exact map of y."""
-    stretch = ScaledMatrix.from_floats(np.diag(chain.scale))
-    if chain.along is None:
-        return stretch, ScaledMatrix.from_floats(np.zeros((chain.dim, 1)))
-    matrix, offset = chain.along.matrix, chain.along.offset.reshape(-1, 1)
-    return ScaledMatrix.from_floats(matrix) @ stretch, ScaledMatrix.from_floats(offset)
+    start = _start(chain.along, chain.scale)
+    return ScaledMatrix.from_floats(start.matrix), ScaledMatrix.from_floats(start.offset[:, None])
 
 
-def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> Iterator[ChainLayer]:
-    """Yield the layers of a chain, first to last."""
-    k = len(scale)
-    carried: _Product | None = _start(along, scale)
+@OVERFLOW_IS_UNKNOWN
+def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> tuple[ChainLayer, ...]:
+    """Return the layers of a chain, first to last."""
+    k, layers = len(scale), []
     reach, roundings, lost = np.eye(k + 1), 0, np.zeros(k)
-    for layer, (group, gate) in enumerate(_groups(net)):
-        rounded = len(group) > 1 or group[0].divisors() is not None or (layer == 0 and along is not None)
-        for step in group:
-            roundings += step.terms + 3
-            carried = _Product.of(step) if carried is None else carried.then(step)
+    for group, gate in _groups(net):
+        start = None if layers else _start(along, scale)
+        carried = _multiplied(group, start)
+        rounded = len(group) > 1 or group[0].divisors() is not None or (not layers and along is not None)
         rounded = rounded or bool(carried.lost.any())
         # `reach` maps what arrives (t last) to (y, t); the layer's own product is added to it.
         homogeneous = np.column_stack([carried.size, carried.offset_size])
@@ -241,21 +245,35 @@ def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> Iterato
         reach = round_up(homogeneous @ reach, homogeneous.shape[1] + 2)
         lost = round_up(carried.size @ lost + (carried.size.shape[1] + 2) * (k + 1) * TINY, 8)
         lost = round_up(lost + carried.lost * arriving, 2)
-        roundings += carried.matrix.shape[1] + 3
+        roundings += sum(step.terms + 3 for step in group) + carried.matrix.shape[1] + 3
         relative = gamma(roundings)
         slopes = np.ascontiguousarray(gate.table(gate.slopes).reshape(2, -1))
-        yield ChainLayer(
-            gate.first_column,
-            freeze(np.ascontiguousarray(carried.matrix)),
-            freeze(carried.offset),
-            freeze(slopes),
-            freeze(reach),
-            freeze(round_up(relative * reach.sum(axis=1) + lost, k + 4)),
-            freeze(round_up(relative * carried.offset_size + lost, 4) if rounded else np.zeros(gate.size)),
+        errors = round_up(relative * reach.sum(axis=1) + lost, k + 4)
+        bias_errors = round_up(relative * carried.offset_size + lost, 4) if rounded else np.zeros(gate.size)
+        known = np.isfinite(np.column_stack([carried.matrix, carried.offset, errors, bias_errors])).all(axis=1)
+        layers.append(
+            ChainLayer(
+                gate.first_column,
+                freeze(np.where(known[:, None], carried.matrix, 0.0)),
+                freeze(np.where(known, carried.offset, 0.0)),
+                freeze(slopes),
+                freeze(np.nan_to_num(reach, nan=np.inf, posinf=np.inf)),
+                freeze(np.where(known, errors, np.inf)),
+                freeze(np.where(known, bias_errors, np.inf)),
+            )
         )
         steepest = np.abs(slopes).max(axis=0)
         reach, lost = np.vstack([steepest[:, None] * reach, np.eye(k + 1)[-1:]]), steepest * lost
-        carried = None
+    return tuple(layers)
+
+
+@OVERFLOW_IS_UNKNOWN
+def _multiplied(group: list[LinearStep], start: _Product | None) -> _Product:
+    """Return the product of some steps, and of what comes before the first."""
+    carried = start
+    for step in group:
+        carried = _Product.of(step) if carried is None else carried.then(step)
+    return carried
 
 
 @dataclass(frozen=True, eq=False)

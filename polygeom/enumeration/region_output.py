@@ -15,7 +15,7 @@ from polygeom.enumeration.splitter import Resolver
 from polygeom.enumeration.staged_starts import Start
 from polygeom.exact import nearest_float
 from polygeom.network import Network
-from polygeom.rounding import gamma
+from polygeom.rounding import LARGEST, gamma
 
 __all__ = ["RegionOutput", "bounded"]
 
@@ -111,7 +111,7 @@ class RegionOutput:
             return self._lifted(np.zeros((0, len(self.start.scale)))), {}, np.zeros((0, 2), dtype=np.int64)
         sums = np.add.reduceat(cells.coord, cells.vertex_start[:-1], axis=0)
         with np.errstate(over="ignore"):
-            points = sums[:, :-1] / sums[:, -1:]
+            points = np.clip(sums[:, :-1] / sums[:, -1:], -LARGEST, LARGEST)
         of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))
         at = np.column_stack([points, np.ones(len(points))])[of]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -126,11 +126,11 @@ class RegionOutput:
             if point is None:
                 unsure[i] = True
                 continue
-            points[i] = [nearest_float(v) for v in point]
+            points[i] = np.clip([nearest_float(v) for v in point], -LARGEST, LARGEST)
             exact[i] = self._exactly_lifted(point)
         scaled, moved = unscaled(points, self.start.scale)
-        for i in moved:
-            exact.setdefault(i, self._exactly_lifted([Fraction(float(v)) for v in points[i]]))
+        for i in set(moved) - set(exact):
+            exact[i] = self._exactly_lifted([Fraction(float(v)) for v in points[i]])
         at_facets = unsure[of] & ~inside
         return self._lifted(scaled), exact, np.column_stack([of, np.maximum(cells.owner, -1)])[at_facets]
 

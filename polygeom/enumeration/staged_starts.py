@@ -10,7 +10,7 @@ import numpy as np
 
 from polygeom.affine import AffineMap
 from polygeom.enumeration.cell_batch import INFINITY, CellBatch, Rows, domain_owner, sizes_of, starts_of
-from polygeom.enumeration.chain import FARTHEST
+from polygeom.enumeration.chain import FARTHEST, exact_scale
 from polygeom.enumeration.exact_rows import GraphRows, rounded_row
 from polygeom.enumeration.exact_signs import Row, dot, integer_row
 from polygeom.enumeration.gate_rows import unit_plane
@@ -75,7 +75,7 @@ class Start:
     lift : (slice coordinates, k) array or None
         From ``scale * y`` to slice coordinates, if some are held at 0.
     matrix : (dim_in, k), offset : (dim_in,)
-        The input as a map of y.
+        The input as a map of y, not rounded.
     exact_domain : (m, D) fmpq_mat
         Inner rows of the domain over y.
     cells : CellBatch
@@ -116,7 +116,7 @@ class Start:
                 domain, k = domain.pullback(AffineMap(lift, np.zeros(k))), len(coordinates)
             planes = _Hyperplanes.of(k, GraphRows(net, matrix, offset).drawn_hyperplanes())
         floats = np.array([rounded_row(row) for row in planes.rows]).reshape(-1, k + 1)
-        scale = _balance(np.vstack([np.column_stack([domain.A, domain.b]), floats]))
+        scale = exact_scale(_balance(np.vstack([np.column_stack([domain.A, domain.b]), floats])), matrix)
         matrix = matrix * scale
         if planes.rows:
             planes = _Hyperplanes.of(k, GraphRows(net, matrix, offset).drawn_hyperplanes())

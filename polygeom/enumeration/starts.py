@@ -21,10 +21,10 @@ import numpy as np
 
 from polygeom.enumeration.chain import DenseChain
 from polygeom.enumeration.exact_signs import integer_row, nearest_ray
-from polygeom.exact import rational, rational_matrix
+from polygeom.exact import rational_matrix
 from polygeom.polyhedron import Polyhedron
 from polygeom.ranks import pivot_columns
-from polygeom.rounding import U
+from polygeom.rounding import TINY, U, round_up
 
 if TYPE_CHECKING:
     import flint
@@ -82,19 +82,31 @@ class StartCone:
 def inner_rows(domain: Polyhedron, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, flint.fmpq_mat]:
     """Return the domain's rows as (m, k + 1) inner homogeneous rows over y, their summed errors, and exactly.
 
-    Every row is scaled by a power of two, so that its largest entry is of size 1.
+    Every row is multiplied by a power of two that brings its largest entry to [1/2, 1). Nothing overflows on the
+    way; entries that underflow are off by `TINY` at most, and are kept exactly.
     """
-    rows = np.column_stack([-domain.A * scale, domain.b])
-    largest = np.abs(rows).max(axis=1, initial=0.0)
-    powers = 2.0 ** -np.round(np.log2(np.where(largest > 0, largest, 1.0)))
-    rows = rows * powers[:, None]
-    if not domain.is_rounded:
-        return rows, np.zeros(len(rows)), rational_matrix(rows)
-    errors = np.column_stack([domain.errors[0] * scale, domain.errors[1]])
+    import flint
+
+    given, along = np.column_stack([-domain.A, domain.b]), np.append(np.frexp(scale)[1] - 1, 0)
+    sizes = np.where(given != 0, np.frexp(given)[1] + along, np.iinfo(np.int32).min)
+    largest = np.where(given.any(axis=1), sizes.max(axis=1), 0)
+    shifts = along - largest[:, None]
+    rows = np.ldexp(given, shifts)
+    lost = np.ldexp(rows, -shifts) != given
+    errors = TINY * lost.sum(axis=1)
+    if not domain.is_rounded and not lost.any():
+        return rows, errors, rational_matrix(rows)
+    if domain.is_rounded:
+        off = np.ldexp(np.column_stack(domain.errors), shifts).sum(axis=1)
+        errors = round_up(errors + off, given.shape[1] + 1)
     A, b = domain.exact_rows(np.arange(domain.n_rows))
-    stretched = [[-A[i, j] * rational(float(s)) for j, s in enumerate(scale)] for i in range(domain.n_rows)]
-    entries = [rational(float(p)) * v for i, p in enumerate(powers) for v in (*stretched[i], b[i, 0])]
-    return rows, errors.sum(axis=1) * powers, type(A)(domain.n_rows, domain.dim + 1, entries)
+    exact = [[*(-v for v in normal), side] for normal, (side,) in zip(A.table(), b.table(), strict=True)]
+    entries = [
+        v * flint.fmpq(2) ** int(shift)
+        for row, powers in zip(exact, shifts, strict=True)
+        for v, shift in zip(row, powers, strict=True)
+    ]
+    return rows, errors, flint.fmpq_mat(*given.shape, entries)
 
 
 def find_frame(chain: DenseChain, domain_rows: np.ndarray, exact_domain: flint.fmpq_mat) -> Frame:

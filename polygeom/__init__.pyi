@@ -5,7 +5,7 @@ from .certificates import Check, Level
 from .codes import SplineCodes
 from .complex_checks import check_complex
 from .complexes import PolyhedralComplex
-from .enumeration.regions import enumerate_regions, region_batches
+from .enumeration.regions import RegionCount, enumerate_regions, region_batches
 from .errors import (
     BudgetError,
     ConversionError,

@@ -32,11 +32,12 @@ def as_index(value: object, length: int, noun: str) -> int:
     >>> as_index(np.int64(2), 3, "region")
     2
     """
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < length:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if whole and 0 <= value < length:
         return int(value)
     there_are = f"they are numbered 0 to {length - 1}" if length else "there are none"
-    what = "" if isinstance(value, int | np.integer) and not isinstance(value, bool) else ", which is no integer"
-    raise InputError(f"There is no {noun} {value!r}{what}; {there_are}.")
+    kind = "" if whole else f" (a {type(value).__name__}, wanted an integer)"
+    raise InputError(f"There is no {noun} {value!r}{kind}; {there_are}.")
 
 
 def as_array(value: object, name: str) -> np.ndarray:

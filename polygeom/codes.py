@@ -27,6 +27,8 @@ class SplineCodes:
     Examples
     --------
     >>> codes = SplineCodes(np.array([[0, 1], [1, 1]], dtype=np.uint8))
+    >>> codes
+    SplineCodes(2 x 2 letters)
     >>> codes.hamming()
     array([[0, 1],
            [1, 0]])
@@ -46,6 +48,11 @@ class SplineCodes:
         )
         object.__setattr__(self, "letters", freeze(letters))
         object.__setattr__(self, "undecided", freeze(undecided))
+
+    def __repr__(self) -> str:
+        points, units = self.letters.shape
+        doubt = f", {np.count_nonzero(self.undecided)} letters undecided" if self.undecided.any() else ""
+        return f"SplineCodes({points} x {units} letters{doubt})"
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
         return (

@@ -149,7 +149,7 @@ def bounded_cells(cells: Cells) -> np.ndarray:
 
 
 def recession_cone_of(cells: Cells, region: int) -> RecessionCone:
-    """Return the recession cone of a cell, from the sum of its stored rays where that proves it, else searched for."""
+    """Return the recession cone of a cell: from the sum of stored rays where that proves it, else searched for."""
     P = cells.polyhedron(region)
     if cells.arrays.vertices is not None:
         start, stop = cells.arrays.vertex_start[region : region + 2]
@@ -174,7 +174,8 @@ def exact_generators(cells: Cells, region: int) -> tuple[np.ndarray, np.ndarray]
     _, V = _skeleton(cells, region)
     everywhere = np.concatenate([V.rays, V.lines, -V.lines]) if len(V.lines) else V.rays
     points = V.points[:0] if len(V.lines) else V.points
-    return points, nearest_floats(everywhere / np.abs(everywhere).max(axis=1, keepdims=True, initial=Fraction(0)))
+    largest = np.abs(everywhere).max(axis=1, keepdims=True, initial=Fraction(0))
+    return points, nearest_floats(everywhere / largest)
 
 
 def cell_volumes(cells: Cells, exact: bool) -> np.ndarray:

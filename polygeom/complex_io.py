@@ -31,6 +31,9 @@ FORMAT = 1
 _WANTED = {"fingerprint", "finished", "exactness", "exact_regions", "exact_values", "packed", "witnesses"}
 """What every file holds besides its format."""
 
+_UNREADABLE = (ValueError, BadZipFile, EOFError, KeyError, zlib.error)
+"""What numpy raises on bytes that it cannot read."""
+
 _ARRAYS = tuple(f.name for f in fields(RegionArrays) if f.name != "exact_witnesses")
 
 
@@ -87,8 +90,8 @@ def read_complex(path: str | PathLike, network: Network) -> dict[str, object]:
     """
     if not isinstance(network, Network):
         raise InputError(
-            f"load got a {type(network).__name__} for the network, wanted the Network the complex was made with: files "
-            "hold codes and points, not the network they belong to."
+            f"load got a {type(network).__name__} for the network, wanted the Network the complex was made with: "
+            "files hold codes and points, not the network they belong to."
         )
     stored = _arrays_of(path)
     if int(stored["format"]) != FORMAT:
@@ -118,17 +121,18 @@ def _arrays_of(path: str | PathLike) -> dict[str, np.ndarray]:
     try:
         file = np.load(path, allow_pickle=False)
         stored = {} if isinstance(file, np.ndarray) else {name: file[name] for name in file.files}
-    except (ValueError, BadZipFile, EOFError, KeyError, zlib.error):  # all that numpy makes of bytes it cannot read
+    except _UNREADABLE:
         raise InputError(
-            f"{path} is no stored complex: it does not read as an npz archive of plain arrays. Likely cause: another "
-            "kind of file, or one that was cut off. Remedy: give the path that K.save wrote."
+            f"{path} is no stored complex: it does not read as an npz archive of plain arrays. Likely cause: "
+            "another kind of file, or one that was cut off. Remedy: give the path that K.save wrote."
         ) from None
     version = stored.get("format")
     if version is None or "packed" not in stored or version.shape or version.dtype.kind not in "iu":
         raise InputError(f"{path} holds other arrays than a complex. Likely cause: the wrong file.")
     missing = sorted(_WANTED - stored.keys())
     if missing and int(version) == FORMAT:
-        raise InputError(f"{path} lacks {', '.join(missing)}. Likely cause: it was written by another program.")
+        lacking = ", ".join(missing)
+        raise InputError(f"{path} lacks {lacking}. Likely cause: it was written by another program.")
     return stored
 
 

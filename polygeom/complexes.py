@@ -127,8 +127,8 @@ class PolyhedralComplex(Cells):
     def undecided(self) -> np.ndarray:
         """Signs that nothing decided, (U, 2), sorted: region, and unit (-1 for the domain's boundary or infinity).
 
-        They were taken as zero, so the regions listed here may be cut wrongly, or miss a neighbor. All other regions
-        are proved. Empty wherever the network is small enough for rationals.
+        They were taken as zero, so the regions listed here may be cut wrongly, or miss a neighbor. Empty wherever
+        the network is small enough for rationals.
         """
         pairs = self.arrays.undecided
         return freeze(np.empty((0, 2), dtype=np.int64)) if pairs is None else pairs
@@ -250,8 +250,8 @@ class PolyhedralComplex(Cells):
     def rays(self, region: int) -> np.ndarray:
         """Return directions (n, k) whose non-negative combinations are the recession cone of a region, rounded.
 
-        The extreme rays, stored or found as in `vertices`; where the region contains lines, these in both directions
-        too. Their length means nothing. Empty for bounded regions. `recession_cone` is the exact answer.
+        The extreme rays, stored or found as in `vertices`; where the region contains lines, these in both
+        directions too. Their length means nothing. None for bounded regions. `recession_cone` is exact.
 
         Raises
         ------
@@ -286,8 +286,8 @@ class PolyhedralComplex(Cells):
 
         Notes
         -----
-        Where rays are stored, their sum is tried first: if no row vanishes on it, the cone is full-dimensional. Cost:
-        two milliseconds on small networks, one more search of `polygeom.recession_cone` where that does not decide.
+        Where rays are stored, their sum is tried first: if no row vanishes on it, the cone is full-dimensional.
+        Cost: a millisecond on small networks; that of `polygeom.recession_cone` where this does not decide.
 
         Examples
         --------
@@ -351,8 +351,8 @@ class PolyhedralComplex(Cells):
     def save(self, path: str | PathLike) -> None:
         """Write the complex to one npz file, without the network and the frontier.
 
-        The frontier of an unfinished enumeration is the stack of a compiled search, which follows its numbers without
-        looking: none that come from a file. So a complex that was loaded cannot be resumed.
+        The frontier of an unfinished enumeration is the stack of a compiled search, which follows its numbers
+        unchecked: none that come from a file. So a complex that was loaded cannot be resumed.
 
         Raises
         ------

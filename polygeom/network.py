@@ -133,7 +133,7 @@ class Network(Graph):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of structure and parameters: the same for equal functions of equal steps, whatever they are called.
+        """A hash of structure and parameters, the same for equal steps, whatever these are called.
 
         Examples
         --------

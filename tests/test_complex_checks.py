@@ -146,7 +146,9 @@ def picked(K: PolyhedralComplex, kept: np.ndarray) -> PolyhedralComplex:
         K,
         packed=a.packed[kept],
         witnesses=a.witnesses[kept],
-        exact_witnesses={n: a.exact_witnesses[i] for n, i in enumerate(kept.tolist())},
+        exact_witnesses={
+            n: a.exact_witnesses[i] for n, i in enumerate(kept.tolist()) if i in a.exact_witnesses
+        },
         bounded=a.bounded[kept],
         facet_start=np.concatenate([[0], np.cumsum(np.diff(a.facet_start)[kept])]),
         facet_units=a.facet_units[facets],
@@ -366,7 +368,7 @@ def test_too_many_hyperplanes_are_counted_by_the_bound(monkeypatch: pytest.Monke
     item = check_complex(complex_of(generic))["Zaslavsky's theorem"]
     assert item.outcome is Outcome.HOLDS
     assert (item.counts["regions"], item.counts["bounded"]) == (16, 6)
-    assert check_complex(complex_of(integers))["Zaslavsky's theorem"].outcome is Outcome.NOT_APPLICABLE
+    assert check_complex(complex_of(integers))["Zaslavsky's theorem"].outcome is Outcome.NOT_CHECKED
 
 
 # -- input -------------------------------------------------------------------------------------------------
@@ -398,3 +400,52 @@ def test_an_empty_complex_cannot_be_checked():
 def test_an_unknown_item_is_refused():
     with pytest.raises(pg.InputError, match="witnesses"):
         check_complex(complex_of(FAMILIES["generic"](PLANE, 0)), sample=1)["winesses"]
+
+
+# -- what is left out, and what is open --------------------------------------------------------------------------
+
+
+def test_what_was_left_out_is_told_from_what_says_nothing():
+    """Volumes of a box are not checked on a sample; those of the whole space do not apply."""
+    net = FAMILIES["generic"](PLANE, 0)
+    whole, box = check_complex(complex_of(net), sample=2), check_complex(complex_of(net, BOX), sample=2)
+    assert whole["volumes"].outcome is Outcome.NOT_APPLICABLE
+    assert box["volumes"].outcome is Outcome.NOT_CHECKED
+    assert "sample=None" in box["volumes"].text
+    assert box["Euler's relation"].outcome is Outcome.NOT_CHECKED
+    assert box
+    assert "not checked: volumes" in box.text.splitlines()[0]
+    assert check_complex(complex_of(net, BOX), sample=None)["volumes"].outcome is Outcome.HOLDS
+
+
+def test_undecided_signs_leave_completeness_open_unless_all_is_proved_again():
+    net = FAMILIES["generic"](PLANE, 0)
+    K = complex_of(net)
+    doubtful = replace(
+        with_arrays(K, undecided=np.array([[2, 1], [2, 3], [4, 0]])),
+        exactness=Exactness(floats=9, undecided=3),
+    )
+    assert not doubtful.complete
+    assert "3 undecided, in 2 regions: not proved complete" in repr(doubtful)
+    sampled = check_complex(doubtful, sample=2)
+    assert sampled["completeness"].outcome is Outcome.OPEN
+    assert "Region 2: units [1, 3]. Region 4: units [0]." in sampled["completeness"].text
+    assert not sampled
+    assert check_complex(doubtful, sample=None)["completeness"].check.level is Level.EXACT
+
+
+def test_regions_beyond_the_largest_float_are_missed():
+    """Kinks at 2^1060 and 2^1070: the region between holds no float, and points of lines must be exact."""
+    W, b = np.full((2, 1), 2.0**-1000), np.array([-(2.0**60), -(2.0**70)])
+    net = Network.from_layers([(W, b), (np.ones((1, 2)), None)])
+    K = pg.enumerate_regions(net)
+    assert len(K.arrays.exact_witnesses) == 2
+    assert check_complex(K)
+    near, between, far = (
+        int(K.find(np.array([code], dtype=np.uint8))[0]) for code in ([0, 0], [1, 0], [1, 1])
+    )
+    gap = without(K, [between])
+    points = check_complex(gap)["points"]
+    assert points.outcome is Outcome.REFUTED
+    assert "in no listed region" in points.text
+    assert {near, between, far} == {0, 1, 2}

@@ -397,7 +397,14 @@ def test_other_files_are_refused(tmp_path):
     K.save(whole)
     cut, damaged = whole.read_bytes()[:-40], bytearray(whole.read_bytes())
     damaged[damaged.index(K.witnesses.tobytes())] ^= 255
-    for garbage in (b"", b"no zip archive", b"PK\x03\x04" + bytes(60), b"\x80\x04]q\x00.", cut, bytes(damaged)):
+    for garbage in (
+        b"",
+        b"no zip archive",
+        b"PK\x03\x04" + bytes(60),
+        b"\x80\x04]q\x00.",
+        cut,
+        bytes(damaged),
+    ):
         path.write_bytes(garbage)
         with pytest.raises(InputError, match="no stored complex") as caught:
             PolyhedralComplex.load(path, net)

@@ -431,7 +431,9 @@ def test_networks_are_compared_by_their_parameters() -> None:
     net, twin = generic((2, 3, 1), 0), generic((2, 3, 1), 0)
     assert net is not twin
     found = neighbours(net, piece_at(twin, [1, 1]))
-    assert [n.units.tolist() for n in found] == [n.units.tolist() for n in neighbours(net, piece_at(net, [1, 1]))]
+    assert [n.units.tolist() for n in found] == [
+        n.units.tolist() for n in neighbours(net, piece_at(net, [1, 1]))
+    ]
     whole, part = explore(net, piece_at(twin, [1, 1])), explore(net, [1, 1], Budget(regions=2))
     assert sorted(codes_of(explore(twin, [1, 1], resume=part))) == sorted(codes_of(whole))
 
@@ -445,7 +447,7 @@ def test_neighbours_are_numbered_from_0(index: object) -> None:
 
 def test_counts_have_no_paths() -> None:
     net = generic((2, 3, 1), 0)
-    with pytest.raises(InputError, match="RegionCount.*store='count'"):
+    with pytest.raises(InputError, match=r"RegionCount.*store='count'"):
         shortest_path(enumerate_regions(net, store="count"), [0, 0], [1, 1])
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import polygeom as pg
 from polygeom.enumeration import regions
+from polygeom.enumeration.arrays import Exactness
 from polygeom.models import toy
 
 BOX = pg.Polyhedron.box(-2, 2, dim=2)
@@ -151,3 +152,59 @@ def test_graph_networks_of_many_regions_have_the_codes_of_their_witnesses():
     K = pg.enumerate_regions(net)
     assert K.n_regions > 2048
     assert (K.codes.letters == pg.spline_codes(net, K.witnesses).letters).all()
+
+
+# -- going on ----------------------------------------------------------------------------------------------------
+
+
+def test_resume_compares_networks_and_places_by_their_numbers():
+    """A network, a box and a slice made twice are the same ones."""
+    part = pg.enumerate_regions(random_net(2, 12, 6), BOX, budget=pg.Budget(regions=10))
+    again = pg.Polyhedron.box(-2, 2, dim=2)
+    whole = pg.enumerate_regions(random_net(2, 12, 6), again, resume=part)
+    assert codes(whole.codes) == codes(pg.enumerate_regions(random_net(2, 12, 6), BOX).codes)
+    for net, domain in ((random_net(2, 12, 6, seed=1), BOX), (random_net(2, 12, 6), None)):
+        with pytest.raises(pg.InputError, match="another network, domain, slice or store"):
+            pg.enumerate_regions(net, domain, resume=part)
+
+
+def test_resume_keeps_its_method():
+    net = random_net(3, 12, 6)
+    part = pg.enumerate_regions(net, method="lp", budget=pg.Budget(regions=10))
+    with pytest.raises(pg.InputError, match="began with method='lp'"):
+        pg.enumerate_regions(net, method="vertices", resume=part)
+    some = pg.enumerate_regions(net, method="lp", resume=part, budget=pg.Budget(regions=20))
+    with pytest.raises(pg.InputError, match="began with method='lp'"):
+        pg.enumerate_regions(net, method="vertices", resume=some)
+    assert pg.enumerate_regions(net, resume=some).n_regions == pg.enumerate_regions(net).n_regions
+
+
+def test_budgets_of_regions_count_those_of_earlier_runs():
+    net = random_net(2, 24, 12)
+    part = pg.enumerate_regions(net, budget=pg.Budget(regions=20))
+    more = pg.enumerate_regions(net, budget=pg.Budget(regions=50), resume=part)
+    assert part.n_regions == 20
+    assert more.n_regions == 50
+
+
+def test_what_cannot_be_resumed_says_why(tmp_path):
+    net, path = random_net(2, 12, 6), tmp_path / "part.npz"
+    pg.enumerate_regions(net, budget=pg.Budget(regions=10)).save(path)
+    loaded = pg.PolyhedralComplex.load(path, net)
+    assert not loaded.finished
+    with pytest.raises(pg.InputError, match=r"files hold the regions, but not the stack.*Remedy"):
+        pg.enumerate_regions(net, resume=loaded)
+    with pytest.raises(pg.InputError, match="finished"):
+        pg.enumerate_regions(net, resume=pg.enumerate_regions(net))
+
+
+def test_what_is_found_is_told_in_a_line():
+    """Arrays of thousands of numbers do not flood a terminal; counts tell what is not proved."""
+    K = pg.enumerate_regions(random_net(2, 24, 12), pg.Polyhedron([[1, 0]], [0]), store="cells")
+    assert "a domain of 1 row in" in repr(K)
+    assert f"RegionArrays({K.n_regions} regions: packed, witnesses," in repr(K.arrays)
+    assert repr(K.codes) == f"SplineCodes({K.n_regions} x 36 letters)"
+    assert len(repr(K.arrays)) < 250
+    count = pg.RegionCount(K.network, None, None, 12, 3, Exactness(undecided=2), True, None)
+    assert not count.complete
+    assert repr(count) == "RegionCount(12 regions, 3 bounded; 2 signs undecided: not proved complete)"

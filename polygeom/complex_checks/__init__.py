@@ -57,8 +57,9 @@ def check_complex(
         - *Euler's relation*: where vertices are stored.
         - *completeness*: what all this proves together. Open for a complex whose enumeration was stopped.
 
-        Items that say nothing about K are NOT_APPLICABLE. Items about a sample are SAMPLED, their residual
-        is the share of faults that the sample excludes with 95 % confidence.
+        Items that say nothing about K are NOT_APPLICABLE; those that would, but cost too much or need vertices or
+        cells that are not there, are NOT_CHECKED, with the reason. Items about a sample are SAMPLED, their
+        residual is the share of faults that the sample excludes with 95 % confidence.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def check_complex(
     n_cells = len(listing) if sample is None else min(int(sample), len(listing))
     chosen = np.sort(rng.choice(len(listing), n_cells, replace=False)).tolist()
     bounded = regionwise.is_bounded(K.domain)
-    every = n_cells == len(listing) and K.complete
+    every = n_cells == len(listing) and K.finished
     with_volume = bool(bounded) and every and listing.dim <= VERTEX_DIMENSION
     items = [regionwise.witnesses(listing), regionwise.distinct_codes(listing)]
     if items[-1].outcome is Outcome.REFUTED:  # names of regions that are not unique lead nowhere

@@ -150,7 +150,7 @@ def _neighbor_faults(
             found.add(neighbor)
             continue
         leaving += 1
-        if listing.claimed.complete:
+        if listing.claimed.finished:
             faults.append(("neighbors", f"The code {where} is not listed."))
     if found != listing.claimed_neighbors(region):
         faults.append(

@@ -19,7 +19,8 @@ from polygeom.complex_checks.arrangements import (
 from polygeom.complex_checks.cells import VERTEX_DIMENSION, CellCheck
 from polygeom.complex_checks.listing import Listing
 from polygeom.complex_checks.regionwise import quoted
-from polygeom.complex_checks.report import Item, Outcome, not_applicable
+from polygeom.complex_checks.report import Item, Outcome, not_applicable, not_checked
+from polygeom.exact import fractions_array
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.boundedness import recession_cone
 from polygeom.predicates.volumes import volume
@@ -48,7 +49,7 @@ def connected(listing: Listing) -> Item:
     parts, _ = connected_components(listing.adjacency, directed=False)
     if parts == 1:
         return Item("connected", PROVED, "From every region a path leads to every other.", {"parts": 1})
-    if not listing.claimed.complete:
+    if not listing.claimed.finished:
         return not_applicable("connected", INCOMPLETE)
     return Item("connected", REFUTED, f"The graph falls into {parts} parts.", {"parts": int(parts)})
 
@@ -59,22 +60,28 @@ def points(listing: Listing, rng: np.random.Generator) -> Item:
     Points are uniform in a box, else they lie on lines through two witnesses. On or near a boundary the side of a
     random direction is taken.
     """
-    if not listing.claimed.complete:
+    if not listing.claimed.finished:
         return not_applicable("points", INCOMPLETE)
     X, where = _uniform(listing, rng), "uniform in the domain"
+    beyond: list[np.ndarray] = []
     if X is None:
-        X, where = _between_witnesses(listing, rng), "on lines through two witnesses"
+        X, beyond = _between_witnesses(listing, rng)
+        where = "on lines through two witnesses"
     letters, decided = listing.letters_and_margins(X)
     if listing.network.exact().is_feasible:
         for i in np.flatnonzero(~decided)[:MOST_EXACT].tolist():
             letters[i], decided[i] = listing.exact_letters(X[i], rng.standard_normal(listing.dim)), True
+        more = [listing.exact_letters(x, rng.standard_normal(listing.dim)) for x in beyond]
+        letters = np.concatenate([letters, np.array(more, dtype=letters.dtype).reshape(-1, letters.shape[1])])
+        decided = np.concatenate([decided, np.ones(len(more), dtype=bool)])
     missed = np.flatnonzero(decided & (listing.find(letters) < 0)).tolist()
     counts = {"points": int(np.count_nonzero(decided)), "missed": len(missed)}
     if missed:
-        faults = [f"The point {X[i].tolist()} is in no listed region." for i in missed]
+        places = [*X.tolist(), *([str(v) for v in x] for x in beyond)]
+        faults = [f"The point {places[i]} is in no listed region." for i in missed]
         return Item("points", REFUTED, quoted(faults), counts)
     if not counts["points"]:
-        return not_applicable("points", "No point was provably off all boundaries.")
+        return not_checked("points", "No point was provably off all boundaries.")
     text = f"{counts['points']} random points, {where}, are all in listed regions."
     return Item("points", Check(True, Level.SAMPLED, 3.0 / counts["points"]), text, counts)
 
@@ -94,29 +101,43 @@ def _uniform(listing: Listing, rng: np.random.Generator) -> np.ndarray | None:
     return X[listing.in_domain(X)]
 
 
-def _between_witnesses(listing: Listing, rng: np.random.Generator) -> np.ndarray:
-    """Return points of the domain on lines through pairs of witnesses, near the witness if there is one only."""
-    W = listing.claimed.arrays.witnesses
-    first, second = rng.integers(len(W), size=(2, N_POINTS))
-    X = W[first] + rng.uniform(-1.0, 2.0, (N_POINTS, 1)) * (W[second] - W[first])
-    if len(W) == 1:
-        X = W + rng.standard_normal((N_POINTS, listing.dim))
-    return X[listing.in_domain(X)]
+def _between_witnesses(listing: Listing, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return points of the domain on lines through pairs of witnesses, near the witness if there is one only.
+
+    In floats where both witnesses and the point are; at most `MOST_EXACT` others in Fractions.
+    """
+    arrays = listing.claimed.arrays
+    W, N = arrays.witnesses, len(arrays)
+    first, second = rng.integers(N, size=(2, N_POINTS))
+    steps = rng.uniform(-1.0, 2.0, N_POINTS)
+    aside = rng.standard_normal((N_POINTS, listing.dim)) if N == 1 else np.zeros((N_POINTS, listing.dim))
+    with np.errstate(over="ignore", invalid="ignore"):
+        X = W[first] + steps[:, None] * (W[second] - W[first]) + aside
+    exact = np.isin([first, second], list(arrays.exact_witnesses)).any(axis=0) | ~np.isfinite(X).all(axis=1)
+    beyond = []
+    for i in np.flatnonzero(exact)[:MOST_EXACT].tolist():
+        a, b = (fractions_array(listing.witness(int(region[i]))) for region in (first, second))
+        point = a + Fraction(float(steps[i])) * (b - a) + fractions_array(aside[i])
+        beyond += [point] if listing.in_domain(point[None])[0] else []
+    X = X[~exact]
+    return X[listing.in_domain(X)], beyond
 
 
 def volumes(listing: Listing, cells: list[CellCheck], domain_bounded: bool | None) -> Item:
     """Check that the volumes of the cells sum to that of the domain, in rationals."""
+    if not listing.claimed.finished:
+        return not_applicable("volumes", INCOMPLETE)
+    if domain_bounded is None:
+        return not_checked("volumes", "Whether the domain is bounded could not be proved.")
+    if not domain_bounded:
+        return not_applicable("volumes", "The domain has no finite volume.")
     reason = None
-    if not listing.claimed.complete:
-        reason = INCOMPLETE
-    elif not domain_bounded:
-        reason = "The domain has no finite volume."
-    elif listing.dim > VERTEX_DIMENSION:
+    if listing.dim > VERTEX_DIMENSION:
         reason = f"Exact volumes are summed in dimension {VERTEX_DIMENSION} or less."
     elif len(cells) < len(listing):
         reason = f"Only {len(cells)} of {len(listing)} cells were proved again; sample=None takes all."
     if reason is not None:
-        return not_applicable("volumes", reason)
+        return not_checked("volumes", reason)
     sizes = [c.volume for c in cells if c.volume is not None]
     if len(sizes) < len(cells):
         return Item("volumes", OPEN, "Some cells could not be measured.")
@@ -135,7 +156,7 @@ def arrangement_items(listing: Listing) -> list[Item]:
     """Compare the numbers of regions, bounded regions and faces with those of the arrangement."""
     names = ("Zaslavsky's theorem", "Buck's formula")
     arrangement = None
-    if not listing.claimed.complete:
+    if not listing.claimed.finished:
         reason = INCOMPLETE
     elif listing.domain is not None:
         reason = "The formulas count the regions of a whole space."
@@ -161,7 +182,7 @@ def _zaslavsky(listing: Listing, arrangement: Arrangement) -> Item:
             text = (
                 f"{n} hyperplanes in R^{d} make at most {most} regions; these are too many to count exactly."
             )
-            return not_applicable(name, text)
+            return not_checked(name, text)
         # as many as there can be: the arrangement is in general position (through the common point)
         wanted = (most, 0 if central else comb(n - 1, d))
     counts = {"hyperplanes": n, "regions": wanted[0], "bounded": wanted[1]}
@@ -176,14 +197,14 @@ def _buck(listing: Listing, arrangement: Arrangement) -> Item:
     """Compare the numbers of faces of every dimension."""
     name, n, d = "Buck's formula", len(arrangement), arrangement.dim
     if listing.claimed.arrays.vertices is None:
-        return not_applicable(name, "The vertices were not stored: enumerate with store='cells'.")
+        return not_checked(name, "The vertices were not stored: enumerate with store='cells'.")
     found = tuple(int(v) for v in listing.claimed.f_vector)
     if n <= MOST_HYPERPLANES:
         wanted, kind = arrangement.faces(), "all flats and their traces"
     elif len(listing) == simple_regions(n, d):
         wanted, kind = buck_faces(n, d), "general position"
     else:
-        return not_applicable(name, f"{n} hyperplanes that are not in general position are too many.")
+        return not_checked(name, f"{n} hyperplanes that are not in general position are too many.")
     if found != wanted:
         return Item(name, REFUTED, f"{n} hyperplanes have {wanted} faces, {found} are listed.")
     return Item(name, PROVED, f"The numbers of faces are {found} ({kind}).")
@@ -199,12 +220,10 @@ def euler(listing: Listing) -> Item:
     compact support: 1 for a polytope, :math:`(-1)^l` for one times :math:`R^l`, 0 for a closed polyhedron with
     any other recession cone.
     """
-    if not listing.claimed.complete:
+    if not listing.claimed.finished:
         return not_applicable("Euler's relation", INCOMPLETE)
     if listing.claimed.arrays.vertices is None:
-        return not_applicable(
-            "Euler's relation", "The vertices were not stored: enumerate with store='cells'."
-        )
+        return not_checked("Euler's relation", "The vertices were not stored: enumerate with store='cells'.")
     faces = tuple(int(v) for v in listing.claimed.f_vector)
     found = sum((-1) ** i * f for i, f in enumerate(faces))
     wanted = _characteristic_of(listing.domain, listing.dim)
@@ -232,7 +251,7 @@ def completeness(listing: Listing, items: list[Item]) -> Item:
     leaves cells through facets only, so from listed cells it reaches listed cells only.
     """
     name = "completeness"
-    if not listing.claimed.complete:
+    if not listing.claimed.finished:
         text = f"The enumeration was stopped after {len(listing)} regions: regions are missing."
         return Item(name, OPEN, text)
     by_name = {item.name: item for item in items}
@@ -245,11 +264,23 @@ def completeness(listing: Listing, items: list[Item]) -> Item:
             return Item(name, PROVED, "The regions fill the domain.")
         if all(_is_proved(by_name[n]) for n in ("facets", "neighbors")):
             return Item(name, PROVED, "No facet of any region leads out of the list.")
+    if listing.claimed.exactness.undecided:
+        return Item(name, OPEN, _undecided(listing))
     checks = [by_name[n].check for n in ("neighbors", "points") if by_name[n].check is not None]
     if not checks or any(i.outcome is Outcome.OPEN for i in items):
         return Item(name, OPEN, "Neither a count, nor the volumes, nor all facets prove it.")
     text = "Neither sampled cells nor sampled points lead out of the list."
     return Item(name, Check(True, Level.SAMPLED, max(c.residual for c in checks)), text)
+
+
+def _undecided(listing: Listing) -> str:
+    """Say where the enumeration took signs as zero without proof."""
+    pairs = listing.claimed.undecided
+    where = [
+        f"Region {i}: units {np.unique(pairs[pairs[:, 0] == i, 1]).tolist()}." for i in np.unique(pairs[:, 0])
+    ]
+    count = listing.claimed.exactness.undecided
+    return f"{count} signs are undecided, so regions may be cut wrongly or missing. {quoted(where)}".rstrip()
 
 
 def _is_proved(item: Item) -> bool:

@@ -10,7 +10,7 @@ from polygeom.certificates import Check, Level
 from polygeom.certificates.check import OPEN, PROVED, REFUTED
 from polygeom.complex_checks.cells import CellCheck
 from polygeom.complex_checks.listing import Listing
-from polygeom.complex_checks.report import Item
+from polygeom.complex_checks.report import Item, not_applicable
 from polygeom.polyhedron import Polyhedron
 
 __all__ = ["adjacency", "boundedness", "cell_items", "distinct_codes", "sampled", "witnesses"]
@@ -88,10 +88,10 @@ def adjacency(listing: Listing) -> Item:
     faults = []
     if (graph != graph.T).nnz or graph.diagonal().any():
         faults.append("The adjacency is not symmetric or joins a region to itself.")
-    odd = np.flatnonzero(degrees != K.n_facets) if K.complete else np.flatnonzero(degrees > K.n_facets)
+    odd = np.flatnonzero(degrees != K.n_facets) if K.finished else np.flatnonzero(degrees > K.n_facets)
     faults += [f"Region {i} has {K.n_facets[i]} facets and {degrees[i]} neighbors." for i in odd.tolist()]
     lost = _lost_flips(listing)
-    if len(lost) and K.complete:
+    if len(lost) and K.finished:
         faults.append(
             f"{len(lost)} facets lead to codes that are not listed, the first from region {lost[0]}."
         )
@@ -126,7 +126,7 @@ def cell_items(listing: Listing, cells: list[CellCheck]) -> list[Item]:
     facets, redundant = sum(c.n_facets for c in cells), sum(c.n_redundant for c in cells)
     leaving = sum(c.n_leaving for c in cells)
     across = f"the exact letters across {facets} facets belong to listed, adjacent regions"
-    across += "." if listing.claimed.complete else f", but for {leaving} that lead out of the list."
+    across += "." if listing.claimed.finished else f", but for {leaving} that lead out of the list."
     stories = {
         "facets": f"In {which}, {facets} rows are facets as listed, {redundant} others are redundant.",
         "neighbors": f"In {which}: {across}",
@@ -163,7 +163,7 @@ def boundedness(listing: Listing, cells: list[CellCheck], domain_bounded: bool |
     if faults:
         return Item("boundedness", REFUTED, quoted(faults), counts)
     if flags is None:
-        return Item("boundedness", None, "The enumeration made no statement.", counts)
+        return not_applicable("boundedness", "The enumeration made no statement.")
     if doubts := [text for c in cells for item, text in c.doubts if item == "boundedness"]:
         return Item("boundedness", OPEN, quoted(doubts), counts)
     check = PROVED if domain_bounded else sampled(len(cells), len(listing))

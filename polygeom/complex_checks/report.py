@@ -9,7 +9,7 @@ from enum import Enum
 from polygeom.certificates import Check, Level
 from polygeom.errors import InputError
 
-__all__ = ["ComplexCheck", "Item", "Outcome", "not_applicable"]
+__all__ = ["ComplexCheck", "Item", "Outcome", "not_applicable", "not_checked"]
 
 _STRENGTH = (Level.EXACT, Level.CERTIFIED, Level.SAMPLED)
 
@@ -21,6 +21,7 @@ class Outcome(Enum):
     REFUTED = "refuted"
     OPEN = "open"
     NOT_APPLICABLE = "not applicable"
+    NOT_CHECKED = "not checked"
 
 
 @dataclass(frozen=True)
@@ -31,22 +32,25 @@ class Item:
     ----------
     name : str
     check : Check or None
-        None where the item says nothing about this complex.
+        None where the item says nothing about this complex, or was left out.
     text : str
         What was found, in a sentence.
     counts : mapping of str to int
+    applies : bool
+        Whether the item says something about this complex.
     """
 
     name: str
     check: Check | None
     text: str
     counts: Mapping[str, int] = field(default_factory=dict)
+    applies: bool = True
 
     @property
     def outcome(self) -> Outcome:
-        """Whether the item holds, is refuted, stayed open, or does not apply."""
+        """Whether the item holds, is refuted, stayed open, was left out, or does not apply."""
         if self.check is None:
-            return Outcome.NOT_APPLICABLE
+            return Outcome.NOT_CHECKED if self.applies else Outcome.NOT_APPLICABLE
         if self.check:
             return Outcome.HOLDS
         return Outcome.REFUTED if self.check.level is Level.EXACT else Outcome.OPEN
@@ -58,6 +62,11 @@ class Item:
 
 def not_applicable(name: str, reason: str) -> Item:
     """Return an item that says nothing about this complex, and why."""
+    return Item(name, None, reason, applies=False)
+
+
+def not_checked(name: str, reason: str) -> Item:
+    """Return an item that would say something about this complex, but was left out, and why."""
     return Item(name, None, reason)
 
 
@@ -74,7 +83,7 @@ class ComplexCheck:
     items: tuple[Item, ...]
 
     def __bool__(self) -> bool:
-        return all(i.outcome in (Outcome.HOLDS, Outcome.NOT_APPLICABLE) for i in self.items)
+        return not self.refuted and not self.open
 
     def __getitem__(self, name: str) -> Item:
         for item in self.items:
@@ -109,7 +118,9 @@ class ComplexCheck:
         elif self.open:
             head = f"Nothing refuted, but open: {', '.join(i.name for i in self.open)}."
         else:
-            head = f"Everything that applies holds; completeness: {self.level.value}."
+            left_out = ", ".join(i.name for i in self.items if i.outcome is Outcome.NOT_CHECKED)
+            but = f" (not checked: {left_out})" if left_out else ""
+            head = f"Everything that applies holds{but}; completeness: {self.level.value}."
         return "\n".join([head, *map(str, self.items)])
 
     def __str__(self) -> str:

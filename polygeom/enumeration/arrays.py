@@ -91,6 +91,11 @@ class RegionArrays:
     edge_units: np.ndarray | None = None
     undecided: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        present = [n for n in (*_FLAT, *_STARTS, "undecided") if getattr(self, n) is not None]
+        exact = f", {len(self.exact_witnesses)} exact witnesses" if self.exact_witnesses else ""
+        return f"RegionArrays({len(self)} regions{exact}: {', '.join(present)}; {self.nbytes} bytes)"
+
     def __len__(self) -> int:
         return len(self.packed)
 

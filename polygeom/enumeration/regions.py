@@ -158,8 +158,8 @@ def enumerate_regions(
         Stop early. Without one, an enumeration that would fill the memory stops with `BudgetError`. With `resume`,
         regions and bytes count what was found before too, seconds those of this call.
     resume : PolyhedralComplex or RegionCount, optional
-        What an unfinished enumeration of the same network, slice, domain, store and method returned; it goes on from
-        there. A complex that was loaded from a file has no frontier to go on from.
+        What an unfinished enumeration of the same network, slice, domain, store and method returned; it goes on
+        from there. A complex that was loaded from a file has no frontier to go on from.
 
     Returns
     -------
@@ -192,8 +192,10 @@ def enumerate_regions(
     _check(net, domain, along, store, budget)
     if method not in METHODS:
         raise InputError(f"method is {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
-    engine, parts = _resumed(resume, net, (domain, along), store, method) if resume is not None else (None, [])
-    engine = engine or make_engine(net, domain, along, store, method)
+    if resume is None:
+        engine, parts = make_engine(net, domain, along, store, method), []
+    else:
+        engine, parts = _resumed(resume, net, (domain, along), store, method)
     limit = budget if budget is not None else Budget(bytes=_memory())
     spent = _run(engine, store, limit, progress, parts)
     if engine.finished and engine.n_regions == 0:
@@ -222,8 +224,8 @@ def region_batches(
 ) -> Iterator[RegionArrays]:
     """Yield all regions once, in batches of some thousands, without keeping them.
 
-    Parameters as for `enumerate_regions`; ``store="cells"`` gives vertices too. Memory does not grow with the number
-    of regions; leaving the loop ends the search.
+    Parameters as for `enumerate_regions`; ``store="cells"`` gives vertices too. Memory does not grow with the
+    number of regions; leaving the loop ends the search.
 
     Examples
     --------
@@ -419,8 +421,8 @@ def _resumed(
         )
     if method not in ("auto", frontier.method):
         raise InputError(
-            f"resume began with method={frontier.method!r}, which cannot change to {method!r} on the way. Leave method "
-            "away, or enumerate from the start."
+            f"resume began with method={frontier.method!r}, which cannot change to {method!r} on the way. Leave "
+            "method away, or enumerate from the start."
         )
     return frontier.engine.copy(), [before.arrays] if store != "count" else []
 
@@ -430,7 +432,7 @@ def _is_same_place(before: tuple, now: tuple) -> bool:
     for old, new, names in zip(before, now, (("A", "b"), ("matrix", "offset")), strict=True):
         if old is new:
             continue
-        if old is None or new is None or getattr(old, "is_rounded", False) or getattr(new, "is_rounded", False):
+        if old is None or new is None or any(getattr(thing, "is_rounded", False) for thing in (old, new)):
             return False
         if not all(np.array_equal(getattr(old, name), getattr(new, name)) for name in names):
             return False

@@ -154,7 +154,7 @@ class Graph:
         Every walk (values, running error bounds, columns, rationals) is this one; states are dropped after
         their last reader, so memory is that of the widest cut of the graph.
         """
-        readers = self._last_readers
+        readers = self.last_readers
         states: dict[int, State] = {0: start}
         for k, step in enumerate(self.steps, start=1):
             arguments = [states[i] for i in step.inputs]
@@ -186,5 +186,6 @@ class Graph:
         return states.get(0)
 
     @cached_property
-    def _last_readers(self) -> dict[int, int]:
+    def last_readers(self) -> dict[int, int]:
+        """For each value that is read, the last step (counted from 1) that reads it."""
         return {i: k for k, step in enumerate(self.steps, start=1) for i in step.inputs}

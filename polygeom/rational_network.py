@@ -138,6 +138,10 @@ class RationalNetwork:
     def _arrival_cache(self) -> dict[bytes, list[ScaledMatrix]]:
         return {}
 
+    def arrivals(self, columns: ScaledMatrix, letters: np.ndarray) -> list[ScaledMatrix]:
+        """Return what arrives at every gate of one piece: a point in the first column, directions in the others."""
+        return self._forward(columns, letters)[0]
+
     def _forward(self, point: ScaledMatrix, letters: np.ndarray) -> tuple[list[ScaledMatrix], ScaledMatrix]:
         """Return what arrives at each gate, and the output, of the affine extension of one piece."""
         arrivals: list[ScaledMatrix] = []

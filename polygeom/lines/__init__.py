@@ -1,0 +1,1 @@
+"""Lines through a network: every boundary met, in order, exactly."""

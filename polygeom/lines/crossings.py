@@ -1,0 +1,474 @@
+"""All boundaries on a segment, in order: the result of a sweep, and what can be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polygeom.affine import AffineMap
+from polygeom.arrays import as_index, as_vector, freeze
+from polygeom.certificates.check import Check, Level
+from polygeom.budget import Budget
+from polygeom.codes import SplineCodes
+from polygeom.enclosures import enclose_directions, enclose_pass
+from polygeom.errors import InputError, TooLargeError
+from polygeom.exact import fraction, rational
+from polygeom.gates import MaxGate
+from polygeom.intervals import stopping_bounds
+from polygeom.lines.events import Events
+from polygeom.lines.exact_lines import ExactLine
+from polygeom.lines.sweep import Swept, sweep
+from polygeom.network import Network
+from polygeom.pieces import BYTE_BUDGET, AffinePiece, piece_at, piece_with_code
+from polygeom.rows import row_slacks
+from polygeom.threads import one_blas_thread
+
+if TYPE_CHECKING:
+    import flint
+
+__all__ = ["LineCrossings", "UndecidedBand", "crossings_on", "line_crossings"]
+
+
+@dataclass(frozen=True)
+class UndecidedBand:
+    """An interval of a line in which floats could not tell what happens, and rationals were out of reach.
+
+    Attributes
+    ----------
+    low, high : float
+        Its ends.
+    units : tuple of int
+        Units that flip inside in an order, or a number of times, that is not known, or perhaps not at all.
+    """
+
+    low: float
+    high: float
+    units: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class LineCrossings:
+    """All boundaries that a segment crosses, from left to right.
+
+    Point t of the line is ``line(t)``. Piece i lies between boundaries i - 1 and i; there is one piece more than
+    there are boundaries.
+
+    Attributes
+    ----------
+    network : Network
+    line : AffineMap
+        From t to the input space; everything here is exact for this map.
+    reach : (float, float)
+        The t between which boundaries were sought; the ends themselves are not counted (`at_ends`).
+    t : (m,) array
+        Where the code changes, ascending; the float nearest to the exact place, or next to it.
+    bounds : (m, 2) array
+        The exact place of each lies between these.
+    units : sequence of m integer arrays
+        The units (columns of the code) that flip there: several if they coincide.
+    first_code : (n_units,) array
+        The letters on the first piece.
+    class_t, classes : arrays
+        Where the largest output changes, and which it is on each stretch between (one more), if asked for.
+    undecided : tuple of UndecidedBand
+        What floats could not tell in networks too large for rationals. Everything outside these is proved.
+    parts : int
+        In how many parts the memory cap allowed the line to be swept.
+    stopped : str or None
+        Why the sweep ended before the line did ("seconds", "interrupt"); `reach` then ends where it got to.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1, 0], [0, 1]], [-1, -2]), ([[1, 1]], [0])])
+    >>> hits = line_crossings(net, [0, 0], [4, 4])
+    >>> hits.t, hits.units[1], hits.exact(1)
+    (array([0.25, 0.5 ]), array([1]), Fraction(1, 2))
+    >>> hits
+    LineCrossings(2 boundaries, 2 flips of 2 units, 3 pieces, exact)
+    """
+
+    network: Network
+    line: AffineMap
+    reach: tuple[float, float]
+    t: np.ndarray
+    bounds: np.ndarray
+    first_code: np.ndarray
+    undecided: tuple[UndecidedBand, ...]
+    parts: int
+    stopped: str | None
+    class_t: np.ndarray | None
+    classes: np.ndarray | None
+    _events: Events = field(repr=False)
+    _starts: np.ndarray = field(repr=False)
+
+    # -- boundaries ------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Yield t and units of every boundary."""
+        return zip(self.t.tolist(), self.units, strict=True)
+
+    def __repr__(self) -> str:
+        flips, distinct = len(self._events), len(np.unique(self._events.unit))
+        level = f"{len(self.undecided)} undecided bands" if self.undecided else "exact"
+        end = f", stopped at t = {self.reach[1]:.6g} ({self.stopped})" if self.stopped else ""
+        return (
+            f"LineCrossings({len(self)} boundaries, {flips} flips of {distinct} units, {self.n_pieces} pieces, "
+            f"{level}{end})"
+        )
+
+    @property
+    def level(self) -> Level:
+        """EXACT if nothing is undecided."""
+        return Level.CERTIFIED if self.undecided else Level.EXACT
+
+    @cached_property
+    def units(self) -> tuple[np.ndarray, ...]:
+        """The units that flip at each boundary."""
+        return tuple(freeze(u) for u in np.split(self._events.unit, self._starts[1:-1])) if len(self) else ()
+
+    @property
+    def n_flips(self) -> int:
+        """Number of unit flips: boundaries counted once for every unit that flips there."""
+        return len(self._events)
+
+    @property
+    def flips(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """All flips as four arrays: number of the boundary, unit, letter before, letter after."""
+        events = self._events
+        return (
+            np.repeat(np.arange(len(self)), np.diff(self._starts)),
+            events.unit,
+            events.before,
+            events.after,
+        )
+
+    def exact(self, i: int) -> Fraction:
+        """Return the exact place of boundary i.
+
+        Raises
+        ------
+        TooLargeError
+            If the network is too large for rational arithmetic.
+        """
+        i = as_index(i, len(self), "boundary")
+        if self.bounds[i, 0] == self.bounds[i, 1]:
+            return Fraction(float(self.t[i]))
+        first = self._starts[i]
+        unit, before, after = (
+            int(a[first]) for a in (self._events.unit, self._events.before, self._events.after)
+        )
+        gate = self.network.gates[int(self.network.units.gate_of(unit))]
+        place = ExactLine(self.network, self.line).place(
+            self.code(i), gate, unit - gate.first_column, before, after
+        )
+        return fraction(place)
+
+    # -- pieces ----------------------------------------------------------------------------------------------
+
+    @property
+    def n_pieces(self) -> int:
+        """Number of pieces."""
+        return len(self) + 1
+
+    @property
+    def cuts(self) -> np.ndarray:
+        """The ends of all pieces: the first t, all boundaries, the last t."""
+        return np.concatenate([[self.reach[0]], self.t, [self.reach[1]]])
+
+    def code(self, i: int) -> np.ndarray:
+        """Return the letters (n_units,) on piece i."""
+        i = as_index(i, self.n_pieces, "piece")
+        letters, end = self.first_code.copy(), self._starts[i]
+        letters[self._events.unit[:end]] = self._events.after[:end]  # the last flip of a unit stays
+        return letters
+
+    def codes(self, pieces: object = None) -> SplineCodes:
+        """Return the letters (n_pieces, n_units) on all pieces, or on some.
+
+        Raises
+        ------
+        TooLargeError
+            If they take more than a gigabyte: ask for some pieces at a time.
+        """
+        chosen = (
+            range(self.n_pieces) if pieces is None else [as_index(i, self.n_pieces, "piece") for i in pieces]
+        )
+        size = len(chosen) * self.network.n_units * self.first_code.itemsize
+        if size > BYTE_BUDGET:
+            raise TooLargeError(
+                f"The codes of {len(chosen)} pieces take {size} bytes, above {BYTE_BUDGET}. Ask for fewer pieces."
+            )
+        letters = np.empty((len(chosen), self.network.n_units), dtype=self.first_code.dtype)
+        current, done, order = self.first_code.copy(), 0, np.argsort(chosen, kind="stable")
+        for row in order.tolist():
+            flips = slice(done, self._starts[chosen[row]])
+            current[self._events.unit[flips]] = self._events.after[flips]
+            letters[row], done = current, self._starts[chosen[row]]
+        return SplineCodes(letters)
+
+    def middle(self, i: int) -> float:
+        """Return the middle of piece i."""
+        i = as_index(i, self.n_pieces, "piece")
+        first, last = self.cuts[i : i + 2]
+        return float(first + 0.5 * (last - first))
+
+    def piece(self, i: int) -> AffinePiece:
+        """Return the affine piece on piece i, in the coordinate t."""
+        return piece_with_code(self.network, self.code(i), np.array([self.middle(i)]), along=self.line)
+
+    def output(self, t: object) -> np.ndarray:
+        """Return the outputs at points t of the line: (dim_out,) or (N, dim_out).
+
+        Between neighboring boundaries the output is affine, so its values at `cuts` are the whole function.
+        """
+        places = np.asarray(t, dtype=np.float64)
+        if not np.isfinite(places).all():
+            raise InputError("output got a t that is not finite; give numbers within reach.")
+        return self.network(self.line(places.reshape(-1, 1)).reshape(*places.shape, self.network.dim_in))
+
+    # -- ends, and units that never leave their boundary ------------------------------------------------------
+
+    @cached_property
+    def at_ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """The units whose boundary the prolonged line would cross exactly at its first and at its last point."""
+        found = []
+        for t, code, away in (
+            (self.reach[0], self.code(0), -1.0),
+            (self.reach[1], self.code(len(self)), 1.0),
+        ):
+            beyond = piece_at(self.network, np.array([t]), along=self.line, toward=np.array([away]))
+            found.append(
+                np.flatnonzero((beyond.code != code) & ~np.isin(np.arange(len(code)), beyond.undecided))
+            )
+        return found[0], found[1]
+
+    def lying_on(self, i: int = 0) -> np.ndarray:
+        """Return the units whose hyperplane the whole piece i lies in: their pre-activation stays at a breakpoint.
+
+        Such units draw a half-space in the input space, but none on the line. Without rationals, units that stay
+        within their rounding errors are returned.
+        """
+        piece = self.piece(i)
+        ambient = piece_with_code(self.network, piece.code, self.line(piece.witness))
+        labels = ambient.labels
+        slack, error = (a[0] for a in piece._slacks_from(piece.witness[None], labels))
+        _, arrivals = enclose_directions(self.network, piece.code, self.line.matrix.T)
+        rate, drift = (a[0] for a in row_slacks(self.network, piece.code, labels, arrivals, homogeneous=True))
+        close = labels[(np.abs(slack) <= error) & (np.abs(rate) <= drift)]
+        if len(close) and self.network.exact().is_feasible:
+            A, b = piece.exact_rows(close)
+            zero = [a == 0 and c == 0 for a, c in zip(A.entries(), b.entries(), strict=True)]
+            close = close[np.array(zero)]
+        return np.unique(close.units)
+
+    # -- proof -----------------------------------------------------------------------------------------------
+
+    def check(self, pieces: object = None) -> Check:
+        """Re-check pieces (all by default) from the network alone: each is valid exactly between its boundaries.
+
+        For each piece the code is read afresh at its middle, and all half-spaces are computed from it; none may
+        stop the line before the next boundary to the right or left, and those of the units that flip there stop it
+        there (a unit may have none on the side where its pre-activation is constant). Independent of the sweep.
+        Cost: five forward passes and two Jacobian-vector products per piece.
+
+        Returns
+        -------
+        Check
+            EXACT if every half-space keeps its distance beyond its rounding bound; CERTIFIED with the largest
+            possible overlap (in t) if some are only known to within it.
+        """
+        residual = 0.0
+        for i in range(self.n_pieces) if pieces is None else pieces:
+            there = piece_at(self.network, np.array([self.middle(i)]), along=self.line)
+            decided = np.setdiff1d(np.arange(self.network.n_units), there.undecided)
+            if (there.code[decided] != self.code(i)[decided]).any():
+                return Check(False, Level.EXACT, float("inf"))
+            for right in (False, True):
+                overlap = self._overlap(as_index(i, self.n_pieces, "piece"), right)
+                if overlap is None:
+                    return Check(False, Level.EXACT, float("inf"))
+                residual = max(residual, overlap)
+        return Check(True, Level.CERTIFIED if residual or self.undecided else Level.EXACT, residual)
+
+    def _overlap(self, i: int, right: bool) -> float | None:
+        """Return how far half-spaces of piece i may reach over its next boundary to one side; None if one does."""
+        piece, middle = self.piece(i), self.middle(i)
+        slack, error = (a[0] for a in piece.slacks(piece.witness))
+        rate, drift = (a[0] for a in piece.rates(np.array([1.0 if right else -1.0])))
+        earliest, latest = stopping_bounds(slack, error, rate, drift)
+        boundary = i if right else i - 1
+        inner = 0 <= boundary < len(self)
+        ends = self.bounds[boundary] if inner else np.repeat(self.reach[1 if right else 0], 2)
+        near, far = (ends - middle) if right else (middle - ends[::-1])
+        if (latest < near).any():
+            return None
+        if inner:
+            flipping = np.isin(piece.units, self.units[boundary])
+            if not flipping.any() or (earliest[flipping] > far).any():
+                return None
+        close = np.flatnonzero(earliest < near)
+        if len(close) and self.network.exact().is_feasible:
+            end = rational(self.exact(boundary)) if inner else rational(float(self.reach[right]))
+            return 0.0 if self._stops_at(piece, close, end) else None
+        return float(max(near - earliest.min(initial=np.inf), 0.0))
+
+    def _stops_at(self, piece: AffinePiece, close: np.ndarray, end: flint.fmpq) -> bool:
+        """Tell, in rationals, whether no half-space among these ends before a place."""
+        A, b = piece.exact_rows(piece.labels[close])
+        rows = zip(A.entries(), b.entries(), strict=True)
+        return all(b >= a * end for a, b in rows)
+
+
+def line_crossings(
+    net: Network,
+    start: object,
+    stop: object,
+    *,
+    classes: bool = False,
+    memory: int = BYTE_BUDGET,
+    budget: Budget | None = None,
+    progress: bool = False,
+) -> LineCrossings:
+    r"""Return all boundaries that the segment between two inputs crosses, exactly.
+
+    Points are :math:`x(t) = a + t (b - a)`, 0 < t < 1, the difference rounded once (`AffineMap.segment`). A boundary
+    is a t where the codes on the two sides differ; touching one without a change is none, and what happens at the
+    two ends is `LineCrossings.at_ends`.
+
+    Parameters
+    ----------
+    start, stop : arrays
+        Inputs, flat or in the input's own shape.
+    classes : bool
+        Whether to find where the largest output changes, too.
+    memory : int
+        Bytes that the sweep may take; longer lines are swept in parts.
+    budget : Budget, optional
+        Seconds after which the sweep ends where it is, between two parts; so does Ctrl-C (`LineCrossings.stopped`).
+    progress : bool
+        Whether to show a bar.
+
+    Raises
+    ------
+    InputError
+        If start equals stop, on wrong shapes, NaN or infinities, values that overflow, or a memory cap that does not
+        hold one piece.
+
+    Notes
+    -----
+    Affine functions of t are pushed through the network, one per piece; each root of a pre-activation, and each
+    overtaking in a max-pooling window, splits a piece. Floats decide beyond derived rounding bounds, rationals
+    decide ties where the network is small enough, else the tie is reported in `undecided`. Cost: two products
+    per layer and piece of the layers before the last gate, so a fraction of two forward passes per boundary.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1], [1], [-1]], [-1, -1, 2]), ([[1, 1, 1]], [0])])
+    >>> hits = line_crossings(net, [0], [3])
+    >>> [(t, units.tolist()) for t, units in hits]
+    [(0.3333333333333333, [0, 1]), (0.6666666666666666, [2])]
+    """
+    a, b = (as_vector(np.ravel(p), name, net.dim_in) for p, name in ((start, "start"), (stop, "stop")))
+    if np.array_equal(a, b):
+        raise InputError("start and stop are the same point: there is no line between them. Give two points.")
+    line = AffineMap.segment(a, b)
+    return crossings_on(
+        net, line, (0.0, 1.0), classes=classes, memory=memory, budget=budget, progress=progress
+    )
+
+
+def crossings_on(
+    net: Network,
+    line: AffineMap,
+    reach: tuple[float, float],
+    *,
+    classes: bool = False,
+    memory: int = BYTE_BUDGET,
+    budget: Budget | None = None,
+    progress: bool = False,
+) -> LineCrossings:
+    """Return all boundaries on ``line(t)`` for t in an interval (`line_crossings`)."""
+    with _bar(reach, progress) as report, one_blas_thread(net.n_units * net.dim_in):
+        swept = sweep(_with_classes(net) if classes else net, line, reach, memory, budget or Budget(), report)
+    events, nodes = swept.events, swept.nodes
+    is_class = events.unit >= net.n_units
+    class_t = winners = None
+    if classes:
+        class_t = nodes.t[events.node[is_class]]
+        winners = np.concatenate([swept.letters[-1:].astype(np.intp), events.after[is_class]])
+    events = events[~is_class]
+    node = events.node
+    starts = (
+        np.append(np.flatnonzero(np.append(True, node[1:] != node[:-1])), len(node))
+        if len(node)
+        else np.zeros(1, int)
+    )
+    places = node[starts[:-1]]
+    return LineCrossings(
+        net,
+        line,
+        (float(reach[0]), float(nodes.t[swept.last])),
+        freeze(nodes.t[places]),
+        freeze(np.stack([nodes.low[places], nodes.high[places]], axis=1)),
+        freeze(swept.letters[: net.n_units].astype(net.letter_dtype)),
+        _bands(net, line, swept),
+        swept.parts,
+        swept.stopped,
+        class_t,
+        winners,
+        events,
+        starts,
+    )
+
+
+@contextmanager
+def _bar(reach: tuple[float, float], shown: bool) -> Iterator[Callable[[float], None]]:
+    """Show how far along the line a sweep is, if wanted."""
+    if not shown:
+        yield lambda t: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(
+        desc="line", total=reach[1] - reach[0], bar_format="{l_bar}{bar}| {elapsed}<{remaining}"
+    ) as bar:
+
+        def report(t: float) -> None:
+            bar.update(t - reach[0] - bar.n)
+
+        yield report
+
+
+def _with_classes(net: Network) -> Network:
+    """Return the network with one more unit, the position of its largest output."""
+    index = np.arange(net.dim_out)[None]
+    unit = MaxGate(index=index, inputs=(net.output,), shapes=(net.output_shape,), shape=(1,), path="classes")
+    return Network((*net.steps, unit), net.input_shape)
+
+
+def _bands(net: Network, line: AffineMap, swept: Swept) -> tuple[UndecidedBand, ...]:
+    """Return what is undecided: bands with the units that an enclosure of the whole band leaves open."""
+    nodes, found = swept.nodes, []
+    for band in sorted(set(nodes.named(np.array(sorted(nodes.bands), dtype=np.intp)).tolist())):
+        low, high = float(nodes.low[band]), float(nodes.high[band])
+        middle = low + 0.5 * (high - low)
+        point, error = line.enclose(np.array([[middle]]), np.array([[max(high - middle, middle - low)]]))
+        seen = enclose_pass(net, point, error=error)
+        flipped = swept.events.unit[swept.events.node == band]
+        found.append(
+            (low, high, np.union1d(np.flatnonzero(seen.undecided[0]), flipped[flipped < net.n_units]))
+        )
+    found += [(low, high, np.array([unit])) for low, high, unit in swept.undecided]
+    return tuple(
+        UndecidedBand(low, high, tuple(units.tolist()))
+        for low, high, units in sorted(found, key=lambda b: b[:2])
+    )

@@ -1,0 +1,200 @@
+"""A gate on a line: which of its units flip where.
+
+Roots strictly inside a piece split it. A flip at a node that is there already shows in the letters on its two
+sides. Doubts, where floats cannot tell, are settled by `polygeom.lines.doubts`; where that moved a node, the gate
+is looked at again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from polygeom.gates import Elementwise, Gate, MaxGate
+from polygeom.lines.doubts import Doubts
+from polygeom.lines.events import Events, Located
+from polygeom.lines.nodes import Nodes
+from polygeom.lines.states import Flips, LineState
+from polygeom.rounding import gamma, round_up, underflow
+
+__all__ = ["Passed", "pass_gate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """What a gate made of a state: the state behind it, the letters where it begins, and the flips."""
+
+    state: LineState
+    letters: np.ndarray
+    events: Events
+
+
+def pass_gate(gate: Gate, state: LineState, nodes: Nodes, doubts: Doubts) -> Passed:
+    """Carry a state through a gate; new nodes are added, doubts settled."""
+    while True:
+        state = state.renamed(nodes).spelled_out()
+        located = _located(gate, state, nodes)
+        settled = doubts.settled(gate, state, located)
+        if settled is not None:
+            break
+    state = replace(state, spread=state.spread + settled.spread, drift=state.drift + settled.drift)
+    inside, node = _placed(settled, nodes, doubts)
+    events = _events(gate, state, settled.letters, inside, node)
+    return Passed(_behind(gate, state, settled.letters, inside, node), settled.letters[0], events)
+
+
+def _located(gate: Gate, state: LineState, nodes: Nodes) -> Located:
+    """Return letters, roots and doubts of all pieces, from floats."""
+    from polygeom.kernels.line_events import crossed_breakpoints, follow_windows
+
+    K = state.n_pieces
+    letters = np.empty((K, gate.size), dtype=gate.letter_dtype)
+    lines = tuple(a.reshape(K, -1) for a in (state.value, state.rate))
+    errors = state.spread.ravel(), state.drift.ravel()
+    ends = nodes.low[state.cuts], nodes.high[state.cuts]
+    if isinstance(gate, Elementwise):
+        levels = np.ascontiguousarray(gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1))
+        find, parameters = crossed_breakpoints, (levels, state.clipped)
+    else:
+        source = np.zeros((K, 0), dtype=np.int64) if state.source is None else state.source
+        find, parameters = follow_windows, (gate.index, source, state.clipped)
+    room = gate.size + 64
+    while True:
+        roots, owners = np.empty((room, 3)), np.empty((room, 4), dtype=np.intp)
+        doubts = np.empty((room, 2), dtype=np.intp)
+        found, doubtful = find(*lines, *errors, *ends, *parameters, letters, roots, owners, doubts)
+        if max(found, doubtful) <= room:
+            return Located(letters, roots[:found], owners[:found], doubts[:doubtful])
+        room = max(found, doubtful)
+
+
+def _placed(settled: Located, nodes: Nodes, doubts: Doubts) -> tuple[np.ndarray, np.ndarray]:
+    """Return the flips inside pieces (F, 4) from left to right, and the node of each."""
+    order = np.lexsort((settled.roots[:, 0], settled.owners[:, 0]))
+    inside, places = settled.owners[order], settled.roots[order]
+    node = nodes.add(places)
+    for i in np.flatnonzero(order >= len(settled.roots) - len(settled.exact)).tolist():
+        nodes.exact[int(node[i])] = settled.exact[order[i] - (len(settled.roots) - len(settled.exact))]
+    doubts.define(node, inside.copy())
+    if not len(node):
+        return inside, node
+    piece = inside[:, 0]
+    reach = np.maximum.accumulate(places[:, 2])
+    close = (piece[1:] == piece[:-1]) & (places[1:, 1] <= reach[:-1])
+    for run in np.split(np.arange(len(node)), np.flatnonzero(~close) + 1) if close.any() else []:
+        if len(run) > 1:
+            ordered = nodes.in_order(node[run], doubts.find)
+            rank = {int(n): r for r, n in enumerate(ordered)}
+            names = nodes.named(node[run])
+            by_rank = np.argsort([rank[int(n)] for n in names], kind="stable")
+            inside[run], node[run] = inside[run][by_rank], names[by_rank]
+    return inside, node
+
+
+def _events(
+    gate: Gate, state: LineState, letters: np.ndarray, inside: np.ndarray, node: np.ndarray
+) -> Events:
+    """Return the flips inside pieces, and those at the nodes between them."""
+    ends = letters[:-1].copy()
+    inner = inside[:, 0] < len(ends)
+    ends[inside[inner, 0], inside[inner, 1]] = inside[inner, 3]  # the last flip of a unit stays
+    piece, unit = np.nonzero(ends != letters[1:])
+    at_nodes = Events(
+        state.cuts[piece + 1],
+        unit + gate.first_column,
+        ends[piece, unit].astype(np.intp),
+        letters[piece + 1, unit].astype(np.intp),
+    )
+    return Events.joined(
+        [Events(node, inside[:, 1] + gate.first_column, inside[:, 2], inside[:, 3]), at_nodes]
+    )
+
+
+def _behind(
+    gate: Gate, state: LineState, letters: np.ndarray, inside: np.ndarray, node: np.ndarray
+) -> LineState:
+    """Return the state behind a gate, its new pieces kept aside as flips."""
+    K = state.n_pieces
+    piece, unit = inside[:, 0], inside[:, 1]
+    splits = np.ones(len(node), dtype=bool)
+    splits[1:] = (node[1:] != node[:-1]) | (piece[1:] != piece[:-1])
+    per_piece = np.bincount(piece[splits], minlength=K)
+    children = np.concatenate([[0], np.cumsum(per_piece + 1)])
+    cuts = np.empty(children[-1] + 1, dtype=np.intp)
+    is_first = np.zeros(len(cuts), dtype=bool)
+    is_first[children] = True
+    cuts[is_first], cuts[~is_first] = state.cuts, node[splits]
+    opened = _open_entries if isinstance(gate, Elementwise) else _open_winners
+    behind = opened(gate, state, letters, unit)
+    if not len(node):
+        return replace(behind, cuts=cuts)
+    child = np.flatnonzero(~is_first)[np.cumsum(splits) - 1]
+    starts = np.searchsorted(child, np.arange(children[-1] + 1))
+    before, after = (_entries(gate, state, piece, unit, inside[:, c]) for c in (2, 3))
+    behind = replace(behind, cuts=cuts, flips=Flips(children, starts, unit, before, after))
+    if behind.source is None:
+        return behind
+    winners = gate.index[unit, inside[:, 3]]
+    moved = winners if state.source is None else state.source[piece, winners]
+    return replace(behind, source=_source_of_children(behind, moved))
+
+
+def _open_entries(gate: Elementwise, state: LineState, letters: np.ndarray, flipped: np.ndarray) -> LineState:
+    """Return the state behind an elementwise gate with these letters, some units of which flip later."""
+    chosen = letters.reshape(len(letters), *gate.shape)
+    if gate.name == "relu":
+        on = letters.any(axis=0)
+        on[flipped] = True
+        value, rate = (np.where(chosen, a, 0.0) for a in (state.value, state.rate))
+        spread, drift = (np.where(on.reshape(gate.shape), a, 0.0) for a in (state.spread, state.drift))
+        return replace(state, value=value, rate=rate, spread=spread, drift=drift, clipped=True, source=None)
+    slope, offset = gate.chosen(gate.slopes, chosen), gate.chosen(gate.offsets, chosen)
+    value, rate = slope * state.value, slope * state.rate
+    steep, shift = np.abs(gate.table(gate.slopes)).max(axis=0), np.abs(gate.table(gate.offsets)).max(axis=0)
+    sizes = (np.abs(a).max(axis=0) * steep for a in (state.value, state.rate))
+    spread, drift = (
+        round_up(steep * error + gamma(4) * (size + extra), 3) + underflow(1)
+        for error, size, extra in zip((state.spread, state.drift), sizes, (shift, 0.0), strict=True)
+    )
+    return replace(
+        state, value=value + offset, rate=rate, spread=spread, drift=drift, clipped=False, source=None
+    )
+
+
+def _open_winners(gate: MaxGate, state: LineState, letters: np.ndarray, _: np.ndarray) -> LineState:
+    """Return the state behind a max gate with these letters."""
+    K = len(letters)
+    winners = gate.winners(letters)
+    value, rate = (
+        np.take_along_axis(a.reshape(K, -1), winners, axis=1).reshape(K, *gate.shape)
+        for a in (state.value, state.rate)
+    )
+    spread, drift = (
+        gate.window(error[None], 0.0).max(axis=2).reshape(gate.shape) for error in (state.spread, state.drift)
+    )
+    source = winners if state.source is None else np.take_along_axis(state.source, winners, axis=1)
+    return replace(state, value=value, rate=rate, spread=spread, drift=drift, source=source)
+
+
+def _entries(
+    gate: Gate, state: LineState, piece: np.ndarray, unit: np.ndarray, letter: np.ndarray
+) -> np.ndarray:
+    """Return value and rate (2, F) of units on pieces with given letters."""
+    K = len(state.value)
+    value, rate = (a.reshape(K, -1) for a in (state.value, state.rate))
+    if isinstance(gate, MaxGate):
+        entry = gate.index[unit, letter]
+        return np.stack([value[piece, entry], rate[piece, entry]])
+    slope, offset = (gate.table(a).reshape(len(a), -1)[letter, unit] for a in (gate.slopes, gate.offsets))
+    return np.stack([slope * value[piece, unit] + offset, slope * rate[piece, unit]])
+
+
+def _source_of_children(state: LineState, after: np.ndarray) -> np.ndarray:
+    """Return the sources of all children's entries."""
+    from polygeom.kernels.line_events import apply_flips
+
+    flips, source = state.flips, np.empty((state.n_pieces, state.source.shape[1]), dtype=np.int64)
+    own = np.ascontiguousarray(state.source, dtype=np.int64)
+    apply_flips(own, flips.children, flips.starts, flips.units, after.astype(np.int64), source)
+    return source

@@ -1,0 +1,227 @@
+"""The sweep of a line through a network: depth first in parts, so that memory stays under a cap.
+
+A part is an interval of t whose states have reached some step of the graph. Where its pieces would outgrow the cap
+it is cut in two at a float between two nodes; the left half goes on, the right half waits with the states it has.
+So parts come to the end of the graph from left to right, nothing is computed twice, and at most one half per level
+of cutting waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from time import monotonic
+
+import numpy as np
+
+from polygeom.affine import AffineMap
+from polygeom.budget import Budget
+from polygeom.errors import InputError
+from polygeom.exact import rational
+from polygeom.gates import Gate
+from polygeom.graph import Graph
+from polygeom.lines.doubts import Doubts
+from polygeom.lines.events import Events
+from polygeom.lines.exact_lines import ExactLine
+from polygeom.lines.gates import pass_gate
+from polygeom.lines.nodes import Nodes
+from polygeom.lines.states import LineState, pushed
+from polygeom.network import Network
+
+__all__ = ["Swept", "sweep"]
+
+COPIES = 5
+"""Arrays of float64 per entry of a state that a step holds at most: values and rates before and behind it, and what
+the step itself needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """Everything found on a line, from left to right.
+
+    Attributes
+    ----------
+    nodes : Nodes
+    letters : (n_units,) array
+        Letters where the line begins.
+    events : Events
+        All flips, sorted by node; the nodes stand in order.
+    undecided : list of (float, float, int)
+        Intervals of t in which a unit stays within its rounding errors.
+    parts : int
+        In how many parts memory allowed the line to be swept.
+    last : int
+        The node that the sweep came to.
+    stopped : str or None
+        Why it is not the end of the line.
+    """
+
+    nodes: Nodes
+    letters: np.ndarray
+    events: Events
+    undecided: list[tuple[float, float, int]]
+    parts: int
+    last: int
+    stopped: str | None
+
+
+@dataclass(eq=False)
+class _Part:
+    """An interval of the line: the next step, the states it needs, and what has been found in it."""
+
+    step: int
+    states: dict[int, LineState]
+    doubts: Doubts
+
+
+def sweep(
+    net: Network,
+    line: AffineMap,
+    reach: tuple[float, float],
+    memory: int,
+    budget: Budget,
+    report: Callable[[float], None],
+) -> Swept:
+    """Find all flips on ``line(t)``, t in `reach`, within `memory` bytes; `report` hears the t reached.
+
+    What is found when the budget is spent, or on Ctrl-C, is returned; before the first part is done, Ctrl-C raises.
+
+    Raises
+    ------
+    InputError
+        If the memory does not hold a single piece, or a value overflows.
+    """
+    walk, began = _Sweep(net, line, reach, memory), monotonic()
+    found: list[Events] = []
+    undecided: list[tuple[float, float, int]] = []
+    letters, end, last, stopped, parts = None, None, 0, None, 0
+    try:
+        for doubts in walk.parts():
+            events = walk.sorted_events(doubts)
+            if letters is None:
+                letters = doubts.letters
+            else:
+                found.append(_between(doubts.first, end, doubts.letters))
+            found.append(events)
+            undecided += doubts.undecided
+            end, last, parts = doubts.letters.copy(), doubts.last, parts + 1
+            end[events.unit] = events.after
+            report(float(walk.nodes.t[last]))
+            stopped = budget.spent(seconds=monotonic() - began)
+            if stopped and last != 1:
+                break
+    except KeyboardInterrupt:
+        if letters is None:
+            raise
+        stopped = "interrupt"
+    stopped = None if last == 1 else stopped
+    return Swept(walk.nodes, letters, Events.joined(found), undecided, parts, last, stopped)
+
+
+def _between(node: int, before: np.ndarray, after: np.ndarray) -> Events:
+    """Return the flips at the node where two parts meet."""
+    unit = np.flatnonzero(before != after)
+    return Events(np.full(len(unit), node), unit, before[unit].astype(np.intp), after[unit].astype(np.intp))
+
+
+class _Sweep:
+    """The stack of parts, and how one goes on."""
+
+    def __init__(self, net: Network, line: AffineMap, reach: tuple[float, float], memory: int) -> None:
+        self.nodes = Nodes(*reach)
+        self._net, self._memory = net, memory
+        self._exact = ExactLine(net, line) if net.exact().is_feasible else None
+        self._sizes = _bytes_per_piece(net)
+        if max(self._sizes, default=0) > memory:
+            raise InputError(
+                f"One piece of this line needs {max(self._sizes)} bytes, the memory cap is {memory}. Give a larger "
+                "memory=, or a smaller part of the network (start=/stop= of from_torch)."
+            )
+        shape = net.input_shape
+        value, rate = (a.reshape(1, *shape) for a in (line.offset, line.matrix[:, 0]))
+        exact = np.zeros(shape)
+        self._start = LineState(np.arange(2), value, rate, exact, exact)
+
+    def parts(self) -> Iterator[Doubts]:
+        """Yield the record of every part that has reached the end, from left to right."""
+        letters = np.zeros(self._net.n_units, dtype=self._net.letter_dtype)
+        stack = [_Part(0, {0: self._start}, Doubts(self._net, self.nodes, self._exact, letters))]
+        while stack:
+            part = stack.pop()
+            rest = self._advance(part)
+            if rest is not None:
+                stack += [rest, part]
+                continue
+            yield part.doubts
+
+    def _advance(self, part: _Part) -> _Part | None:
+        """Carry a part on to the end (None), or until it must be cut: then return its right half."""
+        readers, net, doubts = self._net.last_readers, self._net, part.doubts
+        while part.step < len(net.steps):
+            step = net.steps[part.step]
+            widest = max(s.n_pieces for s in part.states.values())
+            if widest > 1 and widest * self._sizes[part.step] > self._memory:
+                return self._cut(part)
+            states = [part.states[i] for i in step.inputs]
+            k = part.step + 1
+            if isinstance(step, Gate):
+                passed = pass_gate(step, states[0], self.nodes, doubts)
+                doubts.letters[step.columns] = passed.letters
+                doubts.events.append(passed.events)
+                part.states[k] = passed.state
+            else:
+                states = [s.renamed(self.nodes) for s in states]
+                part.states[k] = pushed(step, states, self.nodes, doubts.in_order)
+            for i in {*step.inputs, k}:
+                if readers.get(i, 0) <= k:
+                    del part.states[i]
+            part.step = k
+        return None
+
+    def _cut(self, part: _Part) -> _Part:
+        """Cut a part in two at a float in the middle of its pieces; return the right half."""
+        node = self._gap(part)
+        left, right = {}, {}
+        for i, state in part.states.items():
+            state = state.renamed(self.nodes).spelled_out()
+            at = int(np.searchsorted(self.nodes.t[state.cuts], self.nodes.t[node]))
+            left[i] = state.taken(np.append(state.cuts[:at], node), np.arange(at))
+            right[i] = state.taken(np.append(node, state.cuts[at:]), np.arange(at - 1, state.n_pieces))
+        rest = _Part(part.step, right, part.doubts.cut(node))
+        part.states = left
+        return rest
+
+    def _gap(self, part: _Part) -> int:
+        """Add a node at a float that no node's interval holds, near the middle of the finest state's pieces."""
+        cuts = np.unique(np.concatenate([self.nodes.named(s.cuts) for s in part.states.values()]))
+        low, high = np.sort(self.nodes.low[cuts]), np.sort(self.nodes.high[cuts])
+        middles = 0.5 * (high[:-1] + low[1:])
+        free = np.flatnonzero((middles > high[:-1]) & (middles < low[1:]))
+        if not len(free):
+            raise InputError(
+                "The pieces of this line are too short to be told apart by floats, and do not fit into the memory "
+                "cap together. Give a larger memory=, or a shorter line."
+            )
+        best = free[np.argmin(np.abs(free - len(middles) // 2))]
+        return self.nodes.add_exact(rational(float(middles[best])))
+
+    def sorted_events(self, doubts: Doubts) -> Events:
+        """Return all flips of a part from left to right, equal places joined."""
+        events = Events.joined(doubts.events)
+        events = replace(events, node=self.nodes.named(events.node))
+        order = doubts.in_order(events.node)
+        events = replace(events, node=self.nodes.named(events.node))
+        rank = np.empty(int(order.max(initial=0)) + 1, dtype=np.intp)
+        rank[order] = np.arange(len(order))
+        return events[np.argsort(rank[events.node], kind="stable")] if len(events) else events
+
+
+def _bytes_per_piece(net: Graph) -> list[int]:
+    """Return for every step the bytes per piece that its inputs, its output and the values waiting take."""
+    readers, sizes = net.last_readers, []
+    size = [net.dim_in, *(s.size for s in net.steps)]
+    for k, step in enumerate(net.steps, start=1):
+        waiting = sum(16 * size[i] for i in range(k) if readers.get(i, 0) > k and i not in step.inputs)
+        windows = 0 if not isinstance(step, Gate) else step.size
+        sizes.append(waiting + windows + 8 * COPIES * (size[k] + sum(size[i] for i in step.inputs)))
+    return sizes

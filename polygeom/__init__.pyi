@@ -21,7 +21,8 @@ from .exploration.explored import Exploration
 from .exploration.neighbours import Neighbours, neighbours
 from .exploration.paths import RegionPath, shortest_path
 from .exploration.search import explore
-from .lines.crossings import LineCrossings, UndecidedBand, line_crossings
+from .lines.crossings import LineCrossings, UndecidedBand
+from .lines.segments import line_crossings
 from .models.convert import from_onnx, from_torch
 from .network import Network
 from .pieces import AffinePiece, piece_at, spline_codes

@@ -319,7 +319,7 @@ def apply_flips(
     after: np.ndarray,
     all_rows: np.ndarray,
 ) -> None:
-    """Write the rows of all children of pieces (`spread_flips`): flip f sets entry ``units[f]`` to ``after[f]``."""
+    """Write the rows of all children (`spread_flips`): flip f sets entry ``units[f]`` to ``after[f]``."""
     for b in range(len(rows)):
         first = children[b]
         for j in range(rows.shape[1]):

@@ -1,12 +1,12 @@
 """What floats cannot tell on a line: rationals decide, and where they are out of reach, bands remain.
 
-A sign at a node that is 0 for floats is 0 within rounding errors. In rationals the node's place and the unit's line
-are computed for the letters of the piece, and everything follows. Without rationals
+A sign at a node that is 0 for floats is 0 within rounding errors. In rationals the node's place and the unit's
+line are computed for the letters of the piece, and everything follows. Without rationals
 
-- a unit that is certain at one node of a piece takes its letter from there, and the other node becomes a band that
-  reaches to where the unit could flip;
-- a piece on which a unit is certain nowhere, although its line is no constant, is shorter than what floats resolve:
-  its two nodes become one band;
+- a unit that is certain at one node of a piece takes its letter from there, and the other node becomes a band
+  that reaches to where the unit could flip;
+- a piece on which a unit is certain nowhere, although its line is no constant, is shorter than what floats
+  resolve: its two nodes become one band;
 - a unit that stays within its rounding errors all along a piece may as well be at its breakpoint: the error bounds
   grow by its line, and it is reported as not decided there.
 """
@@ -47,7 +47,7 @@ class Doubts:
     """
 
     def __init__(self, net: Network, nodes: Nodes, exact: ExactLine | None, letters: np.ndarray) -> None:
-        self.letters, self.events = letters, []
+        self.letters, self.events = letters, list[Events]()
         self.first, self.last = 0, 1
         self.undecided: list[tuple[float, float, int]] = []
         self._net, self._nodes, self._exact = net, nodes, exact

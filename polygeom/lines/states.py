@@ -1,4 +1,4 @@
-r"""What a value of the graph is along a part of a line: one affine function of t per piece, and how steps carry it.
+r"""What a value of the graph is along a part of a line, one affine function of t per piece; how steps carry it.
 
 On piece k, between two nodes, the value is :math:`p_k + t g_k`. Both are pushed through the network by the piece's
 own letters, so no error of a node's place ever enters them: only rounding does, and one bound serves all pieces of

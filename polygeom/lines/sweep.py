@@ -31,8 +31,8 @@ from polygeom.network import Network
 __all__ = ["Swept", "sweep"]
 
 COPIES = 5
-"""Arrays of float64 per entry of a state that a step holds at most: values and rates before and behind it, and what
-the step itself needs."""
+"""Arrays of float64 per entry of a state that a step holds at most: values and rates before and behind it, and
+what the step itself needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def sweep(
 ) -> Swept:
     """Find all flips on ``line(t)``, t in `reach`, within `memory` bytes; `report` hears the t reached.
 
-    What is found when the budget is spent, or on Ctrl-C, is returned; before the first part is done, Ctrl-C raises.
+    What is found when the budget is spent, or on Ctrl-C, is returned; Ctrl-C before a part is done raises.
 
     Raises
     ------
@@ -134,8 +134,8 @@ class _Sweep:
         self._sizes = _bytes_per_piece(net)
         if max(self._sizes, default=0) > memory:
             raise InputError(
-                f"One piece of this line needs {max(self._sizes)} bytes, the memory cap is {memory}. Give a larger "
-                "memory=, or a smaller part of the network (start=/stop= of from_torch)."
+                f"One piece of this line needs {max(self._sizes)} bytes, the memory cap is {memory}. Give a "
+                "larger memory=, or a smaller part of the network (start=/stop= of from_torch)."
             )
         shape = net.input_shape
         value, rate = (a.reshape(1, *shape) for a in (line.offset, line.matrix[:, 0]))

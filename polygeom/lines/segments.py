@@ -1,0 +1,169 @@
+"""Sweeps of segments, and of any line: the functions that users call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from polygeom.affine import AffineMap
+from polygeom.arrays import as_vector, freeze
+from polygeom.budget import Budget
+from polygeom.enclosures import enclose_pass
+from polygeom.errors import InputError
+from polygeom.gates import MaxGate
+from polygeom.lines.crossings import LineCrossings, UndecidedBand
+from polygeom.lines.sweep import Swept, sweep
+from polygeom.network import Network
+from polygeom.pieces import BYTE_BUDGET
+from polygeom.threads import one_blas_thread
+
+__all__ = ["crossings_on", "line_crossings"]
+
+
+def line_crossings(
+    net: Network,
+    start: object,
+    stop: object,
+    *,
+    classes: bool = False,
+    memory: int = BYTE_BUDGET,
+    budget: Budget | None = None,
+    progress: bool = False,
+) -> LineCrossings:
+    r"""Return all boundaries that the segment between two inputs crosses, exactly.
+
+    Points are :math:`x(t) = a + t (b - a)`, 0 < t < 1, the difference rounded once (`AffineMap.segment`). A
+    boundary is a t where the codes on the two sides differ; touching one without a change is none, and what
+    happens at the two ends is `LineCrossings.at_ends`.
+
+    Parameters
+    ----------
+    start, stop : arrays
+        Inputs, flat or in the input's own shape.
+    classes : bool
+        Whether to find where the largest output changes, too.
+    memory : int
+        Bytes that the sweep may take; longer lines are swept in parts.
+    budget : Budget, optional
+        Seconds after which the sweep ends where it is, between two parts; so does Ctrl-C
+        (`LineCrossings.stopped`).
+    progress : bool
+        Whether to show a bar.
+
+    Raises
+    ------
+    InputError
+        If start equals stop, on wrong shapes, NaN or infinities, values that overflow, or a memory cap that does
+        not hold one piece.
+
+    Notes
+    -----
+    Affine functions of t are pushed through the network, one per piece; each root of a pre-activation, and each
+    overtaking in a max-pooling window, splits a piece. Floats decide beyond derived rounding bounds, rationals
+    decide ties where the network is small enough, else the tie is reported in `undecided`. Cost: two products
+    per layer and piece of the layers before the last gate, so a fraction of two forward passes per boundary.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1], [1], [-1]], [-1, -1, 2]), ([[1, 1, 1]], [0])])
+    >>> hits = line_crossings(net, [0], [3])
+    >>> [(t, units.tolist()) for t, units in hits]
+    [(0.3333333333333333, [0, 1]), (0.6666666666666666, [2])]
+    """
+    a, b = (as_vector(np.ravel(p), name, net.dim_in) for p, name in ((start, "start"), (stop, "stop")))
+    if np.array_equal(a, b):
+        raise InputError("start and stop are the same point: there is no line between them. Give two points.")
+    line = AffineMap.segment(a, b)
+    return crossings_on(
+        net, line, (0.0, 1.0), classes=classes, memory=memory, budget=budget, progress=progress
+    )
+
+
+def crossings_on(
+    net: Network,
+    line: AffineMap,
+    reach: tuple[float, float],
+    *,
+    classes: bool = False,
+    memory: int = BYTE_BUDGET,
+    budget: Budget | None = None,
+    progress: bool = False,
+) -> LineCrossings:
+    """Return all boundaries on ``line(t)`` for t in an interval (`line_crossings`)."""
+    with _bar(reach, progress) as report, one_blas_thread(net.n_units * net.dim_in):
+        swept = sweep(_with_classes(net) if classes else net, line, reach, memory, budget or Budget(), report)
+    events, nodes = swept.events, swept.nodes
+    is_class = events.unit >= net.n_units
+    class_t = winners = None
+    if classes:
+        class_t = nodes.t[events.node[is_class]]
+        winners = np.concatenate([swept.letters[-1:].astype(np.intp), events.after[is_class]])
+    events = events[~is_class]
+    node = events.node
+    starts = (
+        np.append(np.flatnonzero(np.append(True, node[1:] != node[:-1])), len(node))
+        if len(node)
+        else np.zeros(1, int)
+    )
+    places = node[starts[:-1]]
+    return LineCrossings(
+        net,
+        line,
+        (float(reach[0]), float(nodes.t[swept.last])),
+        freeze(nodes.t[places]),
+        freeze(np.stack([nodes.low[places], nodes.high[places]], axis=1)),
+        freeze(swept.letters[: net.n_units].astype(net.letter_dtype)),
+        _bands(net, line, swept),
+        swept.parts,
+        swept.stopped,
+        class_t,
+        winners,
+        events,
+        starts,
+    )
+
+
+@contextmanager
+def _bar(reach: tuple[float, float], shown: bool) -> Iterator[Callable[[float], None]]:
+    """Show how far along the line a sweep is, if wanted."""
+    if not shown:
+        yield lambda t: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(
+        desc="line", total=reach[1] - reach[0], bar_format="{l_bar}{bar}| {elapsed}<{remaining}"
+    ) as bar:
+
+        def report(t: float) -> None:
+            bar.update(t - reach[0] - bar.n)
+
+        yield report
+
+
+def _with_classes(net: Network) -> Network:
+    """Return the network with one more unit, the position of its largest output."""
+    index = np.arange(net.dim_out)[None]
+    unit = MaxGate(index=index, inputs=(net.output,), shapes=(net.output_shape,), shape=(1,), path="classes")
+    return Network((*net.steps, unit), net.input_shape)
+
+
+def _bands(net: Network, line: AffineMap, swept: Swept) -> tuple[UndecidedBand, ...]:
+    """Return what is undecided: bands with the units that an enclosure of the whole band leaves open."""
+    nodes, found = swept.nodes, []
+    for band in sorted(set(nodes.named(np.array(sorted(nodes.bands), dtype=np.intp)).tolist())):
+        low, high = float(nodes.low[band]), float(nodes.high[band])
+        middle = low + 0.5 * (high - low)
+        point, error = line.enclose(np.array([[middle]]), np.array([[max(high - middle, middle - low)]]))
+        seen = enclose_pass(net, point, error=error)
+        flipped = swept.events.unit[swept.events.node == band]
+        found.append(
+            (low, high, np.union1d(np.flatnonzero(seen.undecided[0]), flipped[flipped < net.n_units]))
+        )
+    found += [(low, high, np.array([unit])) for low, high, unit in swept.undecided]
+    return tuple(
+        UndecidedBand(low, high, tuple(units.tolist()))
+        for low, high, units in sorted(found, key=lambda b: b[:2])
+    )

@@ -1,12 +1,4 @@
-r"""Faces, volumes and linear regions of a complex.
-
-Faces. Closed cells meet in common faces: the intersection of the cells with codes c and c' is the face of each on
-which the units vanish in which c and c' differ. A face without lines is the hull of its vertices and the cone of
-its extreme rays, so it is known by their exact coordinates, whichever cell it is seen from. Each cell's vertices
-come from the exact double description of its facets (`polygeom.vertices`), its faces are the intersections of
-facets that hold a vertex. Cells with lines all have the same ones (a line in a cell lies in its facets, and the
-pre-activations beyond a facet jump by multiples of the facet's own form), so their faces are counted on fixed
-coordinates.
+r"""Recession cones, volumes and linear regions of a complex.
 
 Linear regions. If one elementwise unit u flips across a facet, the affine maps there differ by
 
@@ -22,7 +14,7 @@ and slopes leads from a unit that flips to the output; the rest is decided in ra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -30,100 +22,25 @@ import numpy as np
 from polygeom.arrays import freeze
 from polygeom.certificates.boundedness import RecessionCone
 from polygeom.certificates.check import nearest_floats
-from polygeom.certificates.vertices import Vertices
 from polygeom.complex_cells import Cells
+from polygeom.complex_faces import skeleton
 from polygeom.enclosures import enclose_pass
 from polygeom.errors import UndecidedError
-from polygeom.exact import fractions_array, rational_matrix
 from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
 from polygeom.pieces import points_at_once
-from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.boundedness import boundedness, is_bounded, recession_cone
-from polygeom.predicates.volumes import vertices, volume
+from polygeom.predicates.volumes import volume
 from polygeom.rounding import U, gamma, round_up, underflow
 from polygeom.steps import LinearStep
 
 __all__ = [
     "bounded_cells",
     "cell_volumes",
-    "distinct_vertices",
     "exact_generators",
-    "face_counts",
     "linear_labels",
     "recession_cone_of",
 ]
-
-
-# -- faces -----------------------------------------------------------------------------------------------------
-
-
-def face_counts(cells: Cells) -> tuple[int, ...]:
-    """Return the numbers of faces of dimension 0 to k of all cells, those on the domain's boundary included.
-
-    Cost: some milliseconds a cell.
-    """
-    names: dict[tuple, int] = {}
-    found: list[set[frozenset[int]]] = [set() for _ in range(cells.dim + 1)]
-    for region in range(len(cells.arrays)):
-        P, V = _skeleton(cells, region)
-        generators = [(1, *point) for point in V.exact] + [(0, *ray) for ray in V.rays]
-        ids = [names.setdefault(g, len(names)) for g in generators]
-        for dim, face in _faces(P, V):
-            found[dim].add(frozenset(ids[g] for g in _members(face)))
-    return tuple(len(faces) for faces in found)
-
-
-def distinct_vertices(cells: Cells) -> np.ndarray:
-    """Return all vertices (f_0, k) of the cells, in Fractions; none where the cells contain lines."""
-    points = {
-        tuple(point)
-        for region in range(len(cells.arrays))
-        for V in [_skeleton(cells, region)[1]]
-        if not len(V.lines)
-        for point in V.exact
-    }
-    flat = [v for point in sorted(points) for v in point]
-    return freeze(fractions_array(flat).reshape(len(points), cells.dim))
-
-
-def _skeleton(cells: Cells, region: int) -> tuple[Polyhedron, Vertices]:
-    """Return a region by the rows of its facets (of all units where facets are not listed), and its vertices."""
-    P, units = cells.polyhedron(region), cells.piece(region).units
-    if cells.arrays.facet_units is not None:
-        start, stop = cells.arrays.facet_start[region : region + 2]
-        drawing = np.isin(units, cells.arrays.facet_units[start:stop])
-        P = P.select(np.concatenate([np.flatnonzero(drawing), np.arange(len(units), P.n_rows)]))
-    return P, vertices(P)
-
-
-def _faces(P: Polyhedron, V: Vertices) -> Iterator[tuple[int, int]]:
-    """Yield (dimension, generators as bits) of all faces: facets of facets are maximal proper intersections."""
-    n = len(V.exact)
-    on_row = [0] * P.n_rows
-    for v, tight in enumerate(V.tight_rows):
-        for row in tight:
-            on_row[row] |= 1 << v
-    if len(V.rays):
-        A, _ = P.exact_rows(np.arange(P.n_rows))
-        for row, rates in enumerate((A * rational_matrix(V.rays).transpose()).table()):
-            on_row[row] |= sum(1 << (n + r) for r, rate in enumerate(rates) if rate == 0)
-    points, rows = (1 << n) - 1, set(on_row)
-    level = {(1 << (n + len(V.rays))) - 1}
-    for dim in range(P.dim, len(V.lines) - 1, -1):
-        yield from ((dim, face) for face in level)
-        below: set[int] = set()
-        for face in level:
-            parts = {face & row for row in rows if face & row & points} - {face}
-            below |= {f for f in parts if not any(f != g and f & g == f for g in parts)}
-        level = below
-
-
-def _members(face: int) -> Iterator[int]:
-    while face:
-        lowest = face & -face
-        yield lowest.bit_length() - 1
-        face ^= lowest
 
 
 # -- boundedness and volumes -----------------------------------------------------------------------------------
@@ -171,7 +88,7 @@ def exact_generators(cells: Cells, region: int) -> tuple[np.ndarray, np.ndarray]
 
     Cost: some milliseconds.
     """
-    _, V = _skeleton(cells, region)
+    _, V = skeleton(cells, region)
     everywhere = np.concatenate([V.rays, V.lines, -V.lines]) if len(V.lines) else V.rays
     points = V.points[:0] if len(V.lines) else V.points
     largest = np.abs(everywhere).max(axis=1, keepdims=True, initial=Fraction(0))
@@ -192,7 +109,7 @@ def cell_volumes(cells: Cells, exact: bool) -> np.ndarray:
 
 
 def _exact_volume(cells: Cells, region: int) -> Fraction:
-    P, _ = _skeleton(cells, region)
+    P, _ = skeleton(cells, region)
     return volume(P)
 
 

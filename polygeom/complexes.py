@@ -13,12 +13,11 @@ from polygeom.arrays import freeze
 from polygeom.certificates.boundedness import RecessionCone
 from polygeom.complex_adjacency import Adjacency, find_adjacency
 from polygeom.complex_cells import Cells
+from polygeom.complex_faces import distinct_vertices, face_counts
 from polygeom.complex_geometry import (
     bounded_cells,
     cell_volumes,
-    distinct_vertices,
     exact_generators,
-    face_counts,
     linear_labels,
     recession_cone_of,
 )
@@ -306,9 +305,20 @@ class PolyhedralComplex(Cells):
     def f_vector(self) -> tuple[int, ...]:
         """Numbers of faces of dimension 0 to k, exactly; those on the domain's boundary included.
 
-        Cost: some milliseconds a region. A face of the complex is a face of its cells.
+        A face of the complex is a face of its cells. Cost: see `count_faces`.
         """
         return face_counts(self)
+
+    def count_faces(self, progress: bool = False) -> tuple[int, ...]:
+        """Return the `f_vector`, with a bar if wanted.
+
+        Cost: 10 microseconds a region with ``store="cells"``, where every vertex lies on as many facets as there
+        are dimensions and no two units share a facet, and some milliseconds for each region on the boundary of the
+        domain; elsewhere some milliseconds a region.
+        """
+        if "f_vector" not in vars(self):
+            vars(self)["f_vector"] = face_counts(self, progress)
+        return self.f_vector
 
     @property
     def euler_characteristic(self) -> int:

@@ -11,13 +11,14 @@ from unittest import mock
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from polygeom import Network, Polyhedron
+from polygeom import Budget, Network, Polyhedron, complex_faces, enumerate_regions
 from polygeom.certificates import Level
 from polygeom.complexes import PolyhedralComplex
 from polygeom.errors import InputError
+from tests.degenerate_nets import degenerate_networks
 from tests.region_oracle import oracle_regions, region_arrays
 from tests.strategies import graph_networks, networks
 
@@ -47,11 +48,10 @@ def layered(weights, biases, domain=None) -> PolyhedralComplex:
     return complex_of(Network.from_layers(zip(weights, biases, strict=True)), domain)
 
 
-def random_network(*widths: int, seed: int = 0) -> Network:
+def random_network(*widths: int, seed: int = 0, activation: str = "relu") -> Network:
     rng = np.random.default_rng(seed)
-    return Network.from_layers(
-        [(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in pairwise(widths)]
-    )
+    layers = [(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in pairwise(widths)]
+    return Network.from_layers(layers, activation)
 
 
 def grid(*counts: int) -> tuple[Network, Polyhedron]:
@@ -117,6 +117,82 @@ def test_distinct_vertices_of_degenerate_cells():
     assert K.f_vector == (1, 8, 8)
 
 
+# -- faces by codes ----------------------------------------------------------------------------------------------
+
+
+@st.composite
+def enumerated(draw: st.DrawFn) -> PolyhedralComplex:
+    """Complexes with vertices from the enumeration, degenerate ones among them."""
+    net = draw(st.one_of(networks(max_dim=3, max_width=4, max_depth=2), degenerate_networks(dims=(2, 3))))
+    domain = draw(
+        st.sampled_from([None, Polyhedron.box(-1, 1, dim=net.dim_in), Polyhedron.orthant(net.dim_in)])
+    )
+    try:
+        K = enumerate_regions(net, domain, store="cells")
+    except InputError:  # regions contain lines
+        K = enumerate_regions(random_network(2, 3, 1), store="cells")
+    assume(K.n_regions <= 2 * FEW)
+    return K
+
+
+@given(enumerated())
+def test_faces_counted_by_codes_are_those_of_exact_points(K):
+    assert K.f_vector == without_vertices(K).f_vector
+
+
+@pytest.mark.parametrize(
+    ("widths", "activation"),
+    [((1, 6, 3, 1), "relu"), ((2, 7, 4, 1), "relu"), ((3, 5, 4, 1), "relu"), ((3, 4, 3, 1), "hardtanh"),
+     ((4, 6, 1), "leaky_relu"), ((5, 6, 1), "relu")],
+)  # fmt: skip
+@pytest.mark.parametrize("bounded", [False, True])
+def test_listed_facets_of_vertices_are_exact(widths, activation, bounded):
+    """Bits of `vertex_facets` (ends of `edge_units` in the plane) are the tight rows of the exact vertices."""
+    net = random_network(*widths, seed=len(widths), activation=activation)
+    domain = Polyhedron.box(-1, 1, dim=widths[0]) if bounded else None
+    K = enumerate_regions(net, domain, store="cells")
+    regions, facets = complex_faces._facets_of_vertices(K)
+    for i in range(0, K.n_regions, max(1, K.n_regions // 20)):
+        P, V = complex_faces.skeleton(K, i)
+        units = [*K.piece(i).units[np.isin(K.piece(i).units, units_of(K, i))].tolist()]
+        units += [-1] * (P.n_rows - len(units))
+        wanted = sorted(sorted(units[row] for row in tight) for tight in V.tight_rows)
+        own = [[-1 if f < 0 else int(K.arrays.facet_units[f]) for f in row] for row in facets[regions == i]]
+        assert sorted(sorted(row) for row in own) == wanted
+
+
+def units_of(K: PolyhedralComplex, region: int) -> np.ndarray:
+    return K.arrays.facet_units[slice(*K.arrays.facet_start[region : region + 2])]
+
+
+def test_ordinary_complexes_need_no_exact_points():
+    """All of R^3 by codes alone; in a box only the cells on its boundary by points."""
+    net = random_network(3, 6, 5, 1)
+    K = enumerate_regions(net, store="cells")
+    with mock.patch("polygeom.complex_faces.skeleton", side_effect=AssertionError):
+        assert K.euler_characteristic == -1
+    boxed = enumerate_regions(net, Polyhedron.box(-4, 4, dim=3), store="cells")
+    with mock.patch("polygeom.complex_faces.skeleton", side_effect=complex_faces.skeleton) as asked:
+        assert boxed.euler_characteristic == 1
+    assert asked.call_count == np.count_nonzero(boxed.arrays.domain_facets) < boxed.n_regions
+
+
+def test_names_that_are_not_all_there_are_not_trusted():
+    """A stopped enumeration lists some of the cells around a face."""
+    K = enumerate_regions(random_network(3, 8, 1), store="cells", budget=Budget(regions=50))
+    assert K.f_vector == without_vertices(K).f_vector
+
+
+def test_counting_faces_can_show_a_bar(capsys):
+    K = complex_of(random_network(2, 4, 1))
+    assert K.count_faces(progress=True) == K.f_vector == replace(K).count_faces()
+    shown = capsys.readouterr().err
+    assert "faces" in shown
+    assert f"{K.n_regions}/{K.n_regions}" in shown
+    assert replace(K).f_vector
+    assert not capsys.readouterr().err
+
+
 # -- stored generators -------------------------------------------------------------------------------------------
 
 
@@ -130,7 +206,8 @@ def test_stored_vertices_and_rays():
 
 
 def without_vertices(K: PolyhedralComplex) -> PolyhedralComplex:
-    return replace(K, arrays=replace(K.arrays, vertices=None, vertex_start=None, edge_units=None))
+    nothing = dict.fromkeys(("vertices", "vertex_start", "edge_units", "vertex_facets"))
+    return replace(K, arrays=replace(K.arrays, **nothing))
 
 
 def directions(rays: np.ndarray) -> list[list[float]]:

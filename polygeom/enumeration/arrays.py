@@ -71,6 +71,9 @@ class RegionArrays:
     edge_units : (V,) or None
         In the plane, the column that draws the edge from each vertex to the next, -1 for edges of the domain and
         at infinity.
+    vertex_facets : (V,) or None
+        In other dimensions, the set of facets that each vertex lies on, as bits: bit j for the region's facet j in
+        the order of `facet_units`, later ones for facets of the domain.
     undecided : (U, 2) or None
         Region and unit, sorted, of signs that were not proved: of the unit at a vertex of the region or of a cell
         that it is a part of, or of the unit's facet at the witness; -1 for a facet of the domain or at infinity.
@@ -89,6 +92,7 @@ class RegionArrays:
     vertex_start: np.ndarray | None = None
     vertices: np.ndarray | None = None
     edge_units: np.ndarray | None = None
+    vertex_facets: np.ndarray | None = None
     undecided: np.ndarray | None = None
 
     def __repr__(self) -> str:
@@ -135,6 +139,7 @@ _FLAT = (
     "domain_facets",
     "vertices",
     "edge_units",
+    "vertex_facets",
 )
 
 

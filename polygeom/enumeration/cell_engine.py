@@ -117,7 +117,8 @@ class CellEngine:
             out.n_domain[:r].copy(),
             np.concatenate([[0], np.cumsum(out.n_vertices[:r].astype(np.int64))]) if keep else None,
             self._user_rays(out.vertex[:v]) if keep else None,
-            out.mask[:v].astype(np.int32) if keep and len(self.dims) == 3 else None,
+            edge_units=out.mask[:v].astype(np.int32) if keep and len(self.dims) == 3 else None,
+            vertex_facets=out.mask[:v].copy() if keep and len(self.dims) != 3 else None,
         )
         self.exact_witnesses = {}
         n[:4] = 0

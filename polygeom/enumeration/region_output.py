@@ -27,6 +27,23 @@ def bounded(cells: CellBatch, start: Start) -> np.ndarray:
     return np.minimum.reduceat(cells.coord[:, -1], cells.vertex_start[:-1]) > 0
 
 
+def _facet_sets(cells: CellBatch) -> np.ndarray:
+    """Return the facets each vertex lies on, as bits: those of units first, as listed, then the domain's."""
+    owned = cells.owner >= 0
+    of = np.repeat(np.arange(len(cells)), np.diff(cells.facet_start))
+    first = cells.facet_start[:-1][of]
+    before = np.concatenate([[0], np.cumsum(owned)])
+    units, rank = before[cells.facet_start[1:]][of] - before[first], before[:-1] - before[first]
+    inner = cells.owner < INFINITY
+    outer = np.concatenate([[0], np.cumsum(inner)])
+    place = np.where(owned, rank, units + outer[:-1] - outer[first])
+    facets, vertices = cells.members()
+    kept = cells.owner[facets] != INFINITY
+    sets = np.zeros(len(cells.coord), dtype=np.int64)
+    np.bitwise_or.at(sets, vertices[kept], np.int64(1) << place[facets[kept]])
+    return sets
+
+
 @dataclass(frozen=True, eq=False)
 class RegionOutput:
     """Makes the arrays of regions.
@@ -71,8 +88,9 @@ class RegionOutput:
             np.bincount(of[on_domain], minlength=len(cells)).astype(np.int32),
             cells.vertex_start if keep else None,
             self._user_rays(cells.coord) if keep else None,
-            np.maximum(cells.owner, -1).astype(np.int32) if keep and D == 3 else None,
-            self._undecided(cells, unsure),
+            edge_units=np.maximum(cells.owner, -1).astype(np.int32) if keep and D == 3 else None,
+            vertex_facets=_facet_sets(cells) if keep and D != 3 else None,
+            undecided=self._undecided(cells, unsure),
         )
 
     def _undecided(self, cells: CellBatch, unsure: np.ndarray) -> np.ndarray:

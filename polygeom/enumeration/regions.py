@@ -270,9 +270,13 @@ def make_engine(
     if chain.dim <= MOST_RAYS_DIM and method != "lp":
         return cell_engine(chain, domain, STORES[store])
     if store == "cells" or method == "vertices":
+        asked = (
+            "store='cells' keeps vertices" if store == "cells" else "method='vertices' searches by vertices"
+        )
+        why = "method='lp' finds none" if chain.dim <= MOST_RAYS_DIM else f"the regions are in R^{chain.dim}"
         raise InputError(
-            f"Vertices are found by method='vertices', up to {MOST_RAYS_DIM} dimensions; this is "
-            f"method={method!r} in R^{chain.dim}. Ask for store='regions', or for a slice with along=."
+            f"{asked}, which are found in up to {MOST_RAYS_DIM} dimensions, but {why}. Remedy: store='regions', "
+            "method='auto' (K.vertices(i) then finds those of one region), or a slice of fewer dimensions, along=."
         )
     return DictionaryEngine(chain, domain, store=store != "count")
 

@@ -82,8 +82,9 @@ class Regions(NamedTuple):
         Of parked cells: the row of every facet, then the sum of its absolute coefficients.
     spread, mask : (V,)
         Of parked cells: ``Cells.spread``, and in dimensions other than two the set of facets a vertex lies
-        on, numbered from the cell's first. In the plane facet v follows vertex v; of regions with their vertices
-        `mask` holds its unit there, -1 for the domain's and infinity.
+        on, numbered from the cell's first. In the plane facet v follows vertex v. Of regions with their vertices
+        `mask` holds in the plane the unit of facet v, -1 for the domain's and infinity; else the set of facets,
+        those of units first, as listed, then the domain's.
     """
 
     fill: np.ndarray
@@ -253,6 +254,28 @@ def _park(cells: Cells, chain: Chain, regions: Regions, sp: int, dims: tuple[int
 
 
 @inlined
+def _write_facet_sets(
+    cells: Cells, chain: Chain, regions: Regions, sp: int, used: np.uint64, at: int
+) -> None:
+    """Write the facets that each vertex of region `at` lies on: those of units as listed, then the domain's."""
+    first, k, v0 = cells.node[sp, VERTEX], cells.node[sp, VERTICES], regions.fill[N_VERTICES]
+    one = np.uint64(1)
+    bit, outer = 0, int(regions.n_facets[at])
+    regions.mask[v0 : v0 + k] = 0
+    while used != 0:
+        unit, slot = cells.path_unit[cells.slot_row[sp, lowest(used)] >> 1], used & (~used + one)
+        used ^= slot
+        if unit == chain.starts[-1]:
+            continue
+        place = bit if unit < chain.starts[0] else outer
+        bit += unit < chain.starts[0]
+        outer += unit >= chain.starts[0]
+        for v in range(k):
+            if np.uint64(cells.facets[first + v]) & slot != 0:
+                regions.mask[v0 + v] |= np.int64(one << np.uint64(place))
+
+
+@inlined
 def emit(
     cells: Cells, chain: Chain, regions: Regions, scratch: Scratch, sp: int, dims: tuple[int, ...]
 ) -> int:
@@ -314,6 +337,8 @@ def emit(
             for v in range(k):
                 unit = cells.path_unit[cells.facets[first + v] >> 2]
                 regions.mask[fill[N_VERTICES] + v] = unit if unit < chain.starts[0] else -1
+        else:
+            _write_facet_sets(cells, chain, regions, sp, _used(cells, first, k), at)
         regions.n_vertices[at] = k
         fill[N_VERTICES] += k
     fill[N_REGIONS] += 1

@@ -12,6 +12,12 @@ induction over the layers, a unit that vanishes on all of it has a derivative th
 others keep the cell's own letter, near p by assumption and near a generic point of the facet because they do not
 vanish there. Where the point does not serve, all facets of the cell are found anew (third way).
 
+Networks too large for rationals: p is where the segment from the witness through the tied point leaves the cell,
+enclosed in a box, and the facet's unit is known to vanish there (`KnownTies`). It serves if the letters on either
+side are decided and those inside are the region's own. As the box has a width in every coordinate, the letters are
+decided for all points of the facet in it: p is in the relative interior of the facet, and what ties there ties on
+the whole facet, by structure.
+
 **Facets are not listed, the network is a chain of two-letter units** (`polygeom.complex_flips`). Codes that differ
 in one unit, or in one set of coincident units, are candidates; a common facet is proved for each.
 
@@ -27,15 +33,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polygeom.affine import AffineMap
 from polygeom.arrays import freeze
 from polygeom.complex_cells import Cells
 from polygeom.complex_flips import single_flips
+from polygeom.enclosures import enclose_pass
 from polygeom.errors import UndecidedError
 from polygeom.exact import fractions_array
 from polygeom.exploration.neighbours import neighbours_from
 from polygeom.gates import MaxGate
 from polygeom.network import Network
+from polygeom.one_sided import KnownTies, enclose_toward
 from polygeom.predicates.facets import facets
+from polygeom.rounding import dot_error, gamma, round_up
+from polygeom.rows import RowLabels, row_slacks
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -92,7 +103,7 @@ def _join_facets(cells: Cells, complete: bool) -> Adjacency:
     found = _across_untied(cells, complete)
     regions = np.repeat(np.arange(len(arrays), dtype=np.int32), np.diff(arrays.facet_start))
     for point, facet in zip(arrays.tied_points, np.flatnonzero(arrays.facet_tied).tolist(), strict=True):
-        beyond = _beyond_tied(cells, cells.code(regions[facet]), int(arrays.facet_units[facet]), point)
+        beyond = _beyond_tied(cells, int(regions[facet]), int(arrays.facet_units[facet]), point)
         found[facet] = AMBIGUOUS if beyond is None else cells.find(beyond[None])[0]
     twice = np.empty(0, dtype=np.intp)
     if (found >= 0).all():
@@ -141,8 +152,11 @@ def _reachable_letters(net: Network) -> np.ndarray:
     return reachable
 
 
-def _beyond_tied(cells: Cells, code: np.ndarray, unit: int, near: np.ndarray) -> np.ndarray | None:
+def _beyond_tied(cells: Cells, region: int, unit: int, near: np.ndarray) -> np.ndarray | None:
     """Return the letters across a tied facet from a homogeneous point near it; None if the point is of no use."""
+    code = cells.code(region)
+    if not cells.network.exact().is_feasible:
+        return _beyond_enclosed(cells, region, unit, near[:-1] / near[-1])
     point = fractions_array(near[:-1]) / fractions_array(near[-1:])[0]
     A, b = cells.exact_rows(code, *_labels(cells, code, [unit]))
     drawn = [(a, side) for a, side in zip(A, b, strict=True) if any(a)]
@@ -157,6 +171,69 @@ def _beyond_tied(cells: Cells, code: np.ndarray, unit: int, near: np.ndarray) ->
         if a @ point == side and any(a * normal[pivot] != normal * a[pivot]):
             return None
     return beyond
+
+
+def _beyond_enclosed(cells: Cells, region: int, unit: int, near: np.ndarray) -> np.ndarray | None:
+    """Return the letters across a tied facet in floats (module docstring). Cost: ten forward passes."""
+    code, inside = cells.code(region), cells.arrays.witnesses[region]
+    units, sides = _labels(cells, code, [unit])
+    found = _leaving(cells, code, RowLabels(units, sides), inside, near)
+    if found is None or region in cells.arrays.exact_witnesses:
+        return None
+    row, point, error = found
+    start, ways = (np.stack([point] * 2), np.stack([error] * 2)), np.stack([inside - near, near - inside])
+    toward, source = (ways, np.zeros_like(ways)), None
+    if cells.along is not None:
+        source = _equal_rows(cells.along)
+        start, toward = (
+            _copied(cells.along, source, enclosed)
+            for enclosed in (cells.along.enclose(*start), cells.along.linear_part.enclose(ways))
+        )
+    letter = np.repeat(code[[unit]], 2).astype(np.intp)
+    tied = KnownTies(np.arange(2), units[[row, row]], sides[[row, row]], letter)
+    letters, open_ = enclose_toward(cells.network, start, toward, tied, source)
+    return None if open_.any() or not np.array_equal(letters[0], code) else letters[1]
+
+
+def _equal_rows(along: AffineMap) -> np.ndarray:
+    """Return for every entry of the input the first that is the same function on a slice."""
+    rows = np.column_stack([along.matrix, along.offset]) + 0.0
+    _, first, group = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return first[group.ravel()]
+
+
+def _copied(
+    along: AffineMap, source: np.ndarray, enclosed: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return enclosures with equal numbers where entries are equal, without errors where they are constant."""
+    value, error = (a[:, source] for a in enclosed)
+    return value, np.where(along.matrix.any(axis=1), error, 0.0)
+
+
+def _leaving(
+    cells: Cells, code: np.ndarray, labels: RowLabels, inside: np.ndarray, near: np.ndarray
+) -> tuple[int, np.ndarray, np.ndarray] | None:
+    r"""Return the row that vanishes nearest to a point on the way there from inside, and an enclosure of where.
+
+    Slacks a inside and b at the point vanish at the share a / (a - b) of the way. None if that is not sure.
+    """
+    ends = np.stack([inside, near])
+    at = (ends, np.zeros_like(ends)) if cells.along is None else cells.along.enclose(ends)
+    seen = enclose_pass(cells.network, at[0], error=at[1], letters=code, keep=True)
+    slack, off = row_slacks(cells.network, code, labels, seen.inputs, homogeneous=False)
+    (first_low, last_low), (first_high, last_high) = slack - off, slack + off
+    with np.errstate(all="ignore"):
+        low = first_low / (first_high - last_low) * (1.0 - gamma(8))
+        high = first_high / (first_low - last_high) * (1.0 + gamma(8))
+    sure = np.flatnonzero((first_low > 0) & (first_low - last_high > 0) & np.isfinite(high))
+    if not len(sure):
+        return None
+    row = int(sure[np.abs(low + high - 2.0)[sure].argmin()])
+    way = near - inside
+    step = 0.5 * (low[row] + high[row]) * way
+    error = dot_error(np.abs(inside) + np.abs(step), 2)
+    error = round_up(error + round_up(high[row] - low[row], 1) * np.abs(way), 4)
+    return row, inside + step, error
 
 
 def _labels(cells: Cells, code: np.ndarray, units: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:

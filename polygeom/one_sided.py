@@ -75,7 +75,11 @@ NO_TIES = KnownTies(*(np.zeros(0, dtype=np.intp) for _ in range(4)))
 
 @OVERFLOW_IS_UNKNOWN
 def enclose_toward(
-    net: Network, points: Enclosure, directions: Enclosure, ties: KnownTies = NO_TIES
+    net: Network,
+    points: Enclosure,
+    directions: Enclosure,
+    ties: KnownTies = NO_TIES,
+    source: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the letters of the cells entered from points in directions, and which of them stay open.
 
@@ -85,6 +89,8 @@ def enclose_toward(
         Values and bounds on their errors.
     ties : KnownTies
         Boundaries that the exact points lie on.
+    source : (dim_in,) array, optional
+        Entries of the input with equal numbers are equal, all points and directions having equal floats there.
 
     Returns
     -------
@@ -111,7 +117,8 @@ def enclose_toward(
     undecided = np.zeros(letters.shape, dtype=bool)
 
     def start(value: np.ndarray, error: np.ndarray) -> Enclosed:
-        return Enclosed(value.reshape(n, *net.input_shape), error.reshape(n, *net.input_shape))
+        shaped = value.reshape(n, *net.input_shape), error.reshape(n, *net.input_shape)
+        return Enclosed(*shaped, None, None if source is None else np.repeat(source[None], n, axis=0))
 
     def linear(step: LinearStep, *states: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
         values, slopes = zip(*states, strict=True)
@@ -154,35 +161,57 @@ def _break_ties(
     best = gate.window(value.value, -np.inf).max(axis=2, keepdims=True)
     tied = (gate.window(value.value, -np.inf) == best) & (gate.window(value.error, np.inf) == 0)
     several = (tied.sum(axis=2) > 1).reshape(letters.shape) & ~open_
-    steepest, sure = _steepest(gate, slope, tied)
+    steepest, sure = _steepest(gate, slope, tied, _numbers(gate, value))
     chosen = np.where(several, steepest.reshape(letters.shape), letters).astype(letters.dtype)
     return chosen, open_ | (several & ~sure.reshape(letters.shape))
 
 
-def _steepest(gate: MaxGate, slope: Enclosed, tied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _steepest(
+    gate: MaxGate, slope: Enclosed, tied: np.ndarray, numbers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the tied position (N, size) with the largest derivative, and where that is certain."""
     steepest = np.where(tied, gate.window(slope.value, -np.inf), -np.inf).argmax(axis=2)
     spread = np.where(tied, gate.window(slope.error, 0.0), 0.0)
     top = np.take_along_axis(gate.window(slope.value - slope.error, -np.inf), steepest[..., None], axis=2)
     beaten = gate.window(slope.value + slope.error, -np.inf) < top
     exact = (spread == 0).all(axis=2)  # equal exact derivatives: the first position wins, as argmax does
-    sure = exact | (beaten | ~tied | (np.arange(gate.index.shape[1]) == steepest[..., None])).all(axis=2)
+    sure = exact | (beaten | ~tied | (numbers == _at(numbers, steepest))).all(axis=2)
     return steepest, sure
 
 
 def _break_known_ties(
     gate: MaxGate, ties: KnownTies, value: Enclosed, slope: Enclosed, letters: np.ndarray, open_: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decide open windows whose winner is known to tie: the steepest of the tied, if all others are below."""
+    """Decide open windows whose winner is known to tie: the steepest of the tied, if all others are below.
+
+    Entries that tie in one window do so in all others of the gate, and their copies with them.
+    """
     low = gate.window(value.value - value.error, -np.inf)
     high = gate.window(value.value + value.error, -np.inf)
-    tied = np.zeros(low.shape, dtype=bool)
-    tied[ties.points, ties.units, ties.sides] = tied[ties.points, ties.units, ties.letters] = True
+    numbers = _numbers(gate, value)
+    level = numbers.copy()  # equal where entries are known to tie
+    for point, unit, side, letter in zip(ties.points, ties.units, ties.sides, ties.letters, strict=True):
+        one, other = level[point, unit, side], level[point, unit, letter]
+        level[point][level[point] == other] = one
+    winner = letters.reshape(len(letters), -1)
+    tied = gate.valid & (level == _at(level, winner))
     # the entries tied are one number, so each bounds it; one rounding in value -+ error is pushed apart
     floor = np.where(tied, low, -np.inf).max(axis=2, keepdims=True)
     slack = 2 * U * (np.abs(floor) + np.abs(np.where(gate.valid, high, 0.0)))
     alone = (tied | ~gate.valid | (high < floor - slack)).all(axis=2)
-    steepest, sure = _steepest(gate, slope, tied)
-    known = tied.any(axis=2).reshape(letters.shape) & open_
+    steepest, sure = _steepest(gate, slope, tied, numbers)
+    known = (tied & (numbers != _at(numbers, winner))).any(axis=2).reshape(letters.shape) & open_
     chosen = np.where(known, steepest.reshape(letters.shape), letters).astype(letters.dtype)
     return chosen, np.where(known, ~(alone & sure).reshape(letters.shape), open_)
+
+
+def _numbers(gate: MaxGate, state: Enclosed) -> np.ndarray:
+    """Return for every position of every window (N, W, K) the number of its entry; equal entries share it."""
+    n, size = len(state.value), state.value[0].size
+    source = np.broadcast_to(np.arange(size), (n, size)) if state.source is None else state.source
+    return gate.window(source, -1)
+
+
+def _at(windows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return the entry of every window (N, W, K) at a position (N, W), as (N, W, 1)."""
+    return np.take_along_axis(windows, positions.astype(np.intp)[..., None], axis=2)

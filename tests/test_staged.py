@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import flint
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import polygeom as pg
+from polygeom.complex_adjacency import _beyond_tied
 from polygeom.enumeration.arrays import RegionArrays
 from polygeom.enumeration.chain import ENTRIES, dense_chain
 from polygeom.enumeration.staged import StagedEngine
@@ -310,6 +316,36 @@ def test_signs_that_are_proved_are_not_listed_as_undecided():
     assert arrays.undecided.shape == (0, 2)
 
 
+@pytest.mark.parametrize(("name", "share"), [("convolutional", 0.9), ("maxima of maxima", 0.25)])
+def test_neighbors_across_tied_facets_without_rationals(
+    name: str, share: float, monkeypatch: pytest.MonkeyPatch
+):
+    """Zeros behind units that are off, copies of entries and overlapping windows tie by structure.
+
+    What is found is right; at least this share is found, without knowing which maxima of maxima are equal.
+    """
+    make = {"convolutional": lambda: convolutional(2), "maxima of maxima": pooled_twice}[name]
+    points = np.random.default_rng(5).integers(-3, 4, (3, 9))
+    points[:, 1] = points[:, 0]  # two pixels that are equal on the slice
+    along = pg.AffineMap.through(*points) if name == "convolutional" else None
+    exact = pg.enumerate_regions(make(), DOMAINS[2][1], along)
+    edges = {frozenset(pair) for pair in exact.edges.tolist()}
+    monkeypatch.setattr("polygeom.rational_network.BUDGET", 0)
+    K = pg.enumerate_regions(make(), DOMAINS[2][1], along)
+    assert K.arrays.facet_tied.sum() > 20
+    same = exact.find(K.codes.letters)
+    assert sorted(same) == list(range(exact.n_regions))
+    regions, found = np.repeat(np.arange(len(K.arrays)), K.n_facets)[K.arrays.facet_tied].tolist(), []
+    for region, unit, point in zip(
+        regions, K.arrays.facet_units[K.arrays.facet_tied].tolist(), K.arrays.tied_points, strict=True
+    ):
+        beyond = _beyond_tied(K, region, unit, point)
+        if beyond is not None:
+            found.append(frozenset((int(same[region]), int(exact.find(beyond[None])[0]))))
+    assert set(found) <= edges
+    assert len(found) > share * len(regions)
+
+
 # -- numbers of any size ---------------------------------------------------------------------------------------
 
 FAR = (0, 0, -300, -250, -150, 100, 150, 217, 250, 300)
@@ -437,6 +473,25 @@ def test_the_graph_finds_the_regions_of_a_convolutional_chain():
     assert K.arrays.undecided is None  # the chain's engine leaves nothing undecided
     arrays = everything(StagedEngine(net, domain, along, 1))
     assert set(letters_of(net, arrays)) == {tuple(code) for code in K.codes.letters.tolist()}
+
+
+@pytest.mark.slow
+def test_compiled_code_stays_inside_its_arrays(tmp_path: Path):
+    """Screens, splits and passes compiled anew with checks of every index, on a network with all of them."""
+    script = (
+        "import numpy as np, polygeom as pg\n"
+        "from tests.test_staged import DOMAINS, StagedEngine, convolutional, everything\n"
+        "along = pg.AffineMap.through(*np.random.default_rng(5).integers(-3, 4, (3, 9)))\n"
+        "print(len(everything(StagedEngine(convolutional(2), DOMAINS[2][1], along, 2))))\n"
+    )
+    checked = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    root = Path(__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, env=checked, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    along = pg.AffineMap.through(*np.random.default_rng(5).integers(-3, 4, (3, 9)))
+    assert int(run.stdout) == len(everything(StagedEngine(convolutional(2), DOMAINS[2][1], along, 2)))
 
 
 # -- real networks -----------------------------------------------------------------------------------------------

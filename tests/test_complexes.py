@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+import re
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -463,3 +466,29 @@ def test_the_story_is_told():
         "PolyhedralComplex(12 regions of a domain of 4 rows in R^2; 12 bounded; 34 facet sides; "
         "signs: 7 by floats, 1 by structure, 2 by rationals; none undecided; complete)"
     )
+
+
+def test_undecided_signs_are_told():
+    """Listed by region and unit; a complex with some is not proved complete, and keeps them in its file."""
+    K = complex_of(random_network(2, 3, 1))
+    assert K.complete
+    assert K.undecided.shape == (0, 2)
+    doubtful = replace(
+        K,
+        exactness=Exactness(undecided=3),
+        arrays=replace(K.arrays, undecided=np.array([[1, 0], [1, 2], [3, 1]])),
+    )
+    assert doubtful.finished
+    assert not doubtful.complete
+    assert doubtful.undecided.tolist() == [[1, 0], [1, 2], [3, 1]]
+    assert repr(doubtful).endswith("3 undecided, in 2 regions: not proved complete)")
+
+
+def test_the_page_about_regions_runs():
+    page = (Path(__file__).parent.parent / "docs" / "regions.md").read_text(encoding="utf-8")
+    examples = "\n".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.DOTALL))
+    test = doctest.DocTestParser().get_doctest(examples, {}, "regions.md", None, None)
+    assert len(test.examples) > 20
+    told: list[str] = []
+    doctest.DocTestRunner().run(test, out=told.append)
+    assert not told, "".join(told)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -208,3 +211,17 @@ def test_what_is_found_is_told_in_a_line():
     count = pg.RegionCount(K.network, None, None, 12, 3, Exactness(undecided=2), True, None)
     assert not count.complete
     assert repr(count) == "RegionCount(12 regions, 3 bounded; 2 signs undecided: not proved complete)"
+
+
+@pytest.mark.parametrize(("progress", "stream"), [(True, "stderr"), (False, "log")])
+def test_the_first_call_says_that_kernels_compile(progress: bool, stream: str):
+    """In a fresh process, once; to whoever listens."""
+    script = (
+        "import logging, sys; import polygeom as pg\n"
+        "logging.basicConfig(stream=sys.stdout, level=logging.INFO)\n"
+        "net = pg.Network.from_layers([([[1, 0], [0, 1]], [0, 0]), ([[1, 1]], [0])])\n"
+        f"for _ in range(2): pg.enumerate_regions(net, progress={progress})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.count("compile once") == 1
+    assert done.stderr.count("compile once") == (stream == "stderr")

@@ -192,6 +192,7 @@ def enumerate_regions(
     _check(net, domain, along, store, budget)
     if method not in METHODS:
         raise InputError(f"method is {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
+    _announce(progress)
     if resume is None:
         engine, parts = make_engine(net, domain, along, store, method), []
     else:
@@ -243,6 +244,7 @@ def region_batches(
         raise InputError(
             "region_batches has nothing to yield with store='count'; ask enumerate_regions for it."
         )
+    _announce(False)
     engine = make_engine(net, domain, along, store)
     while not engine.finished:
         engine.run(STEP)
@@ -304,6 +306,23 @@ def _run(engine: Engine, store: str, budget: Budget, progress: bool, parts: list
     if store != "count" and not parts:
         parts.append(engine.take())
     return None if engine.finished else stopped
+
+
+def _announce(progress: bool) -> None:
+    """Say, before the first engine of a process is loaded, that its kernels may have to be compiled."""
+    import logging
+    import sys
+
+    if "polygeom.kernels.cell_recursion" in sys.modules or "polygeom.kernels.dictionary_cells" in sys.modules:
+        return
+    line = (
+        "Loading the kernels. Where this installation has not used them yet, they compile once: 20 to 70 s."
+    )
+    logging.getLogger("polygeom").info(line)
+    if progress:
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
 
 
 def _estimate(engine: Engine) -> float:

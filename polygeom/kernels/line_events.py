@@ -32,6 +32,9 @@ __all__ = [
 
 G8 = gamma(8)
 
+EXACT_ZERO = 2
+"""Sign of what is known to be 0."""
+
 
 @inlined
 def sign_over(
@@ -49,6 +52,39 @@ def sign_over(
     if max(first, last) < -bound:
         return -1
     return 0
+
+
+@inlined
+def _meets_zero(value: float, rate: float, low: float, high: float) -> bool:
+    """Tell whether an exact line is exactly 0 at t = 0 or t = 1: a float sum is 0 only if the exact one is."""
+    if low != high:
+        return False
+    return value == 0.0 if low == 0.0 else (low == 1.0 and value + rate == 0.0)
+
+
+@inlined
+def _window_sign(
+    value: np.ndarray,
+    rate: np.ndarray,
+    spread: np.ndarray,
+    drift: np.ndarray,
+    k: int,
+    i: int,
+    j: int,
+    low: float,
+    high: float,
+) -> int:
+    """Return the sign of entry i minus entry j at a node as `sign_over`, EXACT_ZERO where they certainly tie."""
+    e, f = spread[i] + spread[j], drift[i] + drift[j]
+    if e == 0.0 and f == 0.0:
+        if low == high == 0.0 and value[k, i] == value[k, j]:
+            return EXACT_ZERO
+        if _meets_zero(value[k, i], rate[k, i], low, high) and _meets_zero(
+            value[k, j], rate[k, j], low, high
+        ):
+            return EXACT_ZERO
+    size, steep = abs(value[k, i]) + abs(value[k, j]), abs(rate[k, i]) + abs(rate[k, j])
+    return sign_over(value[k, i] - value[k, j], rate[k, i] - rate[k, j], low, high, e, f + G8 * steep, size)
 
 
 @inlined
@@ -119,6 +155,11 @@ def crossed_breakpoints(
                 gap, size = v - level, abs(v) + abs(level)
                 begin = sign_over(gap, g, low[k], high[k], e, f, size)
                 end = sign_over(gap, g, low[k + 1], high[k + 1], e, f, size)
+                if e == 0.0 and f == 0.0 and level == 0.0:
+                    if _meets_zero(v, g, low[k], high[k]):
+                        begin = end
+                    elif _meets_zero(v, g, low[k + 1], high[k + 1]):
+                        end = begin
                 if begin == 0 or end == 0:
                     sure = False
                     break
@@ -143,11 +184,21 @@ def crossed_breakpoints(
 
 @inlined
 def _same(
-    value: np.ndarray, rate: np.ndarray, source: np.ndarray, k: int, i: int, j: int, clipped: bool
+    value: np.ndarray,
+    rate: np.ndarray,
+    spread: np.ndarray,
+    drift: np.ndarray,
+    source: np.ndarray,
+    k: int,
+    i: int,
+    j: int,
+    clipped: bool,
 ) -> bool:
     """Tell whether two entries are known to be one function on piece k."""
     if i == j or (source.shape[1] > 0 and source[k, i] == source[k, j]):
         return True
+    if spread[i] + spread[j] + drift[i] + drift[j] == 0.0:
+        return value[k, i] == value[k, j] and rate[k, i] == rate[k, j]
     return clipped and _is_zero(value, rate, k, i) and _is_zero(value, rate, k, j)
 
 
@@ -162,7 +213,8 @@ def _first_winner(
         if i < 0:
             continue
         here, live = value[k, i] + t * rate[k, i], not (clipped and _is_zero(value, rate, k, i))
-        if winner < 0 or (live and not is_live) or (live == is_live and here > best):
+        steeper = winner >= 0 and here == best and rate[k, i] > rate[k, index[u, winner]]
+        if winner < 0 or (live and not is_live) or (live == is_live and (here > best or steeper)):
             winner, best, is_live = w, here, live
     return winner
 
@@ -190,21 +242,22 @@ def _overtaker(
     first, at, at_low, at_high, next_low = -1, np.inf, np.inf, np.inf, np.inf
     for w in range(index.shape[1]):
         j = index[u, w]
-        if j < 0 or _same(value, rate, source, k, i, j, clipped):
+        if j < 0 or _same(value, rate, spread, drift, source, k, i, j, clipped):
             continue
         if clipped and _is_zero(value, rate, k, j):
             continue  # the winner is positive inside the piece
-        if beaten >= 0 and _same(value, rate, source, k, index[u, beaten], j, clipped):
+        if beaten >= 0 and _same(value, rate, spread, drift, source, k, index[u, beaten], j, clipped):
             continue  # two lines cross once, and they just have
         gap, slope = value[k, i] - value[k, j], rate[k, i] - rate[k, j]
         size, steep = abs(value[k, i]) + abs(value[k, j]), abs(rate[k, i]) + abs(rate[k, j])
         e, f = spread[i] + spread[j], drift[i] + drift[j] + G8 * steep
-        if sign_over(gap, slope, begin[0], begin[1], e, f, size) <= 0:
+        begins = _window_sign(value, rate, spread, drift, k, i, j, begin[0], begin[1])
+        ends = _window_sign(value, rate, spread, drift, k, i, j, end[0], end[1])
+        if begins <= 0 or ends == 0 or (begins == EXACT_ZERO and ends < 0):
             return -2, at, at_low, at_high
-        ends = sign_over(gap, slope, end[0], end[1], e, f, size)
-        if ends == 0:
-            return -2, at, at_low, at_high
-        if ends > 0 or (first >= 0 and _same(value, rate, source, k, index[u, first], j, clipped)):
+        if ends > 0 or (
+            first >= 0 and _same(value, rate, spread, drift, source, k, index[u, first], j, clipped)
+        ):
             continue
         t, t_low, t_high = root_interval(gap, slope, e, f, size, begin[1], end[0])
         if t < at:

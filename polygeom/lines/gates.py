@@ -39,7 +39,7 @@ def pass_gate(gate: Gate, state: LineState, nodes: Nodes, doubts: Doubts) -> Pas
         if settled is not None:
             break
     state = replace(state, spread=state.spread + settled.spread, drift=state.drift + settled.drift)
-    inside, node = _placed(settled, nodes, doubts)
+    inside, node = _placed(gate, state, settled, nodes, doubts)
     events = _events(gate, state, settled.letters, inside, node)
     return Passed(_behind(gate, state, settled.letters, inside, node), settled.letters[0], events)
 
@@ -69,27 +69,57 @@ def _located(gate: Gate, state: LineState, nodes: Nodes) -> Located:
         room = max(found, doubtful)
 
 
-def _placed(settled: Located, nodes: Nodes, doubts: Doubts) -> tuple[np.ndarray, np.ndarray]:
+def _placed(
+    gate: Gate, state: LineState, settled: Located, nodes: Nodes, doubts: Doubts
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the flips inside pieces (F, 4) from left to right, and the node of each."""
-    order = np.lexsort((settled.roots[:, 0], settled.owners[:, 0]))
-    inside, places = settled.owners[order], settled.roots[order]
-    node = nodes.add(places)
-    for i in np.flatnonzero(order >= len(settled.roots) - len(settled.exact)).tolist():
-        nodes.exact[int(node[i])] = settled.exact[order[i] - (len(settled.roots) - len(settled.exact))]
-    doubts.define(node, inside.copy())
+    firsts, number = _distinct_roots(gate, state, settled)
+    numbers = nodes.add(settled.roots[firsts])
+    doubts.define(numbers, settled.owners[firsts])
+    floats = len(settled.roots) - len(settled.exact)
+    for i in np.flatnonzero(firsts >= floats).tolist():
+        nodes.exact[int(numbers[i])] = settled.exact[firsts[i] - floats]
+    node = numbers[number]
+    order = np.lexsort((node, nodes.t[node], settled.owners[:, 0]))
+    inside, node = settled.owners[order], node[order]
     if not len(node):
         return inside, node
-    piece = inside[:, 0]
-    reach = np.maximum.accumulate(places[:, 2])
-    close = (piece[1:] == piece[:-1]) & (places[1:, 1] <= reach[:-1])
-    for run in np.split(np.arange(len(node)), np.flatnonzero(~close) + 1) if close.any() else []:
-        if len(run) > 1:
+    reach = np.maximum.accumulate(nodes.high[node])[:-1]
+    differ = (inside[1:, 0] == inside[:-1, 0]) & (node[1:] != node[:-1])
+    overlap = differ & (nodes.low[node][1:] <= reach)
+    # runs of overlapping nodes, each with all its flips
+    breaks = np.flatnonzero(~(overlap | (node[1:] == node[:-1]))) + 1
+    for run in np.split(np.arange(len(node)), breaks) if overlap.any() else []:
+        if node[run[0]] != node[run[-1]]:
             ordered = nodes.in_order(node[run], doubts.find)
             rank = {int(n): r for r, n in enumerate(ordered)}
             names = nodes.named(node[run])
             by_rank = np.argsort([rank[int(n)] for n in names], kind="stable")
             inside[run], node[run] = inside[run][by_rank], names[by_rank]
     return inside, node
+
+
+def _distinct_roots(gate: Gate, state: LineState, settled: Located) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first of each group of roots of one function, and the group of every root.
+
+    Overlapping windows in which one entry overtakes the same other, and units that read copies of one entry, flip
+    at one place by construction.
+    """
+    piece, unit, before, after = settled.owners.T
+    if not len(piece) or (isinstance(gate, Elementwise) and state.source is None):
+        each = np.arange(len(piece))
+        return each, each
+    if isinstance(gate, MaxGate):
+        pair = np.stack([gate.index[unit, before], gate.index[unit, after]])
+    else:
+        levels = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)
+        _, level = np.unique(levels, return_inverse=True)
+        pair = np.stack([unit, -1 - level.reshape(levels.shape)[np.minimum(before, after), unit]])
+    if state.source is not None:
+        pair = np.where(pair >= 0, state.source[piece, np.maximum(pair, 0)], pair)
+    keys = np.column_stack([piece, np.sort(pair, axis=0).T])
+    _, firsts, number = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    return firsts, number.ravel()
 
 
 def _events(

@@ -16,7 +16,7 @@ from polygeom.gates import MaxGate
 from polygeom.lines.crossings import LineCrossings, UndecidedBand
 from polygeom.lines.sweep import Swept, sweep
 from polygeom.network import Network
-from polygeom.pieces import BYTE_BUDGET
+from polygeom.pieces import BYTE_BUDGET, piece_with_code
 from polygeom.threads import one_blas_thread
 
 __all__ = ["crossings_on", "line_crossings"]
@@ -151,19 +151,22 @@ def _with_classes(net: Network) -> Network:
 
 
 def _bands(net: Network, line: AffineMap, swept: Swept) -> tuple[UndecidedBand, ...]:
-    """Return what is undecided: bands with the units that an enclosure of the whole band leaves open."""
-    nodes, found = swept.nodes, []
-    for band in sorted(set(nodes.named(np.array(sorted(nodes.bands), dtype=np.intp)).tolist())):
+    """Return what is undecided: bands, with the units that an enclosure of the whole band leaves open.
+
+    A unit that draws no row on either side is constant there, whatever an enclosure of a whole band says.
+    """
+    nodes, events = swept.nodes, swept.events
+    found = [UndecidedBand(low, high, (unit,)) for low, high, unit in swept.undecided]
+    for band in np.unique(nodes.named(np.array(sorted(nodes.bands), dtype=np.intp))).tolist():
         low, high = float(nodes.low[band]), float(nodes.high[band])
         middle = low + 0.5 * (high - low)
         point, error = line.enclose(np.array([[middle]]), np.array([[max(high - middle, middle - low)]]))
-        seen = enclose_pass(net, point, error=error)
-        flipped = swept.events.unit[swept.events.node == band]
-        found.append(
-            (low, high, np.union1d(np.flatnonzero(seen.undecided[0]), flipped[flipped < net.n_units]))
-        )
-    found += [(low, high, np.array([unit])) for low, high, unit in swept.undecided]
-    return tuple(
-        UndecidedBand(low, high, tuple(units.tolist()))
-        for low, high, units in sorted(found, key=lambda b: b[:2])
-    )
+        open_ = np.flatnonzero(enclose_pass(net, point, error=error).undecided[0])
+        drawn = [
+            piece_with_code(net, swept.code(side, net.n_units), np.array([middle]), along=line).units
+            for side in ((nodes.t < nodes.t[band]), (nodes.t <= nodes.t[band]))
+        ]
+        flipped = events.unit[(events.node == band) & (events.unit < net.n_units)]
+        units = np.union1d(np.intersect1d(open_, np.concatenate(drawn)), flipped)
+        found.append(UndecidedBand(low, high, tuple(units.tolist())))
+    return tuple(sorted(found, key=lambda b: (b.low, b.high)))

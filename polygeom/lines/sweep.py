@@ -64,6 +64,12 @@ class Swept:
     last: int
     stopped: str | None
 
+    def code(self, passed: np.ndarray, n_units: int) -> np.ndarray:
+        """Return the letters behind all nodes that are passed."""
+        letters, kept = self.letters.copy(), passed[self.events.node]
+        letters[self.events.unit[kept]] = self.events.after[kept]
+        return letters[:n_units]
+
 
 @dataclass(eq=False)
 class _Part:

@@ -225,3 +225,18 @@ def test_the_first_call_says_that_kernels_compile(progress: bool, stream: str):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.count("compile once") == 1
     assert done.stderr.count("compile once") == (stream == "stderr")
+
+
+@pytest.mark.parametrize(
+    ("widths", "options", "reason"),
+    [
+        ((7, 3), {"store": "cells"}, r"store='cells' keeps vertices.*R\^7"),
+        ((7, 3), {"method": "vertices"}, r"method='vertices' searches by vertices.*R\^7"),
+        ((3, 3), {"store": "cells", "method": "lp"}, r"store='cells' keeps vertices.*method='lp' finds none"),
+    ],
+)
+def test_vertices_out_of_reach_say_why(widths, options, reason):
+    with pytest.raises(pg.InputError, match=reason) as caught:
+        pg.enumerate_regions(random_net(*widths), **options)
+    assert "Remedy" in str(caught.value)
+    assert "method='auto' in" not in str(caught.value)

@@ -25,11 +25,10 @@ from polygeom.certificates.feasibility import zero_rows
 from polygeom.complexes import PolyhedralComplex
 from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.enumeration.chain import dense_chain
+from polygeom.enumeration.requests import STORES, check_request, is_same_place, refuse_thin
 from polygeom.errors import BudgetError, InputError
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
-from polygeom.predicates import feasibility
-from polygeom.ranks import rank
 from polygeom.rounding import TINY
 
 __all__ = ["MOST_RAYS_DIM", "Frontier", "RegionCount", "enumerate_regions", "region_batches"]
@@ -44,7 +43,6 @@ PACE = 0.1
 """Seconds that one step is meant to take, so that limits and Ctrl-C are seen in time."""
 
 METHODS = ("auto", "vertices", "lp")
-STORES = {"count": 0, "regions": 1, "cells": 2}
 
 
 class Engine(Protocol):
@@ -189,7 +187,7 @@ def enumerate_regions(
     >>> enumerate_regions(net, Polyhedron.box(0, 1, dim=2), store="count").n_regions
     2
     """
-    _check(net, domain, along, store, budget)
+    check_request(net, domain, along, store, budget)
     if method not in METHODS:
         raise InputError(f"method is {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
     _announce(progress)
@@ -200,7 +198,7 @@ def enumerate_regions(
     limit = budget if budget is not None else Budget(bytes=_memory())
     spent = _run(engine, store, limit, progress, parts)
     if engine.finished and engine.n_regions == 0:
-        _refuse_thin(domain)
+        refuse_thin(domain)
     frontier = None
     if not engine.finished:
         before = method if resume is None else resume.frontier.method
@@ -239,7 +237,7 @@ def region_batches(
     >>> int(most)
     3
     """
-    _check(net, domain, along, store, None)
+    check_request(net, domain, along, store, None)
     if store == "count":
         raise InputError(
             "region_batches has nothing to yield with store='count'; ask enumerate_regions for it."
@@ -252,7 +250,7 @@ def region_batches(
         if len(batch):
             yield batch
     if engine.n_regions == 0:
-        _refuse_thin(domain)
+        refuse_thin(domain)
 
 
 def make_engine(
@@ -371,54 +369,7 @@ def _bar(wanted: bool) -> Iterator[Callable[[Engine], None]]:
         yield show
 
 
-# -- what is asked -------------------------------------------------------------------------------------------
-
-
-def _check(net: object, domain: object, along: object, store: object, budget: object) -> None:
-    """Refuse what cannot be enumerated."""
-    if not isinstance(net, Network):
-        raise InputError(f"enumerate_regions got a {type(net).__name__}, wanted a Network (see from_torch).")
-    if not isinstance(along, AffineMap | None):
-        raise InputError(f"along is a {type(along).__name__}, wanted an AffineMap into the input space.")
-    if along is not None and along.dim_out != net.dim_in:
-        raise InputError(f"along ends in R^{along.dim_out}, but the network starts in R^{net.dim_in}.")
-    if along is not None and rank(along.matrix) < along.dim_in:
-        raise InputError(
-            f"The slice map has rank {rank(along.matrix)}, below its {along.dim_in} coordinates: different "
-            "coordinates name the same point. Give independent directions."
-        )
-    if not isinstance(store, str) or store not in STORES:
-        raise InputError(f"store is {store!r}, wanted one of {', '.join(map(repr, STORES))}.")
-    if not isinstance(budget, Budget | None):
-        raise InputError(f"budget is {budget!r}, wanted a Budget(regions=..., seconds=..., bytes=...).")
-    _check_domain(domain, net.dim_in if along is None else along.dim_in)
-
-
-def _check_domain(domain: object, dim: int) -> None:
-    """Refuse a domain of another space, an empty one and a flat one."""
-    if domain is None:
-        return
-    if not isinstance(domain, Polyhedron):
-        raise InputError(
-            f"domain is a {type(domain).__name__}, wanted a Polyhedron (Polyhedron.box makes one)."
-        )
-    if domain.dim != dim:
-        raise InputError(f"The domain lies in R^{domain.dim}, the regions in R^{dim}; they must agree.")
-    impossible = zero_rows(domain, np.arange(domain.n_rows)) & (domain.b < 0)
-    if impossible.any():
-        row = int(impossible.argmax())
-        raise InputError(f"The domain is empty: row {row} says 0 <= {domain.b[row]}.")
-
-
-def _refuse_thin(domain: Polyhedron) -> None:
-    """Say why a domain holds no region: it has no interior."""
-    found = feasibility(domain)
-    if found.feasible is False:
-        raise InputError("The domain is empty: there is nothing to enumerate.")
-    raise InputError(
-        f"The domain has dimension {found.dim} in R^{domain.dim}: it has no interior. Enumerate along= its affine "
-        "hull instead."
-    )
+# -- going on ----------------------------------------------------------------------------------------------
 
 
 def _resumed(
@@ -436,7 +387,7 @@ def _resumed(
             "them. Likely cause: it was loaded. Remedy: resume the complex that save was called on, or enumerate "
             "again, over one part of the domain after the other."
         )
-    same = before.network.is_same(net) and _is_same_place((before.domain, before.along), where)
+    same = before.network.is_same(net) and is_same_place((before.domain, before.along), where)
     if not same or frontier.store != store:
         raise InputError(
             "resume belongs to another network, domain, slice or store; give the same again "
@@ -448,15 +399,3 @@ def _resumed(
             "method away, or enumerate from the start."
         )
     return frontier.engine.copy(), [before.arrays] if store != "count" else []
-
-
-def _is_same_place(before: tuple, now: tuple) -> bool:
-    """Tell whether two pairs of domain and slice are the same objects, or hold the same numbers."""
-    for old, new, names in zip(before, now, (("A", "b"), ("matrix", "offset")), strict=True):
-        if old is new:
-            continue
-        if old is None or new is None or any(getattr(thing, "is_rounded", False) for thing in (old, new)):
-            return False
-        if not all(np.array_equal(getattr(old, name), getattr(new, name)) for name in names):
-            return False
-    return True

@@ -312,7 +312,7 @@ class PolyhedralComplex(Cells):
     def count_faces(self, progress: bool = False) -> tuple[int, ...]:
         """Return the `f_vector`, with a bar if wanted.
 
-        Cost: 10 microseconds a region with ``store="cells"``, where every vertex lies on as many facets as there
+        Cost: 20 to 100 us a region with ``store="cells"``, where every vertex lies on as many facets as there
         are dimensions and no two units share a facet, and some milliseconds for each region on the boundary of the
         domain; elsewhere some milliseconds a region.
         """

@@ -133,10 +133,12 @@ class AffineMap:
         with np.errstate(over="ignore", invalid="ignore"):
             ambient = points @ self.matrix.T + self.offset
             rounding = dot_error(np.abs(points) @ spread + np.abs(self.offset), self.dim_in + 1)
-            at_offset = ~points.any(axis=-1, keepdims=True)  # the offset itself is not rounded
-            rounding = np.where(at_offset, 0.0, rounding)
+            # the offset itself is not rounded: at 0, and where no coordinate matters
+            is_offset = ~points.any(axis=-1, keepdims=True) | ~spread.any(axis=0)
+            rounding = np.where(is_offset, 0.0, rounding)
             if error is not None:
-                rounding = round_up(rounding + error @ spread, 2 * self.dim_in + 2)
+                moved = round_up(rounding + error @ spread, 2 * self.dim_in + 2)
+                rounding = np.where(spread.any(axis=0), moved, rounding)
         return unbounded_where_overflown(ambient, rounding)
 
     def compose(self, inner: AffineMap) -> AffineMap:

@@ -308,8 +308,9 @@ class LineCrossings:
         if (latest < near).any():
             return None
         if inner:
-            flipping = np.isin(piece.units, self.units[boundary])
-            if not flipping.any() or (earliest[flipping] > far).any():
+            drawn = [earliest[piece.units == unit] for unit in self.units[boundary]]
+            stops = [rows.min() for rows in drawn if len(rows)]
+            if not stops or max(stops) > far:
                 return None
         close = np.flatnonzero(earliest < near)
         if len(close) and self.network.exact().is_feasible:

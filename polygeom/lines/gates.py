@@ -109,15 +109,14 @@ def _distinct_roots(gate: Gate, state: LineState, settled: Located) -> tuple[np.
     if not len(piece) or (isinstance(gate, Elementwise) and state.source is None):
         each = np.arange(len(piece))
         return each, each
+    source = np.arange(state.value[0].size)[None] if state.source is None else state.source
+    row = 0 if len(source) == 1 else piece
     if isinstance(gate, MaxGate):
-        pair = np.stack([gate.index[unit, before], gate.index[unit, after]])
+        pair = np.sort([source[row, gate.index[unit, letter]] for letter in (before, after)], axis=0)
     else:
         levels = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)
-        _, level = np.unique(levels, return_inverse=True)
-        pair = np.stack([unit, -1 - level.reshape(levels.shape)[np.minimum(before, after), unit]])
-    if state.source is not None:
-        pair = np.where(pair >= 0, state.source[piece, np.maximum(pair, 0)], pair)
-    keys = np.column_stack([piece, np.sort(pair, axis=0).T])
+        pair = np.stack([source[row, unit], levels[np.minimum(before, after), unit]])
+    keys = np.column_stack([piece, *pair])
     _, firsts, number = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     return firsts, number.ravel()
 

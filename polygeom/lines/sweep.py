@@ -146,7 +146,7 @@ class _Sweep:
         shape = net.input_shape
         value, rate = (a.reshape(1, *shape) for a in (line.offset, line.matrix[:, 0]))
         exact = np.zeros(shape)
-        self._start = LineState(np.arange(2), value, rate, exact, exact)
+        self._start = LineState(np.arange(2), value, rate, exact, exact, source=_copies(line))
 
     def parts(self) -> Iterator[Doubts]:
         """Yield the record of every part that has reached the end, from left to right."""
@@ -220,6 +220,12 @@ class _Sweep:
         rank = np.empty(int(order.max(initial=0)) + 1, dtype=np.intp)
         rank[order] = np.arange(len(order))
         return events[np.argsort(rank[events.node], kind="stable")] if len(events) else events
+
+
+def _copies(line: AffineMap) -> np.ndarray | None:
+    """Return (1, dim_in) numbers that are equal where coordinates move alike, None if no two do."""
+    _, number = np.unique(np.column_stack([line.offset, line.matrix]), axis=0, return_inverse=True)
+    return number.reshape(1, -1) if number.max() + 1 < number.size else None
 
 
 def _bytes_per_piece(net: Graph) -> list[int]:

@@ -33,21 +33,19 @@ class Fallback:
         self._gate, self._state, self._found, self._nodes = gate, state, located, nodes
         self._roots: list[tuple[float, float, float]] = []
         self._owners: list[tuple[int, int, int, int]] = []
-        self._value, self._rate = (a.reshape(len(a), -1) for a in (state.value, state.rate))
-        self._spread, self._drift = state.spread.ravel(), state.drift.ravel()
-        self._more = np.zeros((2, state.spread.size))
+        self._value, self._rate = state.lines.reshape(2, state.lines.shape[1], -1)
+        self._spread, self._drift = state.errors.reshape(2, -1)
+        self._more = np.zeros((2, self._spread.size))
 
     def located(self) -> Located:
         """Return what was found at the gate, doubts settled."""
         found = self._found
-        spread, drift = self._more.reshape(2, *self._state.spread.shape)
         return Located(
             found.letters,
             np.concatenate([found.roots, np.array(self._roots).reshape(-1, 3)]),
             np.concatenate([found.owners, np.array(self._owners, dtype=np.intp).reshape(-1, 4)]),
             found.doubts[:0],
-            spread=spread,
-            drift=drift,
+            errors=self._more.reshape(self._state.errors.shape),
         )
 
     def take(self, k: int, unit: int) -> None:

@@ -52,8 +52,8 @@ class Located:
         Piece and unit where floats could not tell; empty once settled.
     exact : list
         Exact places of the last roots, where rationals found them.
-    spread, drift : (*input shape) arrays or 0
-        What was added to the error bounds of value and rate.
+    errors : (2, *input shape) array or None
+        What is added to the error bounds of value and rate.
     """
 
     letters: np.ndarray
@@ -61,5 +61,4 @@ class Located:
     owners: np.ndarray
     doubts: np.ndarray
     exact: tuple[flint.fmpq, ...] = ()
-    spread: np.ndarray | float = 0.0
-    drift: np.ndarray | float = 0.0
+    errors: np.ndarray | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,8 +31,12 @@ class ExactLine:
 
     def __init__(self, net: Network, line: AffineMap) -> None:
         self._net = net
-        self._columns = ScaledMatrix.from_floats(np.column_stack([line.offset, line.matrix]))
+        self._line = line
         self._kept: OrderedDict[bytes, list[ScaledMatrix]] = OrderedDict()
+
+    @cached_property
+    def _columns(self) -> ScaledMatrix:
+        return ScaledMatrix.from_floats(np.column_stack([self._line.offset, self._line.matrix]))
 
     def entry(self, letters: np.ndarray, gate: Gate, position: int) -> tuple[flint.fmpq, flint.fmpq]:
         """Return value at 0 and rate of an entry that arrives at a gate."""

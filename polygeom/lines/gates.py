@@ -38,7 +38,8 @@ def pass_gate(gate: Gate, state: LineState, nodes: Nodes, doubts: Doubts) -> Pas
         settled = doubts.settled(gate, state, located)
         if settled is not None:
             break
-    state = replace(state, spread=state.spread + settled.spread, drift=state.drift + settled.drift)
+    if settled.errors is not None:
+        state = replace(state, errors=state.errors + settled.errors)
     inside, node = _placed(gate, state, settled, nodes, doubts)
     events = _events(gate, state, settled.letters, inside, node)
     return Passed(_behind(gate, state, settled.letters, inside, node), settled.letters[0], events)
@@ -50,8 +51,7 @@ def _located(gate: Gate, state: LineState, nodes: Nodes) -> Located:
 
     K = state.n_pieces
     letters = np.empty((K, gate.size), dtype=gate.letter_dtype)
-    lines = tuple(a.reshape(K, -1) for a in (state.value, state.rate))
-    errors = state.spread.ravel(), state.drift.ravel()
+    lines, errors = state.lines.reshape(2, K, -1), state.errors.reshape(2, -1)
     ends = nodes.low[state.cuts], nodes.high[state.cuts]
     if isinstance(gate, Elementwise):
         levels = np.ascontiguousarray(gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1))
@@ -109,7 +109,7 @@ def _distinct_roots(gate: Gate, state: LineState, settled: Located) -> tuple[np.
     if not len(piece) or (isinstance(gate, Elementwise) and state.source is None):
         each = np.arange(len(piece))
         return each, each
-    source = np.arange(state.value[0].size)[None] if state.source is None else state.source
+    source = np.arange(state.errors[0].size)[None] if state.source is None else state.source
     row = 0 if len(source) == 1 else piece
     if isinstance(gate, MaxGate):
         pair = np.sort([source[row, gate.index[unit, letter]] for letter in (before, after)], axis=0)
@@ -175,48 +175,42 @@ def _open_entries(gate: Elementwise, state: LineState, letters: np.ndarray, flip
     if gate.name == "relu":
         on = letters.any(axis=0)
         on[flipped] = True
-        value, rate = (np.where(chosen, a, 0.0) for a in (state.value, state.rate))
-        spread, drift = (np.where(on.reshape(gate.shape), a, 0.0) for a in (state.spread, state.drift))
-        return replace(state, value=value, rate=rate, spread=spread, drift=drift, clipped=True, source=None)
+        lines = np.where(chosen, state.lines, 0.0)
+        errors = np.where(on.reshape(gate.shape), state.errors, 0.0)
+        return replace(state, lines=lines, errors=errors, clipped=True, source=None)
     slope, offset = gate.chosen(gate.slopes, chosen), gate.chosen(gate.offsets, chosen)
-    value, rate = slope * state.value, slope * state.rate
-    steep, shift = np.abs(gate.table(gate.slopes)).max(axis=0), np.abs(gate.table(gate.offsets)).max(axis=0)
-    sizes = (np.abs(a).max(axis=0) * steep for a in (state.value, state.rate))
-    spread, drift = (
-        round_up(steep * error + gamma(4) * (size + extra), 3) + underflow(1)
-        for error, size, extra in zip((state.spread, state.drift), sizes, (shift, 0.0), strict=True)
-    )
-    return replace(
-        state, value=value + offset, rate=rate, spread=spread, drift=drift, clipped=False, source=None
-    )
+    lines = slope * state.lines
+    lines[0] += offset
+    steep = np.abs(gate.table(gate.slopes)).max(axis=0)
+    rounded = gamma(4) * np.abs(state.lines).max(axis=1) * steep
+    rounded[0] += gamma(4) * np.abs(gate.table(gate.offsets)).max(axis=0)
+    errors = round_up(steep * state.errors + rounded, 4) + underflow(1)
+    return replace(state, lines=lines, errors=errors, clipped=False, source=None)
 
 
 def _open_winners(gate: MaxGate, state: LineState, letters: np.ndarray, _: np.ndarray) -> LineState:
     """Return the state behind a max gate with these letters."""
     K = len(letters)
     winners = gate.winners(letters)
-    value, rate = (
-        np.take_along_axis(a.reshape(K, -1), winners, axis=1).reshape(K, *gate.shape)
-        for a in (state.value, state.rate)
+    lines = np.take_along_axis(state.lines.reshape(2, K, -1), winners[None], axis=2).reshape(
+        2, K, *gate.shape
     )
-    spread, drift = (
-        gate.window(error[None], 0.0).max(axis=2).reshape(gate.shape) for error in (state.spread, state.drift)
-    )
+    errors = gate.window(state.errors, 0.0).max(axis=2).reshape(2, *gate.shape)
     source = winners if state.source is None else np.take_along_axis(state.source, winners, axis=1)
-    return replace(state, value=value, rate=rate, spread=spread, drift=drift, source=source)
+    return replace(state, lines=lines, errors=errors, source=source)
 
 
 def _entries(
     gate: Gate, state: LineState, piece: np.ndarray, unit: np.ndarray, letter: np.ndarray
 ) -> np.ndarray:
     """Return value and rate (2, F) of units on pieces with given letters."""
-    K = len(state.value)
-    value, rate = (a.reshape(K, -1) for a in (state.value, state.rate))
+    lines = state.lines.reshape(2, state.lines.shape[1], -1)
     if isinstance(gate, MaxGate):
-        entry = gate.index[unit, letter]
-        return np.stack([value[piece, entry], rate[piece, entry]])
+        return lines[:, piece, gate.index[unit, letter]]
     slope, offset = (gate.table(a).reshape(len(a), -1)[letter, unit] for a in (gate.slopes, gate.offsets))
-    return np.stack([slope * value[piece, unit] + offset, slope * rate[piece, unit]])
+    entries = slope * lines[:, piece, unit]
+    entries[0] += offset
+    return entries
 
 
 def _source_of_children(state: LineState, after: np.ndarray) -> np.ndarray:

@@ -64,10 +64,10 @@ class LineState:
     ----------
     cuts : (K + 1,) integer array
         Nodes between which the pieces lie.
-    value, rate : (B, *shape) arrays
-        Value at t = 0 and derivative of the affine function of each piece (of the first children, with `flips`).
-    spread, drift : (*shape) arrays
-        Bounds on the errors of value and rate, for all pieces.
+    lines : (2, B, *shape) array
+        Value at t = 0 and rate of the affine function of each piece (of the first children, with `flips`).
+    errors : (2, *shape) array
+        Bounds on their errors, for all pieces.
     clipped : bool
         Whether entries are straight from units that are 0 or positive (`polygeom.kernels.line_events`).
     source : (B, size) integer array or None
@@ -77,10 +77,8 @@ class LineState:
     """
 
     cuts: np.ndarray
-    value: np.ndarray
-    rate: np.ndarray
-    spread: np.ndarray
-    drift: np.ndarray
+    lines: np.ndarray
+    errors: np.ndarray
     clipped: bool = False
     source: np.ndarray | None = None
     flips: Flips | None = None
@@ -96,18 +94,17 @@ class LineState:
             return self
         from polygeom.kernels.line_events import apply_flips
 
-        flips, shape = self.flips, self.value.shape[1:]
-        rows = [np.empty((self.n_pieces, self.value[0].size)) for _ in range(2)]
-        for row, own, after in zip(rows, (self.value, self.rate), flips.after, strict=True):
+        flips, shape = self.flips, self.lines.shape[2:]
+        lines = np.empty((2, self.n_pieces, int(np.prod(shape))))
+        for row, own, after in zip(lines, self.lines, flips.after, strict=True):
             apply_flips(own.reshape(len(own), -1), flips.children, flips.starts, flips.units, after, row)
-        value, rate = (row.reshape(-1, *shape) for row in rows)
-        return replace(self, value=value, rate=rate, flips=None)
+        return replace(self, lines=lines.reshape(2, -1, *shape), flips=None)
 
     def taken(self, cuts: np.ndarray, pieces: np.ndarray) -> LineState:
         """Return the state with other cuts, whose pieces lie in these pieces of this one."""
         state = self.spelled_out()
         source = None if state.source is None else state.source[pieces]
-        return replace(state, cuts=cuts, value=state.value[pieces], rate=state.rate[pieces], source=source)
+        return replace(state, cuts=cuts, lines=state.lines[:, pieces], source=source)
 
     def refined(self, cuts: np.ndarray, nodes: Nodes) -> LineState:
         """Return the state with the cuts of a finer partition of the same part, given in order."""
@@ -131,30 +128,31 @@ class LineState:
 
 def pushed(step: LinearStep, states: list[LineState], nodes: Nodes, order: Order) -> LineState:
     """Carry states through a linear step; several are refined to one partition first."""
-    if isinstance(step, Dense) and states[0].flips is not None and states[0].value.ndim == 2:
+    if isinstance(step, Dense) and states[0].flips is not None and states[0].lines.ndim == 3:
         return _pushed_with_flips(step, states[0])
     if len(states) > 1:
         cuts = order(np.concatenate([s.cuts for s in states]))
         states = [s.refined(cuts, nodes) for s in states]
     states = [s.spelled_out() for s in states]
-    value = step.forward(*(s.value for s in states))
-    rate = step.linear(*(s.rate for s in states))
-    if step.moves_only:
-        spread, drift = (
-            step.linear(*(e[None] for e in errors))[0]
-            for errors in ([s.spread for s in states], [s.drift for s in states])
+    if not step.moves_only:
+        sizes = [_largest(s.lines) for s in states]
+        lines, errors = _mapped(
+            step, [s.lines for s in states], sizes, [s.errors for s in states], step.terms
         )
-        if step.constant is None:
-            clipped = all(s.clipped for s in states)
-            source = states[0].source if len(states) == 1 else None
-            moved = None if source is None else step.linear(source.reshape(-1, *step.shapes[0]) + 1.0)
-            source = None if moved is None else moved.reshape(len(moved), -1).astype(np.int64)
-            return LineState(states[0].cuts, value, rate, spread, drift, clipped, source)
-        spread = round_up(spread, 1) + U * _largest(value)
-        return LineState(states[0].cuts, value, rate, spread, drift)
-    spread = _rounding(step, [(_largest(s.value), s.spread) for s in states], constant=True)
-    drift = _rounding(step, [(_largest(s.rate), s.drift) for s in states], constant=False)
-    return LineState(states[0].cuts, value, rate, *_finite(step, spread, drift))
+        return LineState(states[0].cuts, lines, errors)
+    lines = step.linear(*(s.lines.reshape(-1, *s.lines.shape[2:]) for s in states)).reshape(
+        2, -1, *step.shape
+    )
+    errors = step.linear(*(s.errors for s in states))
+    if step.constant is not None:
+        lines[0] += step.constant
+        errors[0] = round_up(errors[0], 1) + U * _largest(lines)[0]
+        return LineState(states[0].cuts, lines, errors)
+    source = states[0].source if len(states) == 1 else None
+    if source is not None:  # 0 is what padding moves in
+        moved = step.linear(source.reshape(-1, *step.shapes[0]) + 1.0)
+        source = moved.reshape(len(moved), -1).astype(np.int64)
+    return LineState(states[0].cuts, lines, errors, all(s.clipped for s in states), source)
 
 
 def _pushed_with_flips(step: Dense, state: LineState) -> LineState:
@@ -167,78 +165,82 @@ def _pushed_with_flips(step: Dense, state: LineState) -> LineState:
     from polygeom.kernels.line_events import spread_flips
 
     flips = state.flips
-    value, rate = _product(step, state.value), _product(step, state.rate)
-    if step.constant is not None:
-        value += step.constant
-    columns = np.ascontiguousarray(step.weight[:, flips.units].T)
     change = flips.after - flips.before
-    rows = [np.empty((state.n_pieces, step.shape[0])) for _ in range(2)]
-    spread_flips(value, rate, flips.children, flips.starts, *change, columns, *rows)
     most = int(np.diff(flips.starts[flips.children]).max(initial=0)) + 3
-    errors = []
-    for own, moved, error, constant in (
-        (state.value, change[0], state.spread, True),
-        (state.rate, change[1], state.drift, False),
-    ):
-        size = _largest(own) + _most_changed(flips, np.abs(moved), own.shape[1])
-        errors.append(
-            _rounding(step, [(round_up(size, most), error)], constant=constant, terms=step.terms + most)
+    moved = _most_changed(flips, np.abs(change), state.lines.shape[2])
+    size = round_up(_largest(state.lines) + moved, most)
+    (value, rate), errors = _mapped(step, [state.lines], [size], [state.errors], step.terms + most)
+    lines = np.empty((2, state.n_pieces, step.shape[0]))
+    spread_flips(value, rate, flips.children, flips.starts, *change, step.weight.T[flips.units], *lines)
+    return LineState(state.cuts, lines, errors)
+
+
+def _mapped(
+    step: LinearStep, lines: list[np.ndarray], sizes: list[np.ndarray], errors: list[np.ndarray], terms: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lines (2, B, *shape) that a step makes, and bounds (2, *shape) on their errors.
+
+    As in `polygeom.enclosures`, with the largest absolute value of every entry in all pieces for the value. A
+    result to which only zeros contribute is exact; any other may lose products to underflow in some piece.
+    """
+    g = gamma(2 * terms + 8)
+    reach = [
+        np.concatenate([error + g * size, ((error > 0) | (size > 0)).any(axis=0)[None]])
+        for size, error in zip(sizes, errors, strict=True)
+    ]
+    if isinstance(step, Dense) and lines[0].shape[:2] == (2, 1) and lines[0].ndim == 3:
+        image, sums = _one_line(step, lines[0][:, 0], reach[0])
+    else:
+        image = _product(step, [a.reshape(-1, *a.shape[2:]) for a in lines]).reshape(2, -1, *step.shape)
+        sums = step.magnitude.linear(*reach)
+    if step.constant is not None:
+        image[0] += step.constant
+        sums[0] += g * step.magnitude.constant
+    bounds = np.where(sums[2] > 0, round_up(sums[:2], terms + 4) + underflow(terms), 0.0)
+    if not np.isfinite(bounds).all():
+        where = f" of module '{step.path}'" if step.path else ""
+        raise InputError(
+            f"On this line a value{where} overflows float64: the true value, or a sum on the way to it, is beyond "
+            "1.8e308. Give points of smaller size, or a shorter line."
         )
-    return LineState(state.cuts, *rows, *_finite(step, *errors))
+    return image, bounds
 
 
-def _product(step: Dense, rows: np.ndarray) -> np.ndarray:
-    """Return rows times the weight; entries that are 0 in all of them are left out."""
-    live = np.flatnonzero(rows.any(axis=0))
-    if len(rows) < SPARSE_ROWS or len(live) > SPARSE_SHARE * rows.shape[1]:
-        return rows @ step.weight.T
-    return rows[:, live] @ step.weight[:, live].T
+def _one_line(step: Dense, line: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the image of one line (2, 1, out) and the sums of its bounds (3, out)."""
+    from polygeom.kernels.line_products import dense_line
+
+    image, sums = np.empty((2, step.shape[0])), np.empty((3, step.shape[0]))
+    dense_line(step.weight, line, sizes, image, sums)
+    return image[:, None], sums
+
+
+def _product(step: LinearStep, rows: list[np.ndarray]) -> np.ndarray:
+    """Return the images of rows; entries of a dense step that are 0 in all rows are left out."""
+    if not isinstance(step, Dense) or len(rows[0]) < SPARSE_ROWS or rows[0].ndim != 2:
+        return step.linear(*rows)
+    live = np.flatnonzero(rows[0].any(axis=0))
+    if len(live) > SPARSE_SHARE * rows[0].shape[1]:
+        return step.linear(*rows)
+    return rows[0][:, live] @ step.weight[:, live].T
 
 
 SPARSE_ROWS, SPARSE_SHARE = 16, 0.9
 """From how many rows on, and up to which share of live entries, a copy of the live columns pays."""
 
 
-def _most_changed(flips: Flips, change: np.ndarray, size: int) -> np.ndarray:
-    """Return for every entry the most that its flips in one piece add up to."""
+def _most_changed(flips: Flips, change: np.ndarray, width: int) -> np.ndarray:
+    """Return for value and rate of every entry (2, width) the most that its flips in one piece add up to."""
     piece = np.repeat(flips.piece_of_child, np.diff(flips.starts))
-    key = piece * size + flips.units
-    distinct, number = np.unique(key, return_inverse=True)
-    totals = np.bincount(number, weights=change, minlength=len(distinct))
-    most = np.zeros(size)
-    np.maximum.at(most, distinct % size, totals)
+    distinct, number = np.unique(piece * width + flips.units, return_inverse=True)
+    most = np.zeros((2, width))
+    for row, changed in zip(most, change, strict=True):
+        np.maximum.at(row, distinct % width, np.bincount(number, weights=changed, minlength=len(distinct)))
     return most
 
 
-def _largest(rows: np.ndarray) -> np.ndarray:
-    """Return the largest absolute value of every entry."""
-    return np.maximum(rows.max(axis=0), -rows.min(axis=0))
-
-
-def _rounding(
-    step: LinearStep, parts: list[tuple[np.ndarray, np.ndarray]], *, constant: bool, terms: int | None = None
-) -> np.ndarray:
-    """Return the error bound of a step's results, for all pieces, from the largest inputs and their errors.
-
-    As in `polygeom.enclosures`, with the largest absolute value of every entry for the value. A result to which
-    only zeros contribute is exact; any other may lose products to underflow in some piece.
-    """
-    terms = step.terms if terms is None else terms
-    g = gamma(2 * terms + 8)
-    reach = step.magnitude.linear(
-        *(np.stack([error + g * size, (error > 0) | (size > 0)]) for size, error in parts)
-    )
-    sums = reach[0]
-    if constant and step.constant is not None:
-        sums = sums + g * np.abs(step.constant)
-    return np.where(reach[1] > 0, round_up(sums, terms + 4) + underflow(terms), 0.0)
-
-
-def _finite(step: LinearStep, *errors: np.ndarray) -> tuple[np.ndarray, ...]:
-    if not all(np.isfinite(e).all() for e in errors):
-        where = f" of module '{step.path}'" if step.path else ""
-        raise InputError(
-            f"On this line a value{where} overflows float64: the true value, or a sum on the way to it, is beyond "
-            "1.8e308. Give points of smaller size, or a shorter line."
-        )
-    return errors
+def _largest(lines: np.ndarray) -> np.ndarray:
+    """Return the largest absolute value and rate of every entry, (2, *shape)."""
+    if lines.shape[1] == 1:
+        return np.abs(lines[:, 0])
+    return np.maximum(lines.max(axis=1), -lines.min(axis=1))

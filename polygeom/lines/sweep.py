@@ -144,9 +144,8 @@ class _Sweep:
                 "larger memory=, or a smaller part of the network (start=/stop= of from_torch)."
             )
         shape = net.input_shape
-        value, rate = (a.reshape(1, *shape) for a in (line.offset, line.matrix[:, 0]))
-        exact = np.zeros(shape)
-        self._start = LineState(np.arange(2), value, rate, exact, exact, source=_copies(line))
+        lines = np.stack([line.offset, line.matrix[:, 0]]).reshape(2, 1, *shape)
+        self._start = LineState(np.arange(2), lines, np.zeros((2, *shape)), source=_copies(line))
 
     def parts(self) -> Iterator[Doubts]:
         """Yield the record of every part that has reached the end, from left to right."""
@@ -224,7 +223,10 @@ class _Sweep:
 
 def _copies(line: AffineMap) -> np.ndarray | None:
     """Return (1, dim_in) numbers that are equal where coordinates move alike, None if no two do."""
-    _, number = np.unique(np.column_stack([line.offset, line.matrix]), axis=0, return_inverse=True)
+    distinct, number = np.unique(line.matrix[:, 0], return_inverse=True)
+    if len(distinct) == number.size:
+        return None
+    _, number = np.unique(np.column_stack([line.offset, number]), axis=0, return_inverse=True)
     return number.reshape(1, -1) if number.max() + 1 < number.size else None
 
 

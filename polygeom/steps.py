@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -69,7 +70,7 @@ class Step:
     @property
     def size(self) -> int:
         """Number of entries of the value made."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(self.shape)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -163,6 +164,9 @@ class Dense(LinearStep):
     @property
     def adjoint_terms(self) -> int:
         return self.weight.shape[0]
+
+    def matrices(self) -> tuple[np.ndarray, ...]:
+        return (self.weight,) if len(self.shape) == 1 else super().matrices()
 
     def linear(self, *values: np.ndarray) -> np.ndarray:
         return values[0] @ self.weight.T

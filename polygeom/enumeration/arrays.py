@@ -20,7 +20,8 @@ class Exactness:
     floats : int
         Tests of a unit on a cell that every vertex passed beyond its rounding bound.
     structure : int
-        Signs known from where a vertex comes from: every active unit of the layer before vanishes there.
+        Signs known from where a vertex comes from: every active unit of the layer before vanishes there, or no
+        coordinate is read that is not 0.
     rationals : int
         Signs decided in exact arithmetic.
     undecided : int

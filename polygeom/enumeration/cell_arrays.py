@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.enumeration.chain import DenseChain
+from polygeom.enumeration.starts import InnerRows
 
 if TYPE_CHECKING:
     import flint
@@ -20,14 +21,12 @@ DEPTH, VERTICES, SLOTS, NEXTS, TABLE, PATH = 128, 2048, 2048, 4096, 1 << 10, 256
 """First lengths of the stack's arrays; they double when they are too short."""
 
 
-def flatten(
-    chain: DenseChain, domain_rows: np.ndarray, domain_errors: np.ndarray, exact_domain: flint.fmpq_mat
-) -> Chain:
+def flatten(chain: DenseChain, domain: InnerRows) -> Chain:
     """Return a chain as the compiled loop reads it, the rows of the domain as layer 0."""
     from polygeom.kernels import cells as parts
 
     layers = chain.layers
-    n, m = sum(layer.width for layer in layers), len(domain_errors)
+    n, m = sum(layer.width for layer in layers), len(domain.rows)
     spare = m + 1  # rows of the domain and the facet at infinity
     transposed = [layer.weight.T.ravel() for layer in layers[1:]]
     sizes = np.array([0, 0, *(len(t) for t in transposed)])
@@ -43,30 +42,33 @@ def flatten(
         np.concatenate([layer.bias for layer in layers]),
         np.where(sure, signs, parts.UNKNOWN).astype(np.int8),
         np.ascontiguousarray(np.hstack([*(layer.slopes for layer in layers), np.zeros((2, spare))])),
-        np.concatenate([*(layer.row_error for layer in layers), domain_errors, np.zeros(1)]),
-        _planes(chain, domain_rows, exact_domain, n),
+        np.concatenate([*(layer.row_error for layer in layers), domain.errors, np.zeros(1)]),
+        _planes(chain, domain, n),
     )
 
 
-def _planes(chain: DenseChain, domain_rows: np.ndarray, exact_domain: flint.fmpq_mat, n: int) -> np.ndarray:
+def _planes(chain: DenseChain, domain: InnerRows, n: int) -> np.ndarray:
     """Return one number per hyperplane: coincident units of the first layer and rows of the domain share it.
 
     Rows whose floats agree are compared exactly. A coincidence that floats overlook costs time, no more: its signs
     go to the rationals one by one.
     """
-    first, m = chain.layers[0], len(domain_rows)
-    rows = np.vstack([np.column_stack([first.weight, first.bias]), domain_rows])
+    first, m = chain.layers[0], len(domain.rows)
+    rows = np.vstack([np.column_stack([first.weight, first.bias]), domain.rows])
     owners = np.concatenate([np.arange(first.width), n + np.arange(m)])
-    lead = np.take_along_axis(rows, np.abs(rows).argmax(axis=1)[:, None], axis=1)
-    names = np.round(rows / np.where(lead == 0, 1.0, lead) * 2.0**30)
-    _, group, counts = np.unique(names, axis=0, return_inverse=True, return_counts=True)
+    lead = rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)]
+    names = np.round(rows / np.where(lead == 0, 1.0, lead)[:, None] * 2.0**30)
+    order = np.lexsort(names.T)
+    same = (names[order[1:]] == names[order[:-1]]).all(axis=1)
+    shared = np.zeros(len(rows), dtype=bool)
+    shared[order[1:][same]] = shared[order[:-1][same]] = True
     planes = np.arange(n + m + 1)
     seen: dict[tuple[flint.fmpq, ...], int] = {}
-    for i in np.flatnonzero((counts[group.ravel()] > 1) & (lead[:, 0] != 0)):
+    for i in np.flatnonzero(shared & (lead != 0)):
         if i < first.width:
             row = chain.first_rows([int(i)]).entries()
         else:
-            row = [exact_domain[int(i) - first.width, c] for c in range(chain.dim + 1)]
+            row = [domain.exact[int(i) - first.width, c] for c in range(chain.dim + 1)]
         leading = next(v for v in row if v != 0)
         planes[owners[i]] = seen.setdefault(tuple(v / leading for v in row), owners[i])
     return planes
@@ -128,11 +130,15 @@ def new_scratch(width: int, dims: tuple[int, ...]) -> Scratch:
 
 
 def new_regions(chain: DenseChain, keep: bool, regions: int, dims: tuple[int, ...]) -> Regions:
-    """Return room for a batch of regions; `keep`: their vertices too."""
+    """Return room for a batch of regions; `keep`: their vertices too.
+
+    On average cells of an arrangement have at most 2 k facets and 2^k vertices; where there are more, batches are
+    shorter.
+    """
     from polygeom.kernels import cell_regions as parts
 
     D, n = len(dims), sum(layer.width for layer in chain.layers)
-    facets = 16 * regions + 64
+    facets, tied, vertices = 2 * D * regions + 64, D * regions // 4 + 64, (1 << D - 1) * regions + 64
     return parts.Regions(
         fill=np.zeros(parts.PLACES, dtype=np.int64),
         packed=np.zeros((regions, (n + 7) // 8), dtype=np.uint8),
@@ -143,9 +149,9 @@ def new_regions(chain: DenseChain, keep: bool, regions: int, dims: tuple[int, ..
         n_vertices=np.zeros(regions, dtype=np.int32),
         facet=np.zeros(facets, dtype=np.int32),
         tied=np.zeros(facets, dtype=bool),
-        tied_point=np.zeros((facets, D)),
-        vertex=np.zeros((2 * facets if keep else 0, D)),
-        mask=np.zeros(2 * facets if keep else 0, dtype=np.int64),
+        tied_point=np.zeros((tied, D)),
+        vertex=np.zeros((vertices if keep else 0, D)),
+        mask=np.zeros(vertices if keep else 0, dtype=np.int64),
     )
 
 

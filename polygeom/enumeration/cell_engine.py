@@ -24,7 +24,7 @@ from polygeom.enumeration.cell_arrays import (
 )
 from polygeom.enumeration.chain import DenseChain, dense_chain
 from polygeom.enumeration.exact_signs import ExactRows, crossing, dot, integer_row, nearest_ray, unscaled
-from polygeom.enumeration.starts import Frame, StartCone, find_frame, inner_rows, start_cones
+from polygeom.enumeration.starts import Frame, InnerRows, StartCone, find_frame, inner_rows, start_cones
 from polygeom.errors import InputError, TooLargeError
 from polygeom.exact import nearest_float, rational
 from polygeom.polyhedron import Polyhedron
@@ -46,8 +46,10 @@ class CellEngine:
     ----------
     chain : DenseChain
         Its first layer must have rank k, together with the domain's normals.
-    domain : Polyhedron
-        In slice coordinates; full-dimensional.
+    domain : InnerRows
+        Rows of a full-dimensional polyhedron.
+    frame : Frame
+        Rows of the start cones.
     mode : {0, 1, 2}
         Count; codes, witnesses and facets; vertices too.
     lift : AffineMap, optional
@@ -55,17 +57,16 @@ class CellEngine:
     """
 
     def __init__(
-        self, chain: DenseChain, domain: Polyhedron, frame: Frame, mode: int, lift: AffineMap | None = None
+        self, chain: DenseChain, domain: InnerRows, frame: Frame, mode: int, lift: AffineMap | None = None
     ) -> None:
         from polygeom.kernels import cell_regions
 
         self.chain, self.mode, self.dims, self.lift = chain, mode, (0,) * (chain.dim + 1), lift
-        rows, errors, exact = inner_rows(domain, chain.scale)
-        self.domain_rows, self.exact = rows, ExactRows(chain, exact)
-        self.frame, self.starts = frame, start_cones(chain, frame, exact)
-        self.loop = flatten(chain, rows, errors, exact)
+        self.exact = ExactRows(chain, domain.exact)
+        self.frame, self.starts = frame, start_cones(chain, frame, domain.exact)
+        self.loop = flatten(chain, domain)
         self.cells = new_cells(chain, self.dims)
-        self.scratch = new_scratch(max(*(layer.width for layer in chain.layers), len(rows), 1), self.dims)
+        self.scratch = new_scratch(int(self.loop.widths.max()), self.dims)
         room = 0 if mode == cell_regions.COUNT else LEAVES
         self.regions = new_regions(chain, mode == cell_regions.VERTICES_TOO, room, self.dims)
         self.regions.fill[cell_regions.MODE] = mode
@@ -73,6 +74,7 @@ class CellEngine:
         self.rationals, self.kept_signs, self.next_start = 0, 0, 0
         self.exact_witnesses: dict[int, tuple[Fraction, ...]] = {}
         self.finished = False
+        self._lay_path(domain)
 
     # -- what was found ------------------------------------------------------------------------------------
 
@@ -136,10 +138,12 @@ class CellEngine:
 
     def _user_rays(self, rays: np.ndarray) -> np.ndarray:
         """Return homogeneous rays in slice coordinates: points with t = 1, directions with t = 0."""
-        y, t = rays[:, :-1] * self.chain.scale, rays[:, -1:]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            points = np.where(t > 0, y / t, y)
-        return np.column_stack([self._lifted(points), t > 0])
+        user, is_point = np.empty_like(rays), rays[:, -1] > 0
+        divisor = np.where(is_point, rays[:, -1], 1.0)
+        for c, factor in enumerate(self.chain.scale):  # by columns: rows are too short for numpy
+            user[:, c] = rays[:, c] * factor / divisor
+        user[:, -1] = is_point
+        return user
 
     def _homogeneous(self, rays: np.ndarray) -> np.ndarray:
         """Return homogeneous rays over slice coordinates."""
@@ -202,59 +206,59 @@ class CellEngine:
                     "Ask for method='lp', which has no such limit."
                 )
 
-    def _load(self, start: StartCone) -> None:
-        """Put a start cone on the stack: its rows on the path, its rays, the rest of the domain undecided."""
+    def _lay_path(self, domain: InnerRows) -> None:
+        """Put the rows that all start cones share on the path; keep those with which every cone begins."""
         from polygeom.kernels import cells as parts
 
-        D, frame, chain, cells = len(self.dims), self.frame, self.loop, self.cells
-        n, m = int(chain.starts[0]), len(self.domain_rows)
-        first = self.chain.layers[0]
+        D, frame, chain = len(self.dims), self.frame, self.loop
+        n, m, first = int(chain.starts[0]), len(domain.rows), self.chain.layers[0]
         layer = np.column_stack([first.weight, first.bias])
-        infinity = np.append(np.zeros(D - 1), 1.0)
-        rows = np.vstack([self.domain_rows[list(frame.domain_rows)], layer[list(frame.units)], infinity])
-        units = [*(n + i for i in frame.domain_rows), *frame.units, n + m]
-        sides = np.array([0] * len(frame.domain_rows) + [s < 0 for s in start.signs] + [0], dtype=np.int64)
+        infinity = np.zeros((1, D))
+        infinity[0, -1] = 1.0
+        rows = np.vstack([domain.rows[list(frame.domain_rows)], layer[list(frame.units)], infinity])
+        self.rest = [i for i in range(m) if i not in frame.domain_rows]
+        while len(self.rest) > len(self.cells.unit) or layer.size > len(self.cells.nexts):
+            self._grow()
+        cells = self.cells
         cells.path[: rows.size] = rows.ravel()
         cells.path_size[:D] = np.abs(rows).sum(axis=1) * (1.0 + parts.DEEPEST)
-        cells.path_unit[:D] = units
-        order = np.arange(D)
-        if D == 3:
-            order = np.array([0, 1, 2] if start.is_positive else [0, 2, 1])
-            edges = np.roll(order, -2)  # the edge from ray a to ray b lies on the third row
-            cells.facets[:D] = 4 * edges + sides[edges]
-        else:
-            cells.facets[:D] = ((1 << D) - 1) ^ (1 << order)
-            cells.slot_row[0, :D] = 2 * order + sides
-        cells.coord[: D * D] = start.rays[order].ravel()
-        cells.spread[:D], cells.marks[:D] = 2.0 * U, 0
-        if start.at_origin:
-            cells.marks[int(np.flatnonzero(order == D - 1)[0])] = parts.NULL
-        cells.serial[:D] = cells.tally[parts.SERIAL] + np.arange(D)
-        cells.tally[parts.SERIAL] += D
-        self._load_domain(rows.shape[0])
+        cells.path_unit[:D] = [*(n + i for i in frame.domain_rows), *frame.units, n + m]
+        rest = domain.rows[self.rest]
+        sizes = np.abs(rest).sum(axis=1) * (1.0 + parts.DEEPEST)
+        self.first_rows, self.first_nexts = np.column_stack([rest, sizes]).T.ravel(), layer.T.ravel()
+        reads = [[domain.exact[i, c] != 0 for c in range(D)] for i in self.rest]
+        self.reads = np.array(reads, dtype=bool).reshape(-1, D)
 
-    def _load_domain(self, path: int) -> None:
-        """Leave the rows of the domain outside the frame undecided, with the first layer's rows next."""
+    def _load(self, start: StartCone) -> None:
+        """Put a start cone on the stack: its rays and facets, the rest of the domain undecided."""
         from polygeom.kernels import cell_recursion as loop
         from polygeom.kernels import cells as parts
 
-        D, chain, cells = len(self.dims), self.loop, self.cells
-        rest = np.setdiff1d(np.arange(len(self.domain_rows)), self.frame.domain_rows)
-        while len(rest) > len(cells.unit) or chain.widths[1] * D > len(cells.nexts):
-            self._grow()
-            cells = self.cells
-        rows = self.domain_rows[rest]
-        sizes = np.abs(rows).sum(axis=1) * (1.0 + parts.DEEPEST)
-        cells.rows[: rows.size + len(rest)] = np.column_stack([rows, sizes]).T.ravel()
-        cells.unit[: len(rest)] = chain.starts[0] + rest
-        first = self.chain.layers[0]
-        cells.nexts[: D * first.width] = np.column_stack([first.weight, first.bias]).T.ravel()
-        node = cells.node[0]
-        node[:] = 0
-        node[parts.VERTICES], node[parts.STRIDE], node[parts.LEFT] = D, max(len(rest), 1), len(rest)
-        node[parts.PATH], node[parts.CUT], node[parts.SIMPLE] = path, -1, 1
-        if len(rest) == 0:
-            node[parts.STRIDE] = 0
+        D, frame, chain, cells = len(self.dims), self.frame, self.loop, self.cells
+        sides = [0] * len(frame.domain_rows) + [int(s < 0) for s in start.signs] + [0]
+        order = [0, 2, 1] if D == 3 and not start.is_positive else list(range(D))
+        if D == 3:  # the edge from ray a to ray b lies on the third row
+            cells.facets[:D] = [4 * i + sides[i] for i in (order[2], order[0], order[1])]
+        else:
+            cells.facets[:D] = [((1 << D) - 1) ^ (1 << i) for i in order]
+            cells.slot_row[0, :D] = [2 * i + sides[i] for i in order]
+        serial = int(cells.tally[parts.SERIAL])
+        cells.coord[: D * D] = start.rays[order].ravel()
+        cells.spread[:D], cells.marks[:D] = 2.0 * U, 0
+        if start.at_origin:
+            cells.marks[order.index(D - 1)] = parts.NULL
+        cells.serial[:D] = range(serial, serial + D)
+        cells.tally[parts.SERIAL] += D
+        for i, v in np.argwhere(~(self.reads @ start.support[order].T)).tolist():  # all products are 0
+            self._keep_sign(serial + v, int(chain.starts[0]) + self.rest[i], 0)
+            cells.tally[parts.STRUCTURE] += 1
+        left = len(self.rest)
+        cells.rows[: len(self.first_rows)] = self.first_rows
+        cells.unit[:left] = [chain.starts[0] + i for i in self.rest]
+        cells.nexts[: len(self.first_nexts)] = self.first_nexts
+        cells.node[0] = 0
+        cells.node[0, [parts.VERTICES, parts.PATH, parts.CUT, parts.SIMPLE]] = D, D, -1, 1
+        cells.node[0, [parts.STRIDE, parts.LEFT]] = left
         cells.share[0] = 1.0
         self.limits[loop.TOP] = 0
 
@@ -304,12 +308,18 @@ class CellEngine:
         for v in np.flatnonzero(self.scratch.sign[:k] == parts.UNKNOWN):
             ray = crossing(*self._facet_rows(sp, int(v), letters))
             value, at = dot(row, ray), first + int(v)
-            if 2 * self.kept_signs >= len(cells.table):
-                self.cells = cells = cells._replace(table=parts.rehashed(cells.table))
-            parts.keep_sign(cells.table, cells.serial[at], unit, (value > 0) - (value < 0))
+            self._keep_sign(int(cells.serial[at]), unit, (value > 0) - (value < 0))
             cells.coord[at * D : at * D + D], cells.spread[at] = nearest_ray(ray), 2.0 * U
-            self.kept_signs += 1
             self.rationals += 1
+
+    def _keep_sign(self, serial: int, unit: int, sign: int) -> None:
+        """Put an exact sign into the table."""
+        from polygeom.kernels import cells as parts
+
+        if 2 * self.kept_signs >= len(self.cells.table):
+            self.cells = self.cells._replace(table=parts.rehashed(self.cells.table))
+        parts.keep_sign(self.cells.table, serial, unit, sign)
+        self.kept_signs += 1
 
     def _give_witness(self) -> None:
         """Find a witness of the region on top exactly; give its rounding, and keep it if that is not inside."""
@@ -349,10 +359,10 @@ def cell_engine(chain: DenseChain, domain: Polyhedron | None, mode: int) -> Cell
     """
     k = chain.dim
     whole = Polyhedron.whole(k) if domain is None else domain
-    rows, _, exact = inner_rows(whole, chain.scale)
-    frame = find_frame(chain, rows, exact)
+    inner = inner_rows(whole, chain.scale)
+    frame = find_frame(chain, inner.rows, inner.exact)
     if frame.dim == k:
-        return CellEngine(chain, whole, frame, mode)
+        return CellEngine(chain, inner, frame, mode)
     if mode == 2:
         raise InputError(
             f"Rows span {frame.dim} of {k} dimensions: regions contain lines and have no vertices. Ask for "
@@ -361,6 +371,5 @@ def cell_engine(chain: DenseChain, domain: Polyhedron | None, mode: int) -> Cell
     lift = AffineMap(np.eye(k)[:, list(frame.coordinates)], np.zeros(k))
     along = lift if chain.along is None else chain.along.compose(lift)
     less = dense_chain(chain.network, along)
-    narrow = whole.pullback(lift)
-    rows, _, exact = inner_rows(narrow, less.scale)
-    return CellEngine(less, narrow, find_frame(less, rows, exact), mode, lift)
+    inner = inner_rows(whole.pullback(lift), less.scale)
+    return CellEngine(less, inner, find_frame(less, inner.rows, inner.exact), mode, lift)

@@ -23,7 +23,7 @@ map by the rows that arrive, a row by the weights of the layers that follow.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -86,6 +86,23 @@ class ChainLayer:
     def width(self) -> int:
         """Number of units."""
         return len(self.bias)
+
+    def with_unknown(self) -> ChainLayer:
+        """Return the layer, read-only, with rows 0 and errors infinite where a number overflowed."""
+        numbers = np.column_stack([self.weight, self.bias, self.row_error, self.bias_error])
+        known, layer = np.isfinite(numbers).all(axis=1), self
+        if not known.all():
+            layer = replace(
+                self,
+                weight=np.where(known[:, None], self.weight, 0.0),
+                bias=np.where(known, self.bias, 0.0),
+                reach=np.nan_to_num(self.reach, nan=np.inf, posinf=np.inf),
+                row_error=np.where(known, self.row_error, np.inf),
+                bias_error=np.where(known, self.bias_error, np.inf),
+            )
+        for array in (layer.weight, layer.bias, layer.slopes, layer.reach, layer.row_error, layer.bias_error):
+            freeze(array)
+        return layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,10 +179,15 @@ def dense_chain(net: Network, along: AffineMap | None) -> DenseChain | None:
     k = net.dim_in if along is None else along.dim_in
     if not net.gates or not _is_chain(net, k):
         return None
-    scale = _balance(_multiplied(next(_groups(net))[0], _start(along, np.ones(k))))
-    if along is not None:
-        scale = exact_scale(scale, along.matrix)
-    return DenseChain(net, along, _layers(net, along, scale), freeze(scale))
+    group, _ = next(_groups(net))
+    if along is None:
+        first = _multiplied(group, None)
+        scale = exact_scale(_balance(first), np.vstack([first.matrix, first.size]))
+        first = first.stretched(scale)
+    else:
+        scale = exact_scale(_balance(_multiplied(group, _start(along, np.ones(k)))), along.matrix)
+        first = _multiplied(group, _start(along, scale))
+    return DenseChain(net, along, _layers(net, first, along is not None), freeze(scale))
 
 
 def _is_chain(net: Network, k: int) -> bool:
@@ -201,10 +223,10 @@ def _groups(net: Network) -> Iterator[tuple[list[LinearStep], Gate]]:
 def _balance(first: _Product) -> np.ndarray:
     """Return powers of two that bring the first layer's slopes to the size of its offsets (to 1 without)."""
     slopes, offsets = first.size.max(axis=0, initial=0.0), first.offset_size[first.offset_size != 0]
-    size = np.median(offsets) if len(offsets) else 1.0
+    size = np.sort(offsets)[len(offsets) // 2] if len(offsets) else 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        wanted = np.where(slopes > 0, np.round(np.log2(size) - np.log2(slopes)), 0.0)
-    return np.exp2(np.clip(np.nan_to_num(wanted), -FARTHEST, FARTHEST))
+        wanted = np.round(np.log2(size) - np.log2(slopes))
+    return np.exp2(np.clip(np.where(np.isfinite(wanted), wanted, 0.0), -FARTHEST, FARTHEST))
 
 
 def exact_scale(scale: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -230,14 +252,13 @@ def _exact_start(chain: DenseChain) -> tuple[ScaledMatrix, ScaledMatrix]:
 
 
 @OVERFLOW_IS_UNKNOWN
-def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> tuple[ChainLayer, ...]:
-    """Return the layers of a chain, first to last."""
-    k, layers = len(scale), []
+def _layers(net: Network, first: _Product, is_slice: bool) -> tuple[ChainLayer, ...]:
+    """Return the layers of a chain, first to last; the map of the first one is given."""
+    k, layers = first.matrix.shape[1], []
     reach, roundings, lost = np.eye(k + 1), 0, np.zeros(k)
     for group, gate in _groups(net):
-        start = None if layers else _start(along, scale)
-        carried = _multiplied(group, start)
-        rounded = len(group) > 1 or group[0].divisors() is not None or (not layers and along is not None)
+        carried = _multiplied(group, None) if layers else first
+        rounded = len(group) > 1 or group[0].divisors() is not None or (not layers and is_slice)
         rounded = rounded or bool(carried.lost.any())
         # `reach` maps what arrives (t last) to (y, t); the layer's own product is added to it.
         homogeneous = np.column_stack([carried.size, carried.offset_size])
@@ -250,18 +271,8 @@ def _layers(net: Network, along: AffineMap | None, scale: np.ndarray) -> tuple[C
         slopes = np.ascontiguousarray(gate.table(gate.slopes).reshape(2, -1))
         errors = round_up(relative * reach.sum(axis=1) + lost, k + 4)
         bias_errors = round_up(relative * carried.offset_size + lost, 4) if rounded else np.zeros(gate.size)
-        known = np.isfinite(np.column_stack([carried.matrix, carried.offset, errors, bias_errors])).all(axis=1)
-        layers.append(
-            ChainLayer(
-                gate.first_column,
-                freeze(np.where(known[:, None], carried.matrix, 0.0)),
-                freeze(np.where(known, carried.offset, 0.0)),
-                freeze(slopes),
-                freeze(np.nan_to_num(reach, nan=np.inf, posinf=np.inf)),
-                freeze(np.where(known, errors, np.inf)),
-                freeze(np.where(known, bias_errors, np.inf)),
-            )
-        )
+        numbers = (carried.matrix, carried.offset, slopes, reach, errors, bias_errors)
+        layers.append(ChainLayer(gate.first_column, *numbers).with_unknown())
         steepest = np.abs(slopes).max(axis=0)
         reach, lost = np.vstack([steepest[:, None] * reach, np.eye(k + 1)[-1:]]), steepest * lost
     return tuple(layers)
@@ -296,6 +307,11 @@ class _Product:
         """Return one step alone, each entry divided once."""
         (M,), divisors = step.matrices(), step.divisors()
         return cls.exact(M if divisors is None else M / divisors.reshape(-1, 1), _constant(step))
+
+    def stretched(self, scale: np.ndarray) -> _Product:
+        """Return the map read from coordinates that powers of two stretch, none of which rounds an entry."""
+        lost = self.lost * scale.max(initial=1.0)
+        return _Product(self.matrix * scale, self.offset, self.size * scale, self.offset_size, lost)
 
     def then(self, step: LinearStep) -> _Product:
         """Return the map followed by one more step."""

@@ -157,5 +157,8 @@ def unscaled(y: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """Return points scale * y, and which of them powers of two take out of the range of floats (then clipped)."""
     with np.errstate(over="ignore", under="ignore"):
         points = y * scale
-        moved = np.flatnonzero((points / scale != y).any(axis=1))
+        same = points / scale == y
+        if same.all():
+            return points, []
+        moved = np.flatnonzero(~same.all(axis=1))
     return np.clip(points, -LARGEST, LARGEST), moved.tolist()

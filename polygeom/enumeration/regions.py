@@ -36,7 +36,7 @@ __all__ = ["MOST_RAYS_DIM", "Frontier", "RegionCount", "enumerate_regions", "reg
 MOST_RAYS_DIM = 5
 """Largest dimension in which cells are given by their vertices."""
 
-FIRST_STEP, STEP = 64, 1 << 14
+FIRST_STEP, STEP = 1 << 11, 1 << 14
 """Regions asked of an engine at a time, at first and at most."""
 
 PACE = 0.1
@@ -261,7 +261,8 @@ def make_engine(
     from polygeom.enumeration.dictionary import DictionaryEngine
 
     if domain is not None:  # which is not empty: rows without a normal are true everywhere
-        domain = domain.select(~zero_rows(domain, np.arange(domain.n_rows)))
+        always = zero_rows(domain, np.arange(domain.n_rows))
+        domain = domain.select(~always) if always.any() else domain
     chain = dense_chain(net, along)
     if chain is None:
         from polygeom.enumeration.staged import StagedEngine

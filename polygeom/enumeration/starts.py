@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from polygeom.rounding import TINY, U, round_up
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["Frame", "StartCone", "find_frame", "inner_rows", "start_cones"]
+__all__ = ["Frame", "InnerRows", "StartCone", "find_frame", "inner_rows", "start_cones"]
 
 ADDS_NOTHING = 2.0**20 * U
 """Share of a normal left over beside others below which floats do not pick it."""
@@ -67,6 +68,8 @@ class StartCone:
         Side of every unit of the frame.
     rays : (D, D) array
         Extreme rays as rows, largest absolute coordinate 1, each coordinate correctly rounded.
+    support : (D, D) bool array
+        Where the exact rays are not 0.
     at_origin : bool
         Whether the apex, the last ray, is exactly y = 0.
     is_positive : bool
@@ -75,12 +78,21 @@ class StartCone:
 
     signs: tuple[int, ...]
     rays: np.ndarray
+    support: np.ndarray
     at_origin: bool
     is_positive: bool
 
 
-def inner_rows(domain: Polyhedron, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, flint.fmpq_mat]:
-    """Return the domain's rows as (m, k + 1) inner homogeneous rows over y, their summed errors, and exactly.
+class InnerRows(NamedTuple):
+    """The domain's rows as (m, k + 1) inner homogeneous rows over y, their summed errors, and exactly."""
+
+    rows: np.ndarray
+    errors: np.ndarray
+    exact: flint.fmpq_mat
+
+
+def inner_rows(domain: Polyhedron, scale: np.ndarray) -> InnerRows:
+    """Return the rows of a domain over y, where the slice coordinates are ``scale * y``.
 
     Every row is multiplied by a power of two that brings its largest entry to [1/2, 1). Nothing overflows on the
     way; entries that underflow are off by `TINY` at most, and are kept exactly.
@@ -95,7 +107,7 @@ def inner_rows(domain: Polyhedron, scale: np.ndarray) -> tuple[np.ndarray, np.nd
     lost = np.ldexp(rows, -shifts) != given
     errors = TINY * lost.sum(axis=1)
     if not domain.is_rounded and not lost.any():
-        return rows, errors, rational_matrix(rows)
+        return InnerRows(rows, errors, rational_matrix(rows))
     if domain.is_rounded:
         off = np.ldexp(np.column_stack(domain.errors), shifts).sum(axis=1)
         errors = round_up(errors + off, given.shape[1] + 1)
@@ -106,7 +118,7 @@ def inner_rows(domain: Polyhedron, scale: np.ndarray) -> tuple[np.ndarray, np.nd
         for row, powers in zip(exact, shifts, strict=True)
         for v, shift in zip(row, powers, strict=True)
     ]
-    return rows, errors, flint.fmpq_mat(*given.shape, entries)
+    return InnerRows(rows, errors, flint.fmpq_mat(*given.shape, entries))
 
 
 def find_frame(chain: DenseChain, domain_rows: np.ndarray, exact_domain: flint.fmpq_mat) -> Frame:
@@ -148,13 +160,13 @@ def _independent(normals: np.ndarray, n_domain: int) -> list[int]:
     left = normals / np.where(largest > 0, largest, 1.0)[:, None]
     picked: list[int] = []
     for group in (slice(0, n_domain), slice(n_domain, len(left))):
-        while len(picked) < left.shape[1] and left[group].any():
-            sizes = np.linalg.norm(left[group], axis=1)
-            best = group.start + int(sizes.argmax())
-            if sizes.max() < ADDS_NOTHING:
+        while len(picked) < left.shape[1] and group.start < group.stop:
+            squares = np.einsum("ij,ij->i", left[group], left[group])
+            best = int(squares.argmax())
+            if squares[best] < ADDS_NOTHING**2:
                 break
-            picked.append(best)
-            axis = left[best] / np.linalg.norm(left[best])
+            picked.append(group.start + best)
+            axis = left[picked[-1]] / np.sqrt(squares[best])
             left = left - (left @ axis)[:, None] * axis
     return picked
 
@@ -170,11 +182,12 @@ def start_cones(chain: DenseChain, frame: Frame, exact_domain: flint.fmpq_mat) -
     inverse = flint.fmpq_mat(D, D, [v for row in rows for v in row]).inv()
     columns = [[inverse[i, j] for i in range(D)] for j in range(D)]
     scaled = np.array([nearest_ray(integer_row(column)) for column in columns])
-    positive, n_domain = inverse.det() > 0, len(frame.domain_rows)
-    at_origin = not any(columns[-1][:-1])
+    positive, directions = inverse.det() > 0, slice(len(frame.domain_rows), D - 1)
+    support = np.array([[v != 0 for v in column] for column in columns])
+    at_origin = not support[-1, :-1].any()
     cones = []
     for signs in product((1, -1), repeat=len(frame.units)):
-        sides = np.ones(D)
-        sides[n_domain : D - 1] = signs
-        cones.append(StartCone(signs, scaled * sides[:, None], at_origin, positive == (np.prod(sides) > 0)))
+        rays = scaled.copy()
+        rays[directions] *= np.array(signs).reshape(-1, 1)
+        cones.append(StartCone(signs, rays, support, at_origin, positive == (prod(signs) > 0)))
     return cones

@@ -205,15 +205,14 @@ def _pair(
     D = len(dims)
     first, k, cut = cells.node[sp, VERTEX], cells.node[sp, VERTICES], cells.node[sp, PATH]
     facets, spread, sign = cells.facets[first : first + k], cells.spread[first : first + k], scratch.sign[:k]
-    simple, new, made, outside, worst = cells.node[sp, SIMPLE] == 1, ONE << np.uint64(slot), 0, 0, 0.0
+    simple, new, made, outside = cells.node[sp, SIMPLE] == 1, ONE << np.uint64(slot), 0, 0
     for v in range(k):
-        worst = max(worst, spread[v])
         if sign[v] < 0:
             scratch.other[outside] = v
             scratch.mask[outside] = np.uint64(facets[v])
             outside += 1
     others, masks = scratch.other[:outside], scratch.mask[:outside]
-    error = tolerance(size, worst, chain.row_error[cells.path_unit[cut]])
+    row_error = chain.row_error[cells.path_unit[cut]]
     for p in range(k):
         if sign[p] <= 0:
             continue
@@ -226,6 +225,7 @@ def _pair(
                 continue
             if first + k + made == len(cells.spread):
                 return -1
+            error = tolerance(size, max(spread[p], spread[others[i]]), row_error)
             z = (scratch.value[p], scratch.value[others[i]], error)
             pair = first + p, first + others[i]
             _meet(cells, chain, scratch, pair, z, (sp, common | new), first + k + made, dims)

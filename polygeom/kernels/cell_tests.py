@@ -42,6 +42,21 @@ OFF, ON, CUTS, CLOSE = 0, 1, 2, 3
 
 
 @inlined
+def _planar_extremes(rows: np.ndarray, points: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """Widen least and largest values to those at the vertices of a polygon, which go in twos."""
+    m, stride, k = len(low), len(rows) // 3, len(points) // 3
+    a, b, c = rows[:m], rows[stride : stride + m], rows[2 * stride : 2 * stride + m]
+    for v in range(0, k, 2):
+        w = v + 1 if v + 1 < k else v
+        x0, y0, t0 = points[3 * v], points[3 * v + 1], points[3 * v + 2]
+        x1, y1, t1 = points[3 * w], points[3 * w + 1], points[3 * w + 2]
+        for u in range(m):
+            one, other = a[u] * x0 + b[u] * y0 + c[u] * t0, a[u] * x1 + b[u] * y1 + c[u] * t1
+            low[u] = smaller(smaller(one, other), low[u])
+            high[u] = larger(larger(one, other), high[u])
+
+
+@inlined
 def _extremes(cells: Cells, scratch: Scratch, sp: int, dims: tuple[int, ...]) -> float:
     """Write every undecided unit's least and largest value at the vertices; return the largest spread."""
     D = len(dims)
@@ -68,6 +83,9 @@ def _extremes(cells: Cells, scratch: Scratch, sp: int, dims: tuple[int, ...]) ->
         return worst
     for u in range(m):
         low[u], high[u] = np.inf, -np.inf
+    if D == 3:
+        _planar_extremes(cells.rows[base : base + 3 * stride], points, low, high)
+        return worst
     for v in range(k):
         for u in range(m):
             z[u] = 0.0
@@ -169,13 +187,14 @@ def judge(cells: Cells, chain: Chain, scratch: Scratch, sp: int, dims: tuple[int
     lows, highs, verdict = scratch.low[:m], scratch.high[:m], scratch.verdict[:m]
     units, sizes = cells.unit[slot : slot + m], cells.rows[size_at : size_at + m]
     goes_on = cells.node[sp, LAYER] + 1 < len(chain.widths)
-    best, cut, strict, close, errors = -1.0, -1, False, 0, scratch.product[:m]
+    best, cut, strict, close, balance = -1.0, -1, False, 0, scratch.product[:m]
     for u in range(m):
-        errors[u] = chain.row_error[units[u]]
+        balance[u] = chain.row_error[units[u]]
     for u in range(m):
-        low, high, bound = lows[u], highs[u], sizes[u] * slack + 2.0 * errors[u]
+        low, high, bound = lows[u], highs[u], sizes[u] * slack + 2.0 * balance[u]
         called = choose(low > bound, ON, choose(high < -bound, OFF, CLOSE))
         verdict[u] = choose((low < -bound) & (high > bound), CUTS, called)
+        balance[u] = smaller(-low, high) / (high - low)
     for u in range(m):
         close += verdict[u] == CLOSE
     for u in range(m):
@@ -187,10 +206,8 @@ def judge(cells: Cells, chain: Chain, scratch: Scratch, sp: int, dims: tuple[int
                 _note_zeros(cells, chain, scratch, sp, u, dims)
         elif goes_on and not strict and verdict[u] != CUTS:
             strict = chain.slopes[verdict[u], units[u]] != 0.0
-        if verdict[u] == CUTS:
-            balance = smaller(-lows[u], highs[u]) / (highs[u] - lows[u])
-            if balance > best or cut < 0:
-                best, cut = balance, u
+        if verdict[u] == CUTS and (balance[u] > best or cut < 0):
+            best, cut = balance[u], u
     scratch.tie[1] = strict
     cells.tally[TESTED] += m - close
     return cut
@@ -263,12 +280,10 @@ def decide(cells: Cells, chain: Chain, scratch: Scratch, sp: int, cut: int, dims
     if layer > 0:
         count = 0
         for u in range(m):
-            if verdict[u] != CUTS:
-                cells.code[units[u]] = verdict[u]
+            cells.code[units[u]] = verdict[u]  # of units that cut, too: they are given letters later
         for u in range(m if goes_on else 0):
-            if verdict[u] == ON or (verdict[u] == OFF and chain.slopes[OFF, units[u]] != 0.0):
-                active[count] = 2 * u + verdict[u]
-                count += 1
+            active[count] = 2 * u + verdict[u]
+            count += (verdict[u] == ON) | ((verdict[u] == OFF) & (chain.slopes[OFF, units[u]] != 0.0))
         if count > 0:
             join(cells, chain, scratch, sp, cells.node[sp, NEXT], count, dims)
         if scratch.tie[1]:
@@ -276,14 +291,15 @@ def decide(cells: Cells, chain: Chain, scratch: Scratch, sp: int, cut: int, dims
                 cells.marks[cells.node[sp, VERTEX] + v] |= ALIVE
     left, moved = 0, -1
     for u in range(m):
-        if verdict[u] != CUTS:
-            continue
-        if u == cut:
-            moved = left
-        if u != left:
-            for c in range(D + 1):
-                cells.rows[base + c * stride + left] = cells.rows[base + c * stride + u]
-            units[left] = units[u]
-        left += 1
+        active[left] = u
+        moved = choose(u == cut, left, moved)
+        left += verdict[u] == CUTS
+    if left < m:
+        for i in range(left):
+            units[i] = units[active[i]]
+        for c in range(D + 1):
+            row = cells.rows[base + c * stride : base + c * stride + m]
+            for i in range(left):
+                row[i] = row[active[i]]
     cells.node[sp, LEFT] = left
     return moved

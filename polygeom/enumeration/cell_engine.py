@@ -249,10 +249,11 @@ class CellEngine:
             cells.marks[order.index(D - 1)] = parts.NULL
         cells.serial[:D] = range(serial, serial + D)
         cells.tally[parts.SERIAL] += D
-        for i, v in np.argwhere(~(self.reads @ start.support[order].T)).tolist():  # all products are 0
-            self._keep_sign(serial + v, int(chain.starts[0]) + self.rest[i], 0)
-            cells.tally[parts.STRUCTURE] += 1
         left = len(self.rest)
+        if left > 0:
+            for i, v in np.argwhere(~(self.reads @ start.support[order].T)).tolist():  # all products are 0
+                self._keep_sign(serial + v, int(chain.starts[0]) + self.rest[i], 0)
+                cells.tally[parts.STRUCTURE] += 1
         cells.rows[: len(self.first_rows)] = self.first_rows
         cells.unit[:left] = [chain.starts[0] + i for i in self.rest]
         cells.nexts[: len(self.first_nexts)] = self.first_nexts

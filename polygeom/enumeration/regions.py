@@ -6,6 +6,11 @@ A network that is a dense chain (`polygeom.enumeration.chain`) is read by a comp
 cells are polygons, up to five dimensions cones given by their extreme rays, from six on a vertex with its simplex
 dictionary (there cells may have more rays than a search can carry). Every other network goes gate by gate
 (`polygeom.enumeration.staged`).
+
+Rays find facets and boundedness on the way; with dictionaries every facet is a search afterwards, which at
+[5,10,10] takes a hundred times as long as the regions. Counting alone, rays win in four dimensions, up to twofold
+at [4,16,16,16]; in five, dictionaries do, up to twofold at [5,10,10]: there ``method="lp"`` is for those who want
+the number only.
 """
 
 from __future__ import annotations

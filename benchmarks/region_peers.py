@@ -81,6 +81,27 @@ def prototypes() -> dict[str, ModuleType]:
     return modules
 
 
+@cache
+def prototype(name: str) -> ModuleType:
+    """Import one prototype that needs no other, and leave nothing in its folder.
+
+    Raises
+    ------
+    MissingPeerError
+        If it is not there.
+    """
+    folder = prototype_folder()
+    if not (folder / f"{name}.py").is_file():
+        raise MissingPeerError(f"POLYGEOM_DATA has no prototypes/{name}.py")
+    before = (list(sys.path), sys.dont_write_bytecode)
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True
+    try:
+        return import_module(name)
+    finally:
+        sys.path[:], sys.dont_write_bytecode = before
+
+
 def prototype_layers(widths: tuple[int, ...]) -> Layers:
     """Return the network of the table in ALGORITHMS.md: Gaussian weights, seed 0."""
     return prototypes()["enum2d_v2"].net(list(widths))
@@ -140,7 +161,7 @@ def regioncam(layers: Layers, box: float) -> Callable[[], int]:
     MissingPeerError
         If it is not installed.
     """
-    _require("regioncam", "the extra `bench` brings it")
+    require("regioncam", "the extra `bench` brings it")
     from regioncam import Regioncam
 
     single = [(W.T.astype(np.float32).copy(), b.astype(np.float32)) for W, b in zip(*layers, strict=True)]
@@ -163,8 +184,8 @@ def relucent(layers: Layers) -> Callable[[], int]:
     MissingPeerError
         If it or the solver it needs is not installed.
     """
-    _require("gurobipy", "a proprietary solver with a license of its own, which relucent needs")
-    _require("relucent", "AGPL-3.0, so never a dependency; install it yourself")
+    require("gurobipy", "a proprietary solver with a license of its own, which relucent needs")
+    require("relucent", "AGPL-3.0, so never a dependency; install it yourself")
     from relucent import Complex
     from relucent.model.model import LinearLayer, ReLULayer, ReLUNetwork
 
@@ -180,7 +201,7 @@ def relucent(layers: Layers) -> Callable[[], int]:
     return run
 
 
-def _require(package: str, reason: str) -> None:
+def require(package: str, reason: str) -> None:
     """Say why a package that is missing is missing."""
     if find_spec(package) is None:
         raise MissingPeerError(f"{package} is not installed: {reason}")

@@ -1,4 +1,4 @@
-"""Plain records of what happens on a line: flips, and what was found at one gate."""
+"""Plain records of what happens on a line: flips, what was found at one gate, and in all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["Events", "Located"]
+    from polygeom.lines.nodes import Nodes
+
+__all__ = ["Events", "Located", "Swept"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,3 +64,39 @@ class Located:
     doubts: np.ndarray
     exact: tuple[flint.fmpq, ...] = ()
     errors: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """Everything found on a line, from left to right.
+
+    Attributes
+    ----------
+    nodes : Nodes
+    letters : (n_units,) array
+        Letters where the line begins.
+    events : Events
+        All flips, sorted by node; the nodes stand in order.
+    undecided : list of (float, float, int)
+        Intervals of t in which a unit stays within its rounding errors.
+    parts : int
+        In how many parts memory allowed the line to be swept.
+    last : int
+        The node that the sweep came to.
+    stopped : str or None
+        Why it is not the end of the line.
+    """
+
+    nodes: Nodes
+    letters: np.ndarray
+    events: Events
+    undecided: list[tuple[float, float, int]]
+    parts: int
+    last: int
+    stopped: str | None
+
+    def code(self, passed: np.ndarray, n_units: int) -> np.ndarray:
+        """Return the letters behind all nodes that are passed."""
+        letters, kept = self.letters.copy(), passed[self.events.node]
+        letters[self.events.unit[kept]] = self.events.after[kept]
+        return letters[:n_units]

@@ -14,7 +14,8 @@ from polygeom.enclosures import enclose_pass
 from polygeom.errors import InputError
 from polygeom.gates import MaxGate
 from polygeom.lines.crossings import LineCrossings, UndecidedBand
-from polygeom.lines.sweep import Swept, sweep
+from polygeom.lines.events import Swept
+from polygeom.lines.sweep import sweep
 from polygeom.network import Network
 from polygeom.pieces import BYTE_BUDGET, piece_with_code
 from polygeom.threads import one_blas_thread

@@ -20,55 +20,20 @@ from polygeom.errors import InputError
 from polygeom.exact import rational
 from polygeom.gates import Gate
 from polygeom.graph import Graph
+from polygeom.lines.chains import relu_layers, sweep_chain
 from polygeom.lines.doubts import Doubts
-from polygeom.lines.events import Events
+from polygeom.lines.events import Events, Swept
 from polygeom.lines.exact_lines import ExactLine
 from polygeom.lines.gates import pass_gate
 from polygeom.lines.nodes import Nodes
 from polygeom.lines.states import LineState, pushed
 from polygeom.network import Network
 
-__all__ = ["Swept", "sweep"]
+__all__ = ["sweep"]
 
 COPIES = 5
 """Arrays of float64 per entry of a state that a step holds at most: values and rates before and behind it, and
 what the step itself needs."""
-
-
-@dataclass(frozen=True, eq=False)
-class Swept:
-    """Everything found on a line, from left to right.
-
-    Attributes
-    ----------
-    nodes : Nodes
-    letters : (n_units,) array
-        Letters where the line begins.
-    events : Events
-        All flips, sorted by node; the nodes stand in order.
-    undecided : list of (float, float, int)
-        Intervals of t in which a unit stays within its rounding errors.
-    parts : int
-        In how many parts memory allowed the line to be swept.
-    last : int
-        The node that the sweep came to.
-    stopped : str or None
-        Why it is not the end of the line.
-    """
-
-    nodes: Nodes
-    letters: np.ndarray
-    events: Events
-    undecided: list[tuple[float, float, int]]
-    parts: int
-    last: int
-    stopped: str | None
-
-    def code(self, passed: np.ndarray, n_units: int) -> np.ndarray:
-        """Return the letters behind all nodes that are passed."""
-        letters, kept = self.letters.copy(), passed[self.events.node]
-        letters[self.events.unit[kept]] = self.events.after[kept]
-        return letters[:n_units]
 
 
 @dataclass(eq=False)
@@ -97,6 +62,11 @@ def sweep(
     InputError
         If the memory does not hold a single piece, or a value overflows.
     """
+    layers = relu_layers(net)
+    if layers is not None:
+        swept = sweep_chain(layers, line, reach, memory, net.letter_dtype)
+        if swept is not None:
+            return swept
     walk, began = _Sweep(net, line, reach, memory), monotonic()
     found: list[Events] = []
     undecided: list[tuple[float, float, int]] = []

@@ -13,8 +13,8 @@ additions in a row, value and rate on the piece behind node k are off by at most
 .. math:: e + c \sum_i (|\Delta_i| + \epsilon_i) + \sum_i (\epsilon_i + \gamma_{n + 2} |\Delta_i|) |u_i| +
           \gamma_{n + 2} |z_0|,
 
-sums over the nodes up to k. The sums of non-negative terms are computed with at most n + 4 roundings each; a factor
-:math:`1 + \gamma_{2(n + 4)}` on every term pays for them, and :math:`(n + 4) \gamma_8` is more than that gamma.
+sums over the nodes up to k. The sums of non-negative terms are computed with at most n + 4 roundings each; a
+factor :math:`1 + \gamma_{2(n + 4)}` on every term pays for them, and :math:`(n + 4) \gamma_8` exceeds that gamma.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def chain_layer(
     piece: np.ndarray,
     bound: np.ndarray,
     rising: np.ndarray,
+    undecided: np.ndarray,
     roots: np.ndarray,
     found: np.ndarray,
     owners: np.ndarray,
@@ -67,7 +68,9 @@ def chain_layer(
     piece, bound : (2, E) arrays, written
         Value and rate on the piece at hand, and bounds.
     rising : (E,) array, written
-        Scratch: whether a unit is on at hand.
+        Whether a unit is on, at hand.
+    undecided : (E,) bool array, written
+        Whether its sign is not certainly the same at both nodes of the piece at hand.
     roots : (capacity, 3) array, written
         Place and interval of every flip.
     found : (4, capacity) array, written
@@ -82,7 +85,6 @@ def chain_layer(
         for c in range(2):
             piece[c, j] = first[c, j]
             bound[c, j] = (spread[c, j] + g * abs(first[c, j])) * push
-    value_sum = rate_sum = 0.0
     count = 0
     for k in range(n + 1):
         if k > 0:
@@ -98,19 +100,17 @@ def chain_layer(
                 columns[k - 1, j] = u * rising[j]
         a, b, c, d = low[k], high[k], low[k + 1], high[k + 1]
         at = max(abs(a), abs(d))
-        begin = count
         for j in range(E):
             p, s = piece[0, j], piece[1, j]
             error = (bound[0, j] + at * bound[1, j] + G8 * (abs(p) + at * abs(s))) * (1.0 + G8) + TINY
             v, w, x, y = p + a * s, p + b * s, p + c * s, p + d * s
-            least, most = min(min(v, w), min(x, y)), max(max(v, w), max(x, y))
-            if least > error:
-                if k == 0:
-                    rising[j] = 1.0
-            elif most < -error:
-                if k == 0:
-                    rising[j] = 0.0
-            else:
+            undecided[j] = (min(min(v, w), min(x, y)) <= error) & (max(max(v, w), max(x, y)) >= -error)
+        if k == 0:
+            for j in range(E):
+                rising[j] = 1.0 if piece[0, j] + a * piece[1, j] > 0.0 else 0.0
+        begin = count
+        for j in range(E):
+            if undecided[j]:
                 if count == len(roots):
                     return -2
                 owners[count, 0], owners[count, 1] = k, j

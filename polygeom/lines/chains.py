@@ -1,8 +1,9 @@
 """Lines through chains of dense ReLU layers in general position: the compiled way, for the commonest networks.
 
 It takes networks of dense layers with ReLUs between them whose pieces fit into the memory cap, and gives up (None)
-where any sign or order is not certain in floats, where several units flip at one place, or where a unit is constant:
-the general sweep takes all that. What it returns is proved by the same kind of bounds (`polygeom.kernels.line_chain`).
+where any sign or order is not certain in floats, where several units flip at one place, or where a unit is
+constant: the general sweep takes all that. What it returns is proved by bounds of the same kind
+(`polygeom.kernels.line_chain`).
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class _ChainSweep:
         roots, found, owners = np.empty((room, 3)), np.empty((4, room)), np.empty((room, 2), dtype=np.intp)
         count = chain_layer(
             image, errors, columns, self._loose, self._jumps, low, high, letters,
-            scratch[:2], scratch[2:4], scratch[4], roots, found, owners,
+            scratch[:2], scratch[2:4], scratch[4], np.empty(E, dtype=bool), roots, found, owners,
         )  # fmt: skip
         if count < 0:
             return False
@@ -122,7 +123,7 @@ class _ChainSweep:
         """Return the columns of all nodes behind a dense layer; `_loose` becomes the bound on their errors."""
         columns = np.empty((len(self.places), layer.shape[0]))
         fresh = ~self._is_old
-        columns[fresh] = layer.weight.T[self.unit[fresh] - (self._passed - layer.terms)]
+        columns[fresh] = layer.weight.take(self.unit[fresh] - (self._passed - layer.terms), axis=1).T
         if fresh.all():
             self._loose = np.zeros(layer.shape[0])
             return columns
@@ -131,7 +132,7 @@ class _ChainSweep:
         rows, weight = self._old, layer.weight
         with one_blas_thread(rows.size):
             if len(live) < SPARSE_SHARE * rows.shape[1]:
-                rows, weight = rows[:, live], weight[:, live]
+                rows, weight = rows.take(live, axis=1), weight.take(live, axis=1)
             columns[self._is_old] = rows @ weight.T
         sums = layer.magnitude.weight @ (self._loose + gamma(2 * layer.terms + 8) * largest)
         self._loose = round_up(sums, layer.terms + 4) + underflow(layer.terms)

@@ -18,7 +18,6 @@ from polygeom.lines.events import Swept
 from polygeom.lines.sweep import sweep
 from polygeom.network import Network
 from polygeom.pieces import BYTE_BUDGET, piece_with_code
-from polygeom.threads import one_blas_thread
 
 __all__ = ["crossings_on", "line_crossings"]
 
@@ -93,7 +92,7 @@ def crossings_on(
     progress: bool = False,
 ) -> LineCrossings:
     """Return all boundaries on ``line(t)`` for t in an interval (`line_crossings`)."""
-    with _bar(reach, progress) as report, one_blas_thread(net.n_units * net.dim_in):
+    with _bar(reach, progress) as report:
         swept = sweep(_with_classes(net) if classes else net, line, reach, memory, budget or Budget(), report)
     events, nodes = swept.events, swept.nodes
     is_class = events.unit >= net.n_units
@@ -157,6 +156,8 @@ def _bands(net: Network, line: AffineMap, swept: Swept) -> tuple[UndecidedBand, 
     A unit that draws no row on either side is constant there, whatever an enclosure of a whole band says.
     """
     nodes, events = swept.nodes, swept.events
+    if not (nodes.bands or swept.undecided):
+        return ()
     found = [UndecidedBand(low, high, (unit,)) for low, high, unit in swept.undecided]
     for band in np.unique(nodes.named(np.array(sorted(nodes.bands), dtype=np.intp))).tolist():
         low, high = float(nodes.low[band]), float(nodes.high[band])

@@ -171,7 +171,8 @@ def _pushed_with_flips(step: Dense, state: LineState) -> LineState:
     size = round_up(_largest(state.lines) + moved, most)
     (value, rate), errors = _mapped(step, [state.lines], [size], [state.errors], step.terms + most)
     lines = np.empty((2, state.n_pieces, step.shape[0]))
-    spread_flips(value, rate, flips.children, flips.starts, *change, step.weight.T[flips.units], *lines)
+    columns = np.ascontiguousarray(step.weight.take(flips.units, axis=1).T)
+    spread_flips(value, rate, flips.children, flips.starts, *change, columns, *lines)
     return LineState(state.cuts, lines, errors)
 
 
@@ -222,7 +223,7 @@ def _product(step: LinearStep, rows: list[np.ndarray]) -> np.ndarray:
     live = np.flatnonzero(rows[0].any(axis=0))
     if len(live) > SPARSE_SHARE * rows[0].shape[1]:
         return step.linear(*rows)
-    return rows[0][:, live] @ step.weight[:, live].T
+    return rows[0].take(live, axis=1) @ step.weight.take(live, axis=1).T
 
 
 SPARSE_ROWS, SPARSE_SHARE = 16, 0.9

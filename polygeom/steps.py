@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from polygeom.rounding import smallest_nonzero
+from polygeom.rounding import round_up, smallest_nonzero
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -167,6 +167,13 @@ class Dense(LinearStep):
 
     def matrices(self) -> tuple[np.ndarray, ...]:
         return (self.weight,) if len(self.shape) == 1 else super().matrices()
+
+    @cached_property
+    def row_norms(self) -> np.ndarray:
+        """Upper bounds on the Euclidean norms of the rows of the weight; rows are scaled, so none underflows."""
+        largest = np.abs(self.weight).max(axis=1, initial=0.0)
+        scaled = self.weight / np.where(largest > 0, largest, 1.0)[:, None]
+        return round_up(largest * np.sqrt((scaled * scaled).sum(axis=1)), self.weight.shape[1] + 4)
 
     def linear(self, *values: np.ndarray) -> np.ndarray:
         return values[0] @ self.weight.T

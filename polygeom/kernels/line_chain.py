@@ -20,32 +20,29 @@ factor :math:`1 + \gamma_{2(n + 4)}` on every term pays for them, and :math:`(n 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from polygeom.kernels.line_products import in_any_order
 from polygeom.rounding import TINY, gamma
 
-__all__ = ["chain_layer"]
+__all__ = ["HIGH", "LOW", "PLACE", "chain_layer"]
 
 G8 = gamma(8)
 
-fast = njit(cache=True, error_model="numpy", _nrt=False, fastmath={"contract", "nsz", "reassoc"})
+
+PLACE, LOW, HIGH, VALUE, RATE, VALUE_ERROR, RATE_ERROR = range(7)
+"""Columns of a table of nodes: place and interval, jumps of value and rate, bounds on their errors."""
 
 
-@fast
+@in_any_order
 def chain_layer(
     first: np.ndarray,
     spread: np.ndarray,
     columns: np.ndarray,
     loose: np.ndarray,
-    jumps: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-    letters: np.ndarray,
+    nodes: np.ndarray,
     piece: np.ndarray,
-    bound: np.ndarray,
-    rising: np.ndarray,
+    letters: np.ndarray,
     undecided: np.ndarray,
-    roots: np.ndarray,
     found: np.ndarray,
     owners: np.ndarray,
 ) -> int:
@@ -59,96 +56,81 @@ def chain_layer(
         Column of every node; on return those behind the layer, switched-off entries 0.
     loose : (E,) array
         Bounds on the errors of columns.
-    jumps : (4, n) array
-        Jumps of value and rate at every node, and bounds on their errors.
-    low, high : (n + 2,) arrays
-        Intervals of the nodes, the two ends included.
+    nodes : (n + 2, 7) array
+        Table of nodes, the two ends included.
+    piece : (5, E) array, written
+        Scratch: value, rate and their bounds on the piece at hand, and whether units are on.
     letters : (E,) bool array, written
         Which units are on on the first piece.
-    piece, bound : (2, E) arrays, written
-        Value and rate on the piece at hand, and bounds.
-    rising : (E,) array, written
-        Whether a unit is on, at hand.
     undecided : (E,) bool array, written
-        Whether its sign is not certainly the same at both nodes of the piece at hand.
-    roots : (capacity, 3) array, written
-        Place and interval of every flip.
-    found : (4, capacity) array, written
-        Its jumps and bounds on their errors.
-    owners : (capacity, 2) integer array, written
+        Scratch: whether a unit's sign is not certainly the same at both nodes of the piece at hand.
+    found : (capacity, 7) array, written
+        Table of the flips.
+    owners : (2, capacity) integer array, written
         Piece and unit of every flip.
     """
     n, E = columns.shape
+    value, rate, spreads, drifts, rising = piece
     g = (n + 4.0) * G8
     push = 1.0 + g
     for j in range(E):
-        for c in range(2):
-            piece[c, j] = first[c, j]
-            bound[c, j] = (spread[c, j] + g * abs(first[c, j])) * push
+        value[j], rate[j] = first[0, j], first[1, j]
+        spreads[j] = (spread[0, j] + g * abs(first[0, j])) * push
+        drifts[j] = (spread[1, j] + g * abs(first[1, j])) * push
+        rising[j] = 1.0 if value[j] + nodes[0, HIGH] * rate[j] > 0.0 else 0.0
     count = 0
     for k in range(n + 1):
         if k > 0:
-            dp, dg, ep, eg = jumps[0, k - 1], jumps[1, k - 1], jumps[2, k - 1], jumps[3, k - 1]
+            dp, dg, ep, eg = nodes[k, VALUE], nodes[k, RATE], nodes[k, VALUE_ERROR], nodes[k, RATE_ERROR]
             value_by, rate_by = (ep + g * abs(dp)) * push, (eg + g * abs(dg)) * push
-            loosely_p, loosely_g = (abs(dp) + ep) * push, (abs(dg) + eg) * push
+            value_loosely, rate_loosely = (abs(dp) + ep) * push, (abs(dg) + eg) * push
             for j in range(E):
                 u = columns[k - 1, j]
-                piece[0, j] += dp * u
-                piece[1, j] += dg * u
-                bound[0, j] += value_by * abs(u) + loosely_p * loose[j] + TINY
-                bound[1, j] += rate_by * abs(u) + loosely_g * loose[j] + TINY
+                value[j] += dp * u
+                rate[j] += dg * u
+                spreads[j] += value_by * abs(u) + value_loosely * loose[j] + TINY
+                drifts[j] += rate_by * abs(u) + rate_loosely * loose[j] + TINY
                 columns[k - 1, j] = u * rising[j]
-        a, b, c, d = low[k], high[k], low[k + 1], high[k + 1]
+        a, b, c, d = nodes[k, LOW], nodes[k, HIGH], nodes[k + 1, LOW], nodes[k + 1, HIGH]
         at = max(abs(a), abs(d))
         for j in range(E):
-            p, s = piece[0, j], piece[1, j]
-            error = (bound[0, j] + at * bound[1, j] + G8 * (abs(p) + at * abs(s))) * (1.0 + G8) + TINY
+            p, s = value[j], rate[j]
+            error = (spreads[j] + at * drifts[j] + G8 * (abs(p) + at * abs(s))) * (1.0 + G8) + TINY
             v, w, x, y = p + a * s, p + b * s, p + c * s, p + d * s
             undecided[j] = (min(min(v, w), min(x, y)) <= error) & (max(max(v, w), max(x, y)) >= -error)
-        if k == 0:
-            for j in range(E):
-                rising[j] = 1.0 if piece[0, j] + a * piece[1, j] > 0.0 else 0.0
         begin = count
         for j in range(E):
-            if undecided[j]:
-                if count == len(roots):
-                    return -2
-                owners[count, 0], owners[count, 1] = k, j
-                count += 1
-        for i in range(begin, count):
-            j = owners[i, 1]
-            p, s = piece[0, j], piece[1, j]
-            error = (bound[0, j] + at * bound[1, j] + G8 * (abs(p) + at * abs(s))) * (1.0 + G8) + TINY
+            if not undecided[j]:
+                continue
+            if count == len(found):
+                return -2
+            p, s = value[j], rate[j]
+            error = (spreads[j] + at * drifts[j] + G8 * (abs(p) + at * abs(s))) * (1.0 + G8) + TINY
             v, w, x, y = p + a * s, p + b * s, p + c * s, p + d * s
             up = max(v, w) < -error and min(x, y) > error
-            if not up and not (min(v, w) > error and max(x, y) < -error):
+            steep = abs(s) - drifts[j]
+            if steep <= 0.0 or not (up or (min(v, w) > error and max(x, y) < -error)):
                 return -1
-            if k == 0:
-                rising[j] = 0.0 if up else 1.0
-            root, steep = -p / s, abs(s) - bound[1, j]
-            if steep <= 0.0:
-                return -1
-            width = (bound[0, j] + abs(root) * bound[1, j] + G8 * (abs(p) + abs(root * s))) / steep
+            root, sign = -p / s, 1.0 if up else -1.0
+            width = (spreads[j] + abs(root) * drifts[j] + G8 * (abs(p) + abs(root * s))) / steep
             width = width * (1.0 + G8) + TINY
-            roots[i, 0] = min(max(root, b), c)
-            roots[i, 1], roots[i, 2] = max(root - width, b), min(root + width, c)
-            sign = 1.0 if up else -1.0
-            found[0, i], found[1, i] = sign * p, sign * s
-            found[2, i], found[3, i] = bound[0, j] * push, bound[1, j] * push
+            h = count  # from left to right, by insertion: a piece holds few
+            while h > begin and found[h - 1, PLACE] > root:
+                for column in range(7):
+                    found[h, column] = found[h - 1, column]
+                owners[1, h] = owners[1, h - 1]
+                h -= 1
+            found[h, PLACE] = min(max(root, b), c)
+            found[h, LOW], found[h, HIGH] = max(root - width, b), min(root + width, c)
+            found[h, VALUE], found[h, RATE] = sign * p, sign * s
+            found[h, VALUE_ERROR], found[h, RATE_ERROR] = spreads[j] * push, drifts[j] * push
+            owners[0, count], owners[1, h] = k, j
+            count += 1
         if k == 0:
             for j in range(E):
                 letters[j] = rising[j] > 0.0
-        for i in range(begin, count):  # from left to right, by insertion: a piece holds few
-            h = i
-            while h > begin and roots[h - 1, 0] > roots[h, 0]:
-                for c3 in range(3):
-                    roots[h, c3], roots[h - 1, c3] = roots[h - 1, c3], roots[h, c3]
-                for c4 in range(4):
-                    found[c4, h], found[c4, h - 1] = found[c4, h - 1], found[c4, h]
-                owners[h, 1], owners[h - 1, 1] = owners[h - 1, 1], owners[h, 1]
-                h -= 1
         for i in range(begin, count):
-            if i > begin and roots[i, 1] <= roots[i - 1, 2]:
+            if i > begin and found[i, LOW] <= found[i - 1, HIGH]:
                 return -1
-            rising[owners[i, 1]] = 1.0 - rising[owners[i, 1]]
+            rising[owners[1, i]] = 1.0 - rising[owners[1, i]]
     return count

@@ -5,10 +5,24 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["dense_line"]
+__all__ = ["dense_image", "dense_line"]
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, fastmath={"contract", "nsz", "reassoc"})
+in_any_order = njit(cache=True, error_model="numpy", _nrt=False, fastmath={"contract", "nsz", "reassoc"})
+
+
+@in_any_order
+def dense_image(weight: np.ndarray, line: np.ndarray, image: np.ndarray) -> None:
+    """Write ``weight @ line`` (2, out)."""
+    for i in range(weight.shape[0]):
+        value = rate = 0.0
+        for j in range(weight.shape[1]):
+            value += weight[i, j] * line[0, j]
+            rate += weight[i, j] * line[1, j]
+        image[0, i], image[1, i] = value, rate
+
+
+@in_any_order
 def dense_line(
     weight: np.ndarray, line: np.ndarray, sizes: np.ndarray, image: np.ndarray, sums: np.ndarray
 ) -> None:

@@ -16,7 +16,7 @@ from polygeom.lines.events import Events, Swept
 from polygeom.lines.nodes import Nodes
 from polygeom.lines.states import SPARSE_SHARE
 from polygeom.network import Network
-from polygeom.rounding import gamma, round_up, underflow
+from polygeom.rounding import TINY, gamma, round_up, underflow
 from polygeom.steps import Dense
 from polygeom.threads import one_blas_thread
 
@@ -54,24 +54,23 @@ class _ChainSweep:
 
     Attributes
     ----------
-    places : (n, 3) array
-        Place of every node, and an interval that holds it.
+    nodes : (n + 2, 7) array
+        Table of nodes (`polygeom.kernels.line_chain`), the two ends included.
     unit : (n,) array
-        The unit (a column of the code) that flips there.
+        The unit (a column of the code) that flips at each.
     letters : list of bool arrays
         The letters of every layer on the first piece.
     """
 
     def __init__(self, line: AffineMap, reach: tuple[float, float], memory: int) -> None:
-        self._reach, self._memory = reach, memory
+        self._memory = memory
         self._first = np.stack([line.offset, line.matrix[:, 0]])
         self._errors = np.zeros_like(self._first)
         self._old = np.zeros((0, line.dim_out))  # columns of the nodes that are not of the last layer
         self._is_old = np.zeros(0, dtype=bool)
         self._loose = np.zeros(line.dim_out)
-        self._jumps = np.zeros((4, 0))
         self._passed = 0
-        self.places = np.zeros((0, 3))
+        self.nodes = np.array([[end, end, end, 0.0, 0.0, 0.0, 0.0] for end in reach])
         self.unit = np.zeros(0, dtype=np.intp)
         self.letters: list[np.ndarray] = []
 
@@ -79,49 +78,46 @@ class _ChainSweep:
         """Carry everything through a dense layer and its ReLUs; False where floats are not enough."""
         from polygeom.kernels.line_chain import chain_layer
 
-        n, E = len(self.places), layer.shape[0]
+        n, E = len(self.unit), layer.shape[0]
         room = n + E + 8
-        if 8 * (2 * (n + room) * E + n * layer.shapes[0][0]) > self._memory:
+        if 8 * (2 * (n + room) * E + n * layer.terms) > self._memory:
             return False
         image, errors = self._image(layer)
         columns = self._columns(layer)
-        low = np.concatenate([self._reach[:1], self.places[:, 1], self._reach[1:]])
-        high = np.concatenate([self._reach[:1], self.places[:, 2], self._reach[1:]])
-        letters = np.empty(E, dtype=bool)
+        letters, undecided = np.empty((2, E), dtype=bool)
+        found, owners = np.empty((room, 7)), np.empty((2, room), dtype=np.intp)
         scratch = np.empty((5, E))
-        roots, found, owners = np.empty((room, 3)), np.empty((4, room)), np.empty((room, 2), dtype=np.intp)
-        count = chain_layer(
-            image, errors, columns, self._loose, self._jumps, low, high, letters,
-            scratch[:2], scratch[2:4], scratch[4], np.empty(E, dtype=bool), roots, found, owners,
-        )  # fmt: skip
+        state = image, errors, columns, self._loose, self.nodes
+        count = chain_layer(*state, scratch, letters, undecided, found, owners)
         if count < 0:
             return False
         self._first, self._errors, self._old = image * letters, errors * letters, columns
         self.letters.append(letters)
-        piece, unit = owners[:count].T
-        self._insert(piece, unit + self._passed, roots[:count], found[:, :count])
+        piece, unit = owners[:, :count]
+        self._insert(piece, unit + self._passed, found[:count])
         self._passed += E
         return True
 
     def _image(self, layer: Dense) -> tuple[np.ndarray, np.ndarray]:
-        """Return the first piece behind a dense layer, and bounds on its errors."""
-        from polygeom.kernels.line_products import dense_line
+        r"""Return the first piece behind a dense layer, and bounds on its errors.
 
+        Sums :math:`\sum_j |W_{ij}| s_j` are bounded by :math:`|W_i|_2 |s|_2`, which takes no second pass over the
+        weights and is hardly larger where neither varies wildly.
+        """
+        from polygeom.kernels.line_products import dense_image
+
+        image = np.empty((2, layer.shape[0]))
+        dense_image(layer.weight, self._first, image)
         g = gamma(2 * layer.terms + 8)
-        sizes = np.ones((3, layer.terms))
-        np.abs(self._first, out=sizes[:2])
-        sizes[:2] *= g
-        sizes[:2] += self._errors
-        image, sums = np.empty((2, layer.shape[0])), np.empty((3, layer.shape[0]))
-        dense_line(layer.weight, self._first, sizes, image, sums)
+        errors = _norms(self._errors + g * np.abs(self._first))[:, None] * layer.row_norms
         if layer.constant is not None:
             image[0] += layer.constant
-            sums[0] += g * layer.magnitude.constant
-        return image, round_up(sums[:2], layer.terms + 4) + underflow(layer.terms)
+            errors[0] += g * layer.magnitude.constant
+        return image, round_up(errors, layer.terms + 8) + underflow(layer.terms)
 
     def _columns(self, layer: Dense) -> np.ndarray:
         """Return the columns of all nodes behind a dense layer; `_loose` becomes the bound on their errors."""
-        columns = np.empty((len(self.places), layer.shape[0]))
+        columns = np.empty((len(self.unit), layer.shape[0]))
         fresh = ~self._is_old
         columns[fresh] = layer.weight.take(self.unit[fresh] - (self._passed - layer.terms), axis=1).T
         if fresh.all():
@@ -134,25 +130,29 @@ class _ChainSweep:
             if len(live) < SPARSE_SHARE * rows.shape[1]:
                 rows, weight = rows.take(live, axis=1), weight.take(live, axis=1)
             columns[self._is_old] = rows @ weight.T
-        sums = layer.magnitude.weight @ (self._loose + gamma(2 * layer.terms + 8) * largest)
-        self._loose = round_up(sums, layer.terms + 4) + underflow(layer.terms)
+        size = _norms((self._loose + gamma(2 * layer.terms + 8) * largest)[None])
+        self._loose = round_up(size * layer.row_norms, layer.terms + 8) + underflow(layer.terms)
         return columns
 
-    def _insert(self, piece: np.ndarray, unit: np.ndarray, roots: np.ndarray, jumps: np.ndarray) -> None:
+    def _insert(self, piece: np.ndarray, unit: np.ndarray, found: np.ndarray) -> None:
         """Put the nodes of a layer, given by pieces from left to right, among the others."""
-        n, m = len(self.places), len(piece)
-        new = piece + np.arange(m)
-        is_old = np.ones(n + m, dtype=bool)
-        is_old[new] = False
-        places, units, all_jumps = np.empty((n + m, 3)), np.empty(n + m, dtype=np.intp), np.empty((4, n + m))
-        places[is_old], units[is_old], all_jumps[:, is_old] = self.places, self.unit, self._jumps
-        places[new], units[new], all_jumps[:, new] = roots, unit, jumps
-        self.places, self.unit, self._jumps, self._is_old = places, units, all_jumps, is_old
+        total = len(self.unit) + len(unit)
+        new = piece + np.arange(len(unit))
+        self._is_old = np.ones(total, dtype=bool)
+        self._is_old[new] = False
+        old = np.flatnonzero(self._is_old)
+        nodes, units = np.empty((total + 2, 7)), np.empty(total, dtype=np.intp)
+        nodes[0], nodes[-1] = self.nodes[0], self.nodes[-1]
+        nodes[old + 1], nodes[new + 1] = self.nodes[1:-1], found
+        units[old], units[new] = self.unit, unit
+        self.nodes, self.unit = nodes, units
 
     def swept(self, dtype: np.dtype) -> Swept:
         """Return everything found; the letters of a unit take turns."""
-        nodes = Nodes(*self._reach)
-        numbers = nodes.add(self.places)
+        from polygeom.kernels.line_chain import HIGH, LOW, PLACE
+
+        nodes = Nodes(*self.nodes[[0, -1], PLACE].tolist())
+        numbers = nodes.add(self.nodes[1:-1, [PLACE, LOW, HIGH]])
         letters = np.concatenate([np.zeros(0, dtype=bool), *self.letters]).astype(dtype)
         order = np.argsort(self.unit, kind="stable")
         ranked = self.unit[order]
@@ -160,3 +160,10 @@ class _ChainSweep:
         before = np.empty(len(ranked), dtype=np.intp)
         before[order] = (letters[ranked] + np.arange(len(ranked)) - starts) % 2
         return Swept(nodes, letters, Events(numbers, self.unit, before, 1 - before), [], 1, 1, None)
+
+
+def _norms(rows: np.ndarray) -> np.ndarray:
+    """Return upper bounds, up to a rounding per entry, on the Euclidean norms of non-negative rows."""
+    largest = rows.max(axis=1, initial=0.0) + TINY
+    scaled = rows / largest[:, None]
+    return largest * np.sqrt(np.einsum("ij,ij->i", scaled, scaled))

@@ -95,12 +95,12 @@ def crossings_on(
     with _bar(reach, progress) as report:
         swept = sweep(_with_classes(net) if classes else net, line, reach, memory, budget or Budget(), report)
     events, nodes = swept.events, swept.nodes
-    is_class = events.unit >= net.n_units
     class_t = winners = None
     if classes:
+        is_class = events.unit >= net.n_units
         class_t = nodes.t[events.node[is_class]]
         winners = np.concatenate([swept.letters[-1:].astype(np.intp), events.after[is_class]])
-    events = events[~is_class]
+        events = events[~is_class]
     node = events.node
     starts = (
         np.append(np.flatnonzero(np.append(True, node[1:] != node[:-1])), len(node))

@@ -7,7 +7,8 @@ columns are columns of the weight.
 
 Rounding
 --------
-With the first piece off by at most :math:`e`, columns of earlier nodes by c, jumps by :math:`\epsilon_k`, and n
+Signs at a node are decided at the outer end of its interval, with the width of the interval times the rate added
+to the bound. With the first piece off by at most :math:`e`, columns of earlier nodes by c, jumps by :math:`\epsilon_k`, and n
 additions in a row, value and rate on the piece behind node k are off by at most
 
 .. math:: e + c \sum_i (|\Delta_i| + \epsilon_i) + \sum_i (\epsilon_i + \gamma_{n + 2} |\Delta_i|) |u_i| +
@@ -70,7 +71,7 @@ def chain_layer(
         Piece and unit of every flip.
     """
     n, E = columns.shape
-    value, rate, spreads, drifts, rising = piece
+    value, rate, spreads, drifts, rising = piece[0], piece[1], piece[2], piece[3], piece[4]
     g = (n + 4.0) * G8
     push = 1.0 + g
     for j in range(E):
@@ -84,20 +85,22 @@ def chain_layer(
             dp, dg, ep, eg = nodes[k, VALUE], nodes[k, RATE], nodes[k, VALUE_ERROR], nodes[k, RATE_ERROR]
             value_by, rate_by = (ep + g * abs(dp)) * push, (eg + g * abs(dg)) * push
             value_loosely, rate_loosely = (abs(dp) + ep) * push, (abs(dg) + eg) * push
+            column = columns[k - 1]
             for j in range(E):
-                u = columns[k - 1, j]
-                value[j] += dp * u
-                rate[j] += dg * u
-                spreads[j] += value_by * abs(u) + value_loosely * loose[j] + TINY
-                drifts[j] += rate_by * abs(u) + rate_loosely * loose[j] + TINY
-                columns[k - 1, j] = u * rising[j]
+                value[j] += dp * column[j]
+                rate[j] += dg * column[j]
+            for j in range(E):
+                spreads[j] += value_by * abs(column[j]) + value_loosely * loose[j] + TINY
+                drifts[j] += rate_by * abs(column[j]) + rate_loosely * loose[j] + TINY
+            for j in range(E):
+                column[j] *= rising[j]
         a, b, c, d = nodes[k, LOW], nodes[k, HIGH], nodes[k + 1, LOW], nodes[k + 1, HIGH]
-        at = max(abs(a), abs(d))
+        at, wide = max(abs(a), abs(d)), max(b - a, d - c) * (1.0 + G8)
         for j in range(E):
-            p, s = value[j], rate[j]
-            error = (spreads[j] + at * drifts[j] + G8 * (abs(p) + at * abs(s))) * (1.0 + G8) + TINY
-            v, w, x, y = p + a * s, p + b * s, p + c * s, p + d * s
-            undecided[j] = (min(min(v, w), min(x, y)) <= error) & (max(max(v, w), max(x, y)) >= -error)
+            error = spreads[j] + at * drifts[j] + G8 * (abs(value[j]) + at * abs(rate[j])) + wide * abs(rate[j])
+            error = error * (1.0 + G8) + TINY
+            v, w = value[j] + a * rate[j], value[j] + d * rate[j]
+            undecided[j] = (min(v, w) <= error) & (max(v, w) >= -error)
         begin = count
         for j in range(E):
             if not undecided[j]:
@@ -105,19 +108,19 @@ def chain_layer(
             if count == len(found):
                 return -2
             p, s = value[j], rate[j]
-            error = (spreads[j] + at * drifts[j] + G8 * (abs(p) + at * abs(s))) * (1.0 + G8) + TINY
-            v, w, x, y = p + a * s, p + b * s, p + c * s, p + d * s
-            up = max(v, w) < -error and min(x, y) > error
-            steep = abs(s) - drifts[j]
-            if steep <= 0.0 or not (up or (min(v, w) > error and max(x, y) < -error)):
+            error = spreads[j] + at * drifts[j] + G8 * (abs(p) + at * abs(s)) + wide * abs(s)
+            error = error * (1.0 + G8) + TINY
+            v, w, steep = p + a * s, p + d * s, abs(s) - drifts[j]
+            up = v < -error and w > error
+            if steep <= 0.0 or not (up or (v > error and w < -error)):
                 return -1
             root, sign = -p / s, 1.0 if up else -1.0
             width = (spreads[j] + abs(root) * drifts[j] + G8 * (abs(p) + abs(root * s))) / steep
             width = width * (1.0 + G8) + TINY
             h = count  # from left to right, by insertion: a piece holds few
             while h > begin and found[h - 1, PLACE] > root:
-                for column in range(7):
-                    found[h, column] = found[h - 1, column]
+                for field in range(7):
+                    found[h, field] = found[h - 1, field]
                 owners[1, h] = owners[1, h - 1]
                 h -= 1
             found[h, PLACE] = min(max(root, b), c)

@@ -142,9 +142,9 @@ class _ChainSweep:
         self._is_old[new] = False
         old = np.flatnonzero(self._is_old)
         nodes, units = np.empty((total + 2, 7)), np.empty(total, dtype=np.intp)
-        nodes[0], nodes[-1] = self.nodes[0], self.nodes[-1]
-        nodes[old + 1], nodes[new + 1] = self.nodes[1:-1], found
-        units[old], units[new] = self.unit, unit
+        nodes[0], nodes[-1], nodes[new + 1], units[new] = self.nodes[0], self.nodes[-1], found, unit
+        if len(old):
+            nodes[old + 1], units[old] = self.nodes[1:-1], self.unit
         self.nodes, self.unit = nodes, units
 
     def swept(self, dtype: np.dtype) -> Swept:

@@ -42,10 +42,9 @@ class Nodes:
         self._places = np.zeros((64, 3))
         self._names = np.arange(64)
         self._count = 0
-        self.exact: dict[int, flint.fmpq] = {}
+        self.exact: dict[int, flint.fmpq] = {0: rational(first), 1: rational(last)}
         self.bands: set[int] = set()
-        for end in (first, last):
-            self.add_exact(rational(end))
+        self.add(np.array([[first] * 3, [last] * 3]))
 
     @property
     def t(self) -> np.ndarray:

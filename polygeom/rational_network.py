@@ -139,7 +139,7 @@ class RationalNetwork:
         return {}
 
     def arrivals(self, columns: ScaledMatrix, letters: np.ndarray) -> list[ScaledMatrix]:
-        """Return what arrives at every gate of one piece: a point in the first column, directions in the others."""
+        """Return what arrives at every gate of one piece, for a point and, in more columns, directions."""
         return self._forward(columns, letters)[0]
 
     def _forward(self, point: ScaledMatrix, letters: np.ndarray) -> tuple[list[ScaledMatrix], ScaledMatrix]:

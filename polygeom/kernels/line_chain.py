@@ -8,8 +8,8 @@ columns are columns of the weight.
 Rounding
 --------
 Signs at a node are decided at the outer end of its interval, with the width of the interval times the rate added
-to the bound. With the first piece off by at most :math:`e`, columns of earlier nodes by c, jumps by :math:`\epsilon_k`, and n
-additions in a row, value and rate on the piece behind node k are off by at most
+to the bound. With the first piece off by at most :math:`e`, columns of earlier nodes by c, jumps by
+:math:`\epsilon_k`, and n additions in a row, value and rate on the piece behind node k are off by at most
 
 .. math:: e + c \sum_i (|\Delta_i| + \epsilon_i) + \sum_i (\epsilon_i + \gamma_{n + 2} |\Delta_i|) |u_i| +
           \gamma_{n + 2} |z_0|,

@@ -168,7 +168,7 @@ def _pushed_with_flips(step: Dense, state: LineState) -> LineState:
     change = flips.after - flips.before
     most = int(np.diff(flips.starts[flips.children]).max(initial=0)) + 3
     moved = _most_changed(flips, np.abs(change), state.lines.shape[2])
-    size = round_up(_largest(state.lines) + moved, most)
+    size = np.asarray(round_up(_largest(state.lines) + moved, most))
     (value, rate), errors = _mapped(step, [state.lines], [size], [state.errors], step.terms + most)
     lines = np.empty((2, state.n_pieces, step.shape[0]))
     columns = np.ascontiguousarray(step.weight.take(flips.units, axis=1).T)

@@ -105,14 +105,14 @@ def _join_facets(cells: Cells, complete: bool) -> Adjacency:
     for point, facet in zip(arrays.tied_points, np.flatnonzero(arrays.facet_tied).tolist(), strict=True):
         beyond = _beyond_tied(cells, int(regions[facet]), int(arrays.facet_units[facet]), point)
         found[facet] = AMBIGUOUS if beyond is None else cells.find(beyond[None])[0]
-    twice = np.empty(0, dtype=np.intp)
     if (found >= 0).all():
         matrix = _csr(found, arrays.facet_start)
         if matrix.nnz == len(found):
             return Adjacency(_symmetric(matrix), _NO_PAIRS, _NO_PAIRS[:, 0])
-        # Two convex cells share one facet at most: one of the points was nearer to another facet of the same unit.
-        twice = np.flatnonzero(np.diff(matrix.indptr) != np.diff(arrays.facet_start))
-    anew = np.union1d(regions[found == AMBIGUOUS], twice)
+    # Two convex cells share one facet at most: one of the points was nearer to another facet of the same unit.
+    known, n = found >= 0, len(arrays)
+    pairs, times = np.unique(regions[known].astype(np.int64) * n + found[known], return_counts=True)
+    anew = np.union1d(regions[found == AMBIGUOUS], pairs[times > 1] // n)
     kept = ~np.isin(regions, anew)
     missing = np.column_stack([regions, arrays.facet_units])[kept & (found < 0)]
     return _assemble(cells, np.column_stack([regions, found])[kept & (found >= 0)], missing, anew.tolist())

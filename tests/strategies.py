@@ -64,23 +64,26 @@ def networks(draw: st.DrawFn, max_dim: int = 3, max_width: int = 5, max_depth: i
 def graph_networks(draw: st.DrawFn) -> Network:
     """A small graph: dense, ReLU, residual sum, concatenation, maximum over overlapping windows, dense."""
     n, m = draw(st.integers(1, 3)), draw(st.integers(2, 4))
-    first = Dense(
-        inputs=(0,), shapes=((n,),), shape=(m,), weight=draw(matrices(m, n)), constant=_bias(draw, m)
-    )
-    gate = Elementwise(
-        inputs=(1,), shapes=((m,),), shape=(m,), **elementwise_gate(*draw(st.sampled_from(ACTIVATIONS)))
-    )
-    second = Dense(
-        inputs=(2,), shapes=((m,),), shape=(m,), weight=draw(matrices(m, m)), constant=_bias(draw, m)
-    )
-    total = Sum(
-        inputs=(3, 1), shapes=((m,), (m,)), shape=(m,), coefficients=(1.0, draw(st.sampled_from([1.0, -1.0])))
-    )
+    maps = (draw(matrices(m, n)), _bias(draw, m)), (draw(matrices(m, m)), _bias(draw, m))
+    gate, sign = draw(st.sampled_from(ACTIVATIONS)), draw(st.sampled_from([1.0, -1.0]))
+    return overlapping_maxima(maps, gate, sign, draw(matrices(1, 2 * m - 1)))
+
+
+def overlapping_maxima(
+    maps: tuple[tuple[np.ndarray, np.ndarray], ...], gate: tuple, sign: float, head: np.ndarray
+) -> Network:
+    """The graph of `graph_networks` with these two maps, activation, sign of the residual and last weights."""
+    (A, a), (B, b) = maps
+    m, n = A.shape
+    first = Dense(inputs=(0,), shapes=((n,),), shape=(m,), weight=A, constant=a)
+    units = Elementwise(inputs=(1,), shapes=((m,),), shape=(m,), **elementwise_gate(*gate))
+    second = Dense(inputs=(2,), shapes=((m,),), shape=(m,), weight=B, constant=b)
+    total = Sum(inputs=(3, 1), shapes=((m,), (m,)), shape=(m,), coefficients=(1.0, sign))
     both = Concatenate(inputs=(4, 2), shapes=((m,), (m,)), shape=(2 * m,), axis=0)
     windows = np.array([[i, i + 1, i + 2 if i + 2 < 2 * m else -1] for i in range(2 * m - 1)])
     largest = MaxGate(inputs=(5,), shapes=((2 * m,),), shape=(2 * m - 1,), index=windows)
-    last = Dense(inputs=(6,), shapes=((2 * m - 1,),), shape=(1,), weight=draw(matrices(1, 2 * m - 1)))
-    return Network((first, gate, second, total, both, largest, last), (n,))
+    last = Dense(inputs=(6,), shapes=((2 * m - 1,),), shape=(1,), weight=head)
+    return Network((first, units, second, total, both, largest, last), (n,))
 
 
 def _bias(draw: st.DrawFn, n: int) -> np.ndarray:

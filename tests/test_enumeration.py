@@ -28,7 +28,7 @@ from tests.degenerate_nets import (
     residual_maxima,
 )
 from tests.region_oracle import Code, oracle_regions
-from tests.strategies import graph_networks, networks
+from tests.strategies import graph_networks, networks, overlapping_maxima
 
 Graph = dict[Code, frozenset[Code]]
 
@@ -145,6 +145,22 @@ def test_random_networks(net: Network):
     assert_equals_oracle(pg.enumerate_regions(net), net)
 
 
+TWO_FACETS_OF_ONE_MAXIMUM = overlapping_maxima(
+    (
+        (np.array([[2.0, 0, -1], [0, 0, 2], [-1, 2, 1], [0, 2, 2]]), np.array([2.0, -1, 0, 2])),
+        (
+            np.array([[12, 8, 2, 6], [23, 8, 3, -15], [-7, -6, 5, -7], [-13, 7, 10, -5]]) / 10,
+            np.array([2.0, -1, 2, 2]),
+        ),
+    ),
+    ("abs",),
+    -1.0,
+    np.ones((1, 7)),
+)
+"""A region with two facets of one maximum, tied points nearer to the other one, and facets that are ambiguous."""
+
+
+@example(net=TWO_FACETS_OF_ONE_MAXIMUM)
 @given(net=graph_networks())
 def test_residual_sums_concatenations_and_maxima(net: Network):
     box = pg.Polyhedron.box(-2, 2, dim=net.dim_in)

@@ -107,6 +107,10 @@ class LinearStep(Step):
         """Return L(values), without the constant: (N, *shape)."""
         raise NotImplementedError
 
+    def linear_on(self, device: object, *values: np.ndarray) -> np.ndarray:
+        """Return L(values) computed on a torch device, where that pays: by matrix products and convolutions."""
+        return self.linear(*values)
+
     def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return L' applied to (N, *shape): one array (N, *shapes[r]) per input."""
         raise NotImplementedError
@@ -178,6 +182,10 @@ class Dense(LinearStep):
     def linear(self, *values: np.ndarray) -> np.ndarray:
         return values[0] @ self.weight.T
 
+    def linear_on(self, device: object, *values: np.ndarray) -> np.ndarray:
+        x = _tensor(np.ascontiguousarray(values[0])).to(device)
+        return (x @ _moved(self, device).T).cpu().numpy()
+
     def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
         return (gradient @ self.weight,)
 
@@ -211,16 +219,18 @@ class Convolution(LinearStep):
         return self.weight.shape[0] // self.groups * int(np.prod(self.weight.shape[2:]))
 
     def linear(self, *values: np.ndarray) -> np.ndarray:
+        return self.linear_on("cpu", *values)
+
+    def linear_on(self, device: object, *values: np.ndarray) -> np.ndarray:
         import torch
 
-        x = _tensor(np.ascontiguousarray(values[0]))
+        x = _tensor(np.ascontiguousarray(values[0])).to(device)
         flat = [p for pair in reversed(self.padding) for p in pair]
         x = torch.nn.functional.pad(x, flat) if any(flat) else x
         convolve = torch.nn.functional.conv1d if self.weight.ndim == 3 else torch.nn.functional.conv2d
+        options = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
         with torch.no_grad():
-            return convolve(
-                x, _tensor(self.weight), stride=self.stride, dilation=self.dilation, groups=self.groups
-            ).numpy()
+            return convolve(x, _moved(self, device), **options).cpu().numpy()
 
     def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
         import torch
@@ -447,3 +457,11 @@ def _tensor(array: np.ndarray) -> object:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch cannot mark tensors read-only and says so
         return torch.from_numpy(array)
+
+
+def _moved(step: Dense | Convolution, device: object) -> object:
+    """Return a step's weight as a tensor on a device; kept, so that it moves once."""
+    kept = step.__dict__.setdefault("_on_device", {})
+    if str(device) not in kept:
+        kept[str(device)] = _tensor(step.weight).to(device)
+    return kept[str(device)]

@@ -30,6 +30,7 @@ def line_crossings(
     classes: bool = False,
     memory: int = BYTE_BUDGET,
     budget: Budget | None = None,
+    device: object = None,
     progress: bool = False,
 ) -> LineCrossings:
     r"""Return all boundaries that the segment between two inputs crosses, exactly.
@@ -49,6 +50,9 @@ def line_crossings(
     budget : Budget, optional
         Seconds after which the sweep ends where it is, between two parts; so does Ctrl-C
         (`LineCrossings.stopped`).
+    device : str or torch.device, optional
+        Where convolutions and matrix products are computed, in float64; the bounds hold wherever sums are formed
+        from products. By default numpy, and torch on the processor for convolutions.
     progress : bool
         Whether to show a bar.
 
@@ -76,9 +80,8 @@ def line_crossings(
     if np.array_equal(a, b):
         raise InputError("start and stop are the same point: there is no line between them. Give two points.")
     line = AffineMap.segment(a, b)
-    return crossings_on(
-        net, line, (0.0, 1.0), classes=classes, memory=memory, budget=budget, progress=progress
-    )
+    how = {"memory": memory, "budget": budget, "device": device, "progress": progress}
+    return crossings_on(net, line, (0.0, 1.0), classes=classes, **how)
 
 
 def crossings_on(
@@ -89,11 +92,14 @@ def crossings_on(
     classes: bool = False,
     memory: int = BYTE_BUDGET,
     budget: Budget | None = None,
+    device: object = None,
     progress: bool = False,
 ) -> LineCrossings:
     """Return all boundaries on ``line(t)`` for t in an interval (`line_crossings`)."""
+    walked = _with_classes(net) if classes else net
+    place = None if device is None else _checked(device)
     with _bar(reach, progress) as report:
-        swept = sweep(_with_classes(net) if classes else net, line, reach, memory, budget or Budget(), report)
+        swept = sweep(walked, line, reach, memory, budget or Budget(), report, place)
     events, nodes = swept.events, swept.nodes
     class_t = winners = None
     if classes:
@@ -123,6 +129,21 @@ def crossings_on(
         events,
         starts,
     )
+
+
+def _checked(device: object) -> object:
+    """Return a torch device that is here and knows float64."""
+    import torch
+
+    try:
+        place = torch.device(device)
+        torch.zeros(1, dtype=torch.float64, device=place).cpu()
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f"device={device!r} cannot be used: {str(error).splitlines()[0]}. Give a torch device with float64, "
+            "such as 'cpu' or 'cuda', or leave it out."
+        ) from None
+    return place
 
 
 @contextmanager

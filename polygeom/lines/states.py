@@ -126,19 +126,22 @@ class LineState:
         return self.taken(np.append(own[kept], own[-1]), kept)
 
 
-def pushed(step: LinearStep, states: list[LineState], nodes: Nodes, order: Order) -> LineState:
-    """Carry states through a linear step; several are refined to one partition first."""
+def pushed(
+    step: LinearStep, states: list[LineState], nodes: Nodes, order: Order, device: object = None
+) -> LineState:
+    """Carry states through a linear step, on a torch device if one is given.
+
+    Several states are refined to one partition first.
+    """
     if isinstance(step, Dense) and states[0].flips is not None and states[0].lines.ndim == 3:
-        return _pushed_with_flips(step, states[0])
+        return _pushed_with_flips(step, states[0], device)
     if len(states) > 1:
         cuts = order(np.concatenate([s.cuts for s in states]))
         states = [s.refined(cuts, nodes) for s in states]
     states = [s.spelled_out() for s in states]
     if not step.moves_only:
-        sizes = [_largest(s.lines) for s in states]
-        lines, errors = _mapped(
-            step, [s.lines for s in states], sizes, [s.errors for s in states], step.terms
-        )
+        parts = [(s.lines, _largest(s.lines), s.errors) for s in states]
+        lines, errors = _mapped(step, parts, step.terms, device)
         return LineState(states[0].cuts, lines, errors)
     lines = step.linear(*(s.lines.reshape(-1, *s.lines.shape[2:]) for s in states)).reshape(
         2, -1, *step.shape
@@ -155,7 +158,7 @@ def pushed(step: LinearStep, states: list[LineState], nodes: Nodes, order: Order
     return LineState(states[0].cuts, lines, errors, all(s.clipped for s in states), source)
 
 
-def _pushed_with_flips(step: Dense, state: LineState) -> LineState:
+def _pushed_with_flips(step: Dense, state: LineState, device: object) -> LineState:
     r"""Carry a state with flips through a dense step: one product per piece before the gate.
 
     A child is :math:`\hat z_b + \sum_f \Delta_f W_f` over the at most m flips up to it. Each term carries two
@@ -169,7 +172,7 @@ def _pushed_with_flips(step: Dense, state: LineState) -> LineState:
     most = int(np.diff(flips.starts[flips.children]).max(initial=0)) + 3
     moved = _most_changed(flips, np.abs(change), state.lines.shape[2])
     size = np.asarray(round_up(_largest(state.lines) + moved, most))
-    (value, rate), errors = _mapped(step, [state.lines], [size], [state.errors], step.terms + most)
+    (value, rate), errors = _mapped(step, [(state.lines, size, state.errors)], step.terms + most, device)
     lines = np.empty((2, state.n_pieces, step.shape[0]))
     columns = np.ascontiguousarray(step.weight.take(flips.units, axis=1).T)
     spread_flips(value, rate, flips.children, flips.starts, *change, columns, *lines)
@@ -177,22 +180,27 @@ def _pushed_with_flips(step: Dense, state: LineState) -> LineState:
 
 
 def _mapped(
-    step: LinearStep, lines: list[np.ndarray], sizes: list[np.ndarray], errors: list[np.ndarray], terms: int
+    step: LinearStep, parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], terms: int, device: object
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the lines (2, B, *shape) that a step makes, and bounds (2, *shape) on their errors.
 
-    As in `polygeom.enclosures`, with the largest absolute value of every entry in all pieces for the value. A
-    result to which only zeros contribute is exact; any other may lose products to underflow in some piece.
+    `parts` holds lines, their largest absolute values and their errors. As in `polygeom.enclosures`, with the
+    largest absolute value of every entry in all pieces for the value. A result to which only zeros contribute is
+    exact; any other may lose products to underflow in some piece.
     """
     g = gamma(2 * terms + 8)
+    lines = [line for line, _, _ in parts]
     reach = [
         np.concatenate([error + g * size, ((error > 0) | (size > 0)).any(axis=0)[None]])
-        for size, error in zip(sizes, errors, strict=True)
+        for _, size, error in parts
     ]
     if isinstance(step, Dense) and lines[0].shape[:2] == (2, 1) and lines[0].ndim == 3:
         image, sums = _one_line(step, lines[0][:, 0], reach[0])
     else:
-        image = _product(step, [a.reshape(-1, *a.shape[2:]) for a in lines]).reshape(2, -1, *step.shape)
+        rows = [a.reshape(-1, *a.shape[2:]) for a in lines]
+        image = (_product(step, rows) if device is None else step.linear_on(device, *rows)).reshape(
+            2, -1, *step.shape
+        )
         sums = step.magnitude.linear(*reach)
     if step.constant is not None:
         image[0] += step.constant

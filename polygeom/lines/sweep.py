@@ -52,6 +52,7 @@ def sweep(
     memory: int,
     budget: Budget,
     report: Callable[[float], None],
+    device: object = None,
 ) -> Swept:
     """Find all flips on ``line(t)``, t in `reach`, within `memory` bytes; `report` hears the t reached.
 
@@ -63,11 +64,11 @@ def sweep(
         If the memory does not hold a single piece, or a value overflows.
     """
     layers = relu_layers(net)
-    if layers is not None:
+    if layers is not None and device is None:
         swept = sweep_chain(layers, line, reach, memory, net.letter_dtype)
         if swept is not None:
             return swept
-    walk, began = _Sweep(net, line, reach, memory), monotonic()
+    walk, began = _Sweep(net, line, reach, memory, device), monotonic()
     found: list[Events] = []
     undecided: list[tuple[float, float, int]] = []
     letters, end, last, stopped, parts = None, None, 0, None, 0
@@ -103,9 +104,11 @@ def _between(node: int, before: np.ndarray, after: np.ndarray) -> Events:
 class _Sweep:
     """The stack of parts, and how one goes on."""
 
-    def __init__(self, net: Network, line: AffineMap, reach: tuple[float, float], memory: int) -> None:
+    def __init__(
+        self, net: Network, line: AffineMap, reach: tuple[float, float], memory: int, device: object
+    ) -> None:
         self.nodes = Nodes(*reach)
-        self._net, self._memory = net, memory
+        self._net, self._memory, self._device = net, memory, device
         self._exact = ExactLine(net, line) if net.exact().is_feasible else None
         self._sizes = _bytes_per_piece(net)
         if max(self._sizes, default=0) > memory:
@@ -146,7 +149,7 @@ class _Sweep:
                 part.states[k] = passed.state
             else:
                 states = [s.renamed(self.nodes) for s in states]
-                part.states[k] = pushed(step, states, self.nodes, doubts.in_order)
+                part.states[k] = pushed(step, states, self.nodes, doubts.in_order, self._device)
             for i in {*step.inputs, k}:
                 if readers.get(i, 0) <= k:
                     del part.states[i]

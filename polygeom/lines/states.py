@@ -88,6 +88,11 @@ class LineState:
         """Number of pieces, children counted."""
         return len(self.cuts) - 1
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the lines and their bounds."""
+        return self.lines.nbytes + self.errors.nbytes
+
     def spelled_out(self) -> LineState:
         """Return the state with one row per piece."""
         if self.flips is None:

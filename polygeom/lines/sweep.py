@@ -35,6 +35,9 @@ COPIES = 5
 """Arrays of float64 per entry of a state that a step holds at most: values and rates before and behind it, and
 what the step itself needs."""
 
+LEAST_SHARE = 8
+"""The part at hand gets at least this share of the memory, however much waits: batches too small cost speed."""
+
 
 @dataclass(eq=False)
 class _Part:
@@ -126,19 +129,21 @@ class _Sweep:
         stack = [_Part(0, {0: self._start}, Doubts(self._net, self.nodes, self._exact, letters))]
         while stack:
             part = stack.pop()
-            rest = self._advance(part)
+            waiting = sum(state.nbytes for other in stack for state in other.states.values())
+            room = max(self._memory - waiting, self._memory // LEAST_SHARE)
+            rest = self._advance(part, room)
             if rest is not None:
                 stack += [rest, part]
                 continue
             yield part.doubts
 
-    def _advance(self, part: _Part) -> _Part | None:
-        """Carry a part on to the end (None), or until it must be cut: then return its right half."""
+    def _advance(self, part: _Part, room: int) -> _Part | None:
+        """Carry a part on to the end (None), or until it outgrows its room: then cut it, return the right half."""
         readers, net, doubts = self._net.last_readers, self._net, part.doubts
         while part.step < len(net.steps):
             step = net.steps[part.step]
             widest = max(s.n_pieces for s in part.states.values())
-            if widest > 1 and widest * self._sizes[part.step] > self._memory:
+            if widest > 1 and widest * self._sizes[part.step] > room:
                 return self._cut(part)
             states = [part.states[i] for i in step.inputs]
             k = part.step + 1

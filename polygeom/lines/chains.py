@@ -8,6 +8,9 @@ constant: the general sweep takes all that. What it returns is proved by bounds 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import takewhile
+
 import numpy as np
 
 from polygeom.affine import AffineMap
@@ -17,36 +20,48 @@ from polygeom.lines.nodes import Nodes
 from polygeom.lines.states import SPARSE_SHARE
 from polygeom.network import Network
 from polygeom.rounding import TINY, gamma, round_up, underflow
-from polygeom.steps import Dense
+from polygeom.steps import Dense, LinearStep
 from polygeom.threads import one_blas_thread
 
-__all__ = ["relu_layers", "sweep_chain"]
+__all__ = ["Chain", "sweep_chain"]
 
 
-def relu_layers(net: Network) -> list[Dense] | None:
-    """Return the dense steps in front of the ReLUs of a chain, None if the network is no such chain."""
-    steps, layers = net.steps, []
-    if any(step.inputs != (k,) for k, step in enumerate(steps)):
-        return None
-    for step, after in zip(steps[::2], [*steps[1::2], None], strict=False):
-        if not isinstance(step, Dense) or len(step.shape) != 1:
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Dense layers in front of ReLUs, behind steps that only move the entries of the input around."""
+
+    moves: tuple[LinearStep, ...]
+    layers: tuple[Dense, ...]
+
+    @classmethod
+    def of(cls, net: Network) -> Chain | None:
+        """Return the chain that a network is, None if it is none; what follows the last ReLU plays no part."""
+        steps = net.steps
+        if any(step.inputs != (k,) for k, step in enumerate(steps)):
             return None
-        if after is not None:
-            if not (isinstance(after, Elementwise) and after.name == "relu"):
-                return None
-            layers.append(step)
-    return layers
+        moves = tuple(takewhile(lambda step: isinstance(step, LinearStep) and _only_moves(step), steps))
+        rest = steps[len(moves) :]
+        dense, gates = rest[::2], rest[1::2]
+        fits = all(isinstance(step, Dense) and len(step.shape) == 1 for step in dense) and all(
+            isinstance(gate, Elementwise) and gate.name == "relu" for gate in gates
+        )
+        return cls(moves, dense[: len(gates)]) if fits else None
+
+
+def _only_moves(step: LinearStep) -> bool:
+    return step.moves_only and step.constant is None
 
 
 def sweep_chain(
-    layers: list[Dense], line: AffineMap, reach: tuple[float, float], memory: int, dtype: np.dtype
+    chain: Chain, net: Network, line: AffineMap, reach: tuple[float, float], memory: int
 ) -> Swept | None:
     """Find all flips of a chain on ``line(t)``, t in `reach`; None where this takes the general sweep."""
-    walk = _ChainSweep(line, reach, memory)
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # nothing is certain of an overflow: the sweep refuses it
-        return walk.swept(dtype) if all(walk.passes(layer) for layer in layers) else None
+    first = np.stack([line.offset, line.matrix[:, 0]])
+    for move in chain.moves:
+        first = move.linear(first.reshape(2, *move.shapes[0]))
+    walk = _ChainSweep(first.reshape(2, -1), reach, memory)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is certain of nothing: None
+        return walk.swept(net.letter_dtype) if all(map(walk.passes, chain.layers)) else None
 
 
 class _ChainSweep:
@@ -62,13 +77,12 @@ class _ChainSweep:
         The letters of every layer on the first piece.
     """
 
-    def __init__(self, line: AffineMap, reach: tuple[float, float], memory: int) -> None:
+    def __init__(self, first: np.ndarray, reach: tuple[float, float], memory: int) -> None:
         self._memory = memory
-        self._first = np.stack([line.offset, line.matrix[:, 0]])
-        self._errors = np.zeros_like(self._first)
-        self._old = np.zeros((0, line.dim_out))  # columns of the nodes that are not of the last layer
+        self._first, self._errors = np.ascontiguousarray(first), np.zeros_like(first)
+        self._old = np.zeros((0, first.shape[1]))  # columns of the nodes that are not of the last layer
         self._is_old = np.zeros(0, dtype=bool)
-        self._loose = np.zeros(line.dim_out)
+        self._loose = np.zeros(first.shape[1])
         self._passed = 0
         self.nodes = np.array([[end, end, end, 0.0, 0.0, 0.0, 0.0] for end in reach])
         self.unit = np.zeros(0, dtype=np.intp)

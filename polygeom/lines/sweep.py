@@ -20,7 +20,7 @@ from polygeom.errors import InputError
 from polygeom.exact import rational
 from polygeom.gates import Gate
 from polygeom.graph import Graph
-from polygeom.lines.chains import relu_layers, sweep_chain
+from polygeom.lines.chains import Chain, sweep_chain
 from polygeom.lines.doubts import Doubts
 from polygeom.lines.events import Events, Swept
 from polygeom.lines.exact_lines import ExactLine
@@ -66,9 +66,9 @@ def sweep(
     InputError
         If the memory does not hold a single piece, or a value overflows.
     """
-    layers = relu_layers(net)
-    if layers is not None and device is None:
-        swept = sweep_chain(layers, line, reach, memory, net.letter_dtype)
+    chain = Chain.of(net)
+    if chain is not None and device is None:
+        swept = sweep_chain(chain, net, line, reach, memory)
         if swept is not None:
             return swept
     walk, began = _Sweep(net, line, reach, memory, device), monotonic()

@@ -38,6 +38,7 @@ __all__ = [
     "enclose_directions",
     "enclose_linear",
     "enclose_pass",
+    "moved_sources",
     "pass_gate",
     "pass_gate_directions",
     "read_letters",
@@ -171,12 +172,12 @@ def enclose_linear(step: LinearStep, *states: Enclosed) -> Enclosed:
         constant = step.constant
         if constant is not None:
             error = np.where(error > 0, round_up(error, 1), 0.0) + U * np.abs(value)
-        return Enclosed(*unbounded_where_overflown(value, error), live, _moved_sources(step, states))
+        return Enclosed(*unbounded_where_overflown(value, error), live, moved_sources(step, states))
     error = _linear_error(step, states, constant=True)
     return Enclosed(*unbounded_where_overflown(value, error), live)
 
 
-def _moved_sources(step: LinearStep, states: tuple[Enclosed, ...]) -> np.ndarray | None:
+def moved_sources(step: LinearStep, states: tuple[Enclosed, ...]) -> np.ndarray | None:
     """Return the source numbers of entries that a step moved around, or None if no two are the same.
 
     Numbers stay below 2**53, so the step itself can move them as floats; padding moves in zeros, hence the 1.

@@ -219,24 +219,44 @@ def read_letters(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
         gaps = np.abs(state.value[:, None] - gate.table(gate.breakpoints)[None])
         open_ = ~(gaps > round_up(state.error, 1)[:, None]).all(axis=1) & (state.error > 0)
         return letters, open_
-    n = len(state.value)
-    low = gate.window(state.value - state.error, -np.inf)
-    high = gate.window(state.value + state.error, -np.inf)
-    spread = gate.window(state.error, 0.0)
-    winner = letters.reshape(n, -1, 1).astype(np.intp)
-    floor = np.take_along_axis(low, winner, axis=2)
-    position = np.arange(gate.index.shape[1])
-    # value -+ error are rounded once: push them apart by one more relative unit roundoff each
-    slack = 2 * U * (np.abs(floor) + np.abs(np.where(gate.valid, high, 0.0)))
-    certain = np.where(
-        (spread == 0) & (np.take_along_axis(spread, winner, axis=2) == 0), floor >= high, floor > high + slack
-    )
+    winners = gate.winners(letters)
+    floor, high = (_flat(state.value - state.error), _flat(state.value + state.error))
+    floor = np.take_along_axis(floor, winners, axis=1)
+    rivals = gate.window(high, -np.inf)
+    np.put_along_axis(rivals, letters.reshape(*winners.shape, 1).astype(np.intp), -np.inf, axis=2)
+    reach = rivals.max(axis=2)
+    with np.errstate(invalid="ignore"):  # infinite bounds
+        # value -+ error and their difference are rounded once each
+        open_ = ~(floor - reach > 4 * U * (np.abs(floor) + np.abs(reach)))
+    points, units = np.nonzero(open_)
+    if len(units):
+        open_[points, units] = _open_windows(gate, state, letters, points, units)
+    return letters, open_.reshape(letters.shape)
+
+
+def _open_windows(
+    gate: MaxGate, state: Enclosed, letters: np.ndarray, points: np.ndarray, units: np.ndarray
+) -> np.ndarray:
+    """Return which of some windows of points the enclosures leave open, ties and copies considered."""
+    index = gate.index[units]
+    at = points[:, None], np.maximum(index, 0)
+    winner = letters.reshape(len(letters), -1)[points, units].astype(np.intp)[:, None]
+    value, error = _flat(state.value)[at], _flat(state.error)[at]
+    top, spread = (np.take_along_axis(a, winner, axis=1) for a in (value, error))
+    floor, high = top - spread, value + error
+    slack = 2 * U * (np.abs(floor) + np.abs(high))
+    exact = (error == 0) & (spread == 0)
     # the first maximum wins: an exact tie with an earlier position would have made that one the letter
-    certain |= (position == winner) | ~gate.valid
+    certain = np.where(exact, floor >= high, floor > high + slack)
+    certain |= (np.arange(index.shape[1]) == winner) | (index < 0)
     if state.source is not None:
-        numbers = gate.window(state.source, -1)
-        certain |= numbers == np.take_along_axis(numbers, winner, axis=2)
-    return letters, ~certain.all(axis=2).reshape(n, *gate.shape)
+        numbers = state.source[at]
+        certain |= numbers == np.take_along_axis(numbers, winner, axis=1)
+    return ~certain.all(axis=1)
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(array), int(np.prod(array.shape[1:], dtype=np.int64)))
 
 
 def pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarray | None) -> Enclosed:

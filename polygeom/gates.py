@@ -6,6 +6,7 @@ Arrays are batches ``(N, *shape)``. Every entry of a gate's output is a unit, on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -138,10 +139,18 @@ class MaxGate(Gate):
         """Which window positions are not padding, (size, k)."""
         return self.index >= 0
 
+    @cached_property
+    def is_padded(self) -> bool:
+        """Whether some window position is padding."""
+        return bool((self.index < 0).any())
+
     def window(self, x: np.ndarray, fill: float) -> np.ndarray:
         """Return the windows (N, size, k) of (N, *input shape), with `fill` in the padding."""
         flat = x.reshape(len(x), int(np.prod(x.shape[1:], dtype=np.int64)))
-        return np.where(self.valid, flat[:, np.maximum(self.index, 0)], fill)
+        if not self.is_padded:
+            return np.take(flat, self.index, axis=1)
+        padding = np.full((len(x), 1), fill)  # index -1 finds it
+        return np.take(np.concatenate([flat, padding], axis=1), self.index, axis=1)
 
     def read(self, x: np.ndarray) -> np.ndarray:
         """Return the letters (N, *shape) of float inputs (N, *input shape)."""

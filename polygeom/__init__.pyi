@@ -22,6 +22,8 @@ from .exploration.neighbours import Neighbours, neighbours
 from .exploration.paths import RegionPath, shortest_path
 from .exploration.search import explore
 from .lines.crossings import LineCrossings, UndecidedBand
+from .lines.density import Density, density, sampled_density
+from .lines.scaling import ScalingCrossings, scaling_crossings
 from .lines.segments import line_crossings
 from .models.convert import from_onnx, from_torch
 from .network import Network

@@ -12,6 +12,7 @@ import numpy as np
 
 from polygeom.arrays import as_array
 from polygeom.errors import InputError
+from polygeom.lines.crossings import LineCrossings
 from polygeom.polyhedron import Polyhedron
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import AxLine
     from matplotlib.text import Text
 
-__all__ = ["draw_cells", "draw_facets", "draw_halfspaces", "draw_table"]
+__all__ = ["draw_cells", "draw_crossings", "draw_facets", "draw_halfspaces", "draw_table"]
 
 
 def draw_cells(polygons: Sequence[object], *, ax: Axes, colors: object = "#dde3ea") -> PolyCollection:
@@ -47,6 +48,65 @@ def draw_cells(polygons: Sequence[object], *, ax: Axes, colors: object = "#dde3e
     ax.add_collection(cells)
     ax.autoscale_view()
     return cells
+
+
+def draw_crossings(hits: LineCrossings, *, ax: Axes, color: object = "#1f4e79") -> list[PolyCollection]:
+    """Draw where a line crosses boundaries: a row for every gate, the first at the bottom.
+
+    Up to some hundred flips in a row are ticks; more are bars whose height is the number of flips in equal shares
+    of the line. Where the largest output changes, if that was asked for, a line runs through all rows, and the
+    classes stand above.
+
+    Parameters
+    ----------
+    hits : LineCrossings
+    ax : matplotlib axes
+    color : color
+
+    Returns
+    -------
+    list of PolyCollection
+        The ticks or bars of every row.
+    """
+    from matplotlib.collections import PolyCollection
+
+    boundary, unit, _, _ = hits.flips
+    gate = hits.network.units.gate_of(unit)
+    (first, last), rows = hits.reach, []
+    for g in range(len(hits.network.gates)):
+        t = hits.t[boundary[gate == g]]
+        if len(t) <= MOST_TICKS:
+            half, low, high = 4e-4 * (last - first), np.full(len(t), g + 0.1), np.full(len(t), g + 0.9)
+            left, right = t - half, t + half
+        else:
+            counts, edges = np.histogram(t, bins=MOST_TICKS, range=(first, last))
+            left, right, low = edges[:-1], edges[1:], np.full(len(counts), g + 0.1)
+            high = low + 0.8 * counts / counts.max()
+        corners = np.stack([left, low, right, low, right, high, left, high], axis=1)
+        row = PolyCollection(list(corners.reshape(-1, 4, 2)), facecolors=color, linewidths=0)
+        rows.append(ax.add_collection(row))
+    if hits.class_t is not None:
+        _mark_classes(hits, ax)
+    names = [f"{g.path} ({int((gate == k).sum())})" for k, g in enumerate(hits.network.gates)]
+    ax.set(xlim=(first, last), ylim=(0, len(names)), yticks=np.arange(len(names)) + 0.5, yticklabels=names)
+    ax.tick_params(axis="y", length=0)
+    return rows
+
+
+def _mark_classes(hits: LineCrossings, ax: Axes) -> None:
+    """Draw where the largest output changes, and name it on every stretch that is wide enough."""
+    cuts = np.concatenate([hits.reach[:1], hits.class_t, hits.reach[1:]])
+    for t in hits.class_t:
+        ax.axvline(t, color="#b3261e", linewidth=0.8)
+    for begin, end, winner in zip(cuts[:-1], cuts[1:], hits.classes, strict=True):
+        if end - begin > 0.04 * (hits.reach[1] - hits.reach[0]):
+            place = {"xy": (0.5 * (begin + end), 1.0), "xycoords": ("data", "axes fraction")}
+            offset = {"xytext": (0, 2), "textcoords": "offset points"}
+            ax.annotate(str(winner), **place, **offset, ha="center", va="bottom", color="#b3261e", fontsize=7)
+
+
+MOST_TICKS = 300
+"""Flips of a gate that are drawn one by one, and bars where there are more."""
 
 
 def draw_facets(segments: object, *, ax: Axes, color: object = "black", width: float = 0.6) -> LineCollection:

@@ -1,0 +1,134 @@
+"""Scaling an input: all boundaries on the ray from the origin through it, and what holds beyond the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polygeom.affine import AffineMap
+from polygeom.arrays import as_vector
+from polygeom.budget import Budget
+from polygeom.errors import InputError, UndecidedError
+from polygeom.lines.crossings import LineCrossings
+from polygeom.lines.segments import crossings_on
+from polygeom.network import Network
+from polygeom.pieces import BYTE_BUDGET, AffinePiece
+
+__all__ = ["ScalingCrossings", "scaling_crossings"]
+
+FARTHEST = 2.0**200
+"""Where the search for the last boundary gives up, in multiples of x."""
+
+STRIDE = 2.0**4
+"""How much farther the next sweep reaches, where the last one did not end in a cell that holds the rest."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScalingCrossings:
+    """All boundaries on a ray t x, t > 0.
+
+    Attributes
+    ----------
+    hits : LineCrossings
+        The boundaries, for 0 < t < t_max.
+    is_forever : bool or None
+        Whether the last cell holds the rest of the ray: its recession cone contains x, so there is no boundary
+        beyond `last`. None if floats could not tell.
+    """
+
+    hits: LineCrossings
+    is_forever: bool | None
+
+    def __repr__(self) -> str:
+        beyond = {True: "none beyond", False: "more beyond", None: "beyond: undecided"}[self.is_forever]
+        span = f", t from {self.first:.4g} to {self.last:.4g}" if len(self.hits) else ""
+        return f"ScalingCrossings({len(self.hits)} boundaries{span}, {beyond} t = {self.hits.reach[1]:.4g})"
+
+    @property
+    def first(self) -> float:
+        """The first t where the code changes; inf if there is none."""
+        return float(self.hits.t[0]) if len(self.hits) else float("inf")
+
+    @property
+    def last(self) -> float:
+        """The last t where the code changes; 0 if there is none."""
+        return float(self.hits.t[-1]) if len(self.hits) else 0.0
+
+    @property
+    def around(self) -> tuple[float, float]:
+        """The factors nearest to 1 on either side between which x keeps its code: its range in scale."""
+        t = self.hits.t
+        below, above = t[t < 1.0], t[t > 1.0]
+        return float(below.max(initial=0.0)), float(
+            above.min(initial=np.inf if self.is_forever else self.hits.reach[1])
+        )
+
+    @property
+    def terminal(self) -> AffinePiece:
+        """The piece where the ray ends, in the coordinate t."""
+        return self.hits.piece(len(self.hits))
+
+
+def scaling_crossings(
+    net: Network,
+    x: object,
+    t_max: float | None = None,
+    *,
+    memory: int = BYTE_BUDGET,
+    budget: Budget | None = None,
+    progress: bool = False,
+) -> ScalingCrossings:
+    """Return all boundaries that t x crosses while t grows from 0 to t_max.
+
+    Parameters
+    ----------
+    x : array
+        An input of the network, not 0; for activations of a layer convert the part that starts there.
+    t_max : float, optional
+        How far; by default as far as there are boundaries: sweeps reach ever farther until the last cell is proved
+        to hold the rest of the ray.
+    memory, budget, progress
+        As for `line_crossings`; the budget is one sweep's.
+
+    Raises
+    ------
+    InputError
+        If x is 0, on wrong shapes, NaN or infinities, a t_max that is no positive number, or boundaries beyond
+        2**200.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1, 0], [0, 1]], [-1, -2]), ([[1, 1]], [0])])
+    >>> ray = scaling_crossings(net, [1, 1])
+    >>> ray.hits.t, ray.is_forever
+    (array([1., 2.]), True)
+    >>> scaling_crossings(net, [1, 1], t_max=1.5)
+    ScalingCrossings(1 boundaries, t from 1 to 1, more beyond t = 1.5)
+    """
+    direction = as_vector(np.ravel(x), "x", net.dim_in)
+    if not direction.any():
+        raise InputError("x is 0: scaling does not move it. Give an input other than 0.")
+    if t_max is not None and not (isinstance(t_max, int | float | np.number) and 0 < t_max < np.inf):
+        raise InputError(f"t_max is {t_max!r}, wanted a positive, finite number, or None for all boundaries.")
+    line = AffineMap(direction[:, None], np.zeros_like(direction))
+    reach = float(t_max) if t_max is not None else STRIDE
+    while True:
+        hits = crossings_on(net, line, (0.0, reach), memory=memory, budget=budget, progress=progress)
+        forever = _recedes(hits)
+        if t_max is not None or hits.stopped or forever is not False:
+            return ScalingCrossings(hits, forever)
+        if reach > FARTHEST:
+            raise InputError(
+                f"The ray still crosses boundaries beyond t = {reach:.3g}: they are nearly parallel to x. Give "
+                "t_max."
+            )
+        reach *= STRIDE
+
+
+def _recedes(hits: LineCrossings) -> bool | None:
+    """Tell whether the last cell holds the rest of the line; None if that is undecided."""
+    try:
+        return hits.piece(len(hits)).polyhedron.recedes(np.array([1.0]))
+    except UndecidedError:
+        return None

@@ -60,7 +60,7 @@ def line_crossings(
     ------
     InputError
         If start equals stop, on wrong shapes, NaN or infinities, values that overflow, or a memory cap that does
-        not hold one piece.
+        not hold two pieces.
 
     Notes
     -----

@@ -35,6 +35,9 @@ COPIES = 5
 """Arrays of float64 per entry of a state that a step holds at most: values and rates before and behind it, and
 what the step itself needs."""
 
+LEAST_PIECES = 2
+"""A cut lies inside a piece and shares it out, so two pieces are the least that a part can be cut down to."""
+
 LEAST_SHARE = 8
 """The part at hand gets at least this share of the memory, however much waits: batches too small cost speed."""
 
@@ -64,7 +67,7 @@ def sweep(
     Raises
     ------
     InputError
-        If the memory does not hold a single piece, or a value overflows.
+        If the memory does not hold two pieces, or a value overflows.
     """
     chain = Chain.of(net)
     if chain is not None and device is None:
@@ -114,9 +117,10 @@ class _Sweep:
         self._net, self._memory, self._device = net, memory, device
         self._exact = ExactLine(net, line) if net.exact().is_feasible else None
         self._sizes = _bytes_per_piece(net)
-        if max(self._sizes, default=0) > memory:
+        least = LEAST_PIECES * max(self._sizes, default=0)
+        if least > memory:
             raise InputError(
-                f"One piece of this line needs {max(self._sizes)} bytes, the memory cap is {memory}. Give a "
+                f"Two neighboring pieces of this line need {least} bytes, the memory cap is {memory}. Give a "
                 "larger memory=, or a smaller part of the network (start=/stop= of from_torch)."
             )
         shape = net.input_shape
@@ -143,7 +147,7 @@ class _Sweep:
         while part.step < len(net.steps):
             step = net.steps[part.step]
             widest = max(s.n_pieces for s in part.states.values())
-            if widest > 1 and widest * self._sizes[part.step] > room:
+            if widest > LEAST_PIECES and widest * self._sizes[part.step] > room:
                 return self._cut(part)
             states = [part.states[i] for i in step.inputs]
             k = part.step + 1
@@ -175,11 +179,15 @@ class _Sweep:
         return rest
 
     def _gap(self, part: _Part) -> int:
-        """Add a node at a float that no node's interval holds, near the middle of the finest state's pieces."""
+        """Add a node at a float that no node's interval holds, near the middle of the finest state's pieces.
+
+        Not in the first or the last piece: the other half would be as long as the whole.
+        """
         cuts = np.unique(np.concatenate([self.nodes.named(s.cuts) for s in part.states.values()]))
         low, high = np.sort(self.nodes.low[cuts]), np.sort(self.nodes.high[cuts])
         middles = 0.5 * (high[:-1] + low[1:])
         free = np.flatnonzero((middles > high[:-1]) & (middles < low[1:]))
+        free = free[(free > 0) & (free < len(middles) - 1)]
         if not len(free):
             raise InputError(
                 "The pieces of this line are too short to be told apart by floats, and do not fit into the memory "

@@ -6,6 +6,7 @@ discarded; what is left is decided in rationals where the network allows it, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_vector
+from polygeom.arrays import as_points
 from polygeom.certificates.chebyshev import norm_interval
 from polygeom.certificates.check import Level
 from polygeom.errors import InputError
@@ -21,7 +22,7 @@ from polygeom.exact import fraction, nearest_float, rational_matrix
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.intervals import stopping_bounds
 from polygeom.network import Network
-from polygeom.pieces import AffinePiece, piece_at
+from polygeom.pieces import BYTE_BUDGET, AffinePiece, piece_at
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import TINY, gamma, round_up
 from polygeom.rows import RowLabels, row_functions
@@ -62,20 +63,30 @@ class RayExit:
     piece: AffinePiece
 
 
-def ray_exit(net: Network, x: object, direction: object, along: AffineMap | None = None) -> RayExit:
-    """Return the first boundary met from x in a direction, among all units of the network.
+def ray_exit(
+    net: Network, x: object, direction: object, along: AffineMap | None = None
+) -> RayExit | tuple[RayExit, ...]:
+    """Return the first boundary met from x in a direction, or in each of many, among all units of the network.
 
     Parameters
     ----------
-    x, direction : arrays
-        Point and direction in the input space (flat, or in the input's own shape), or in slice coordinates.
+    x : array
+        Point of the input space (flat, or in the input's own shape), or in slice coordinates.
+    direction : array
+        One direction, likewise, or D of them as rows.
     along : AffineMap, optional
         The slice.
+
+    Returns
+    -------
+    RayExit or tuple of D RayExit
 
     Notes
     -----
     At a point on a boundary the cell entered in the direction counts. Cost: a few forward passes and one
-    Jacobian-vector product, whatever the number of units; rationals only for ties.
+    Jacobian-vector product per direction, whatever the number of units; rationals only for ties. Directions given
+    together share the passes, and are carried through the network together; from a point on a boundary each
+    direction enters its own cell and is followed by itself.
 
     Raises
     ------
@@ -88,19 +99,52 @@ def ray_exit(net: Network, x: object, direction: object, along: AffineMap | None
     >>> hit = ray_exit(net, [0, 0], [1, 1])
     >>> hit.t, hit.exact, hit.units
     (1.0, Fraction(1, 1), array([0]))
+    >>> [hit.t for hit in ray_exit(net, [0, 0], [[1, 1], [0, 1], [-1, -1]])]
+    [1.0, 2.0, inf]
     """
-    vector = as_vector(np.ravel(direction), "direction", net.dim_in if along is None else along.dim_in)
-    if not vector.any():
-        raise InputError("direction is the zero vector: the ray never leaves x. Give a non-zero direction.")
-    piece = piece_at(net, x, along=along, toward=vector)
-    return _exit(piece, vector)
+    vectors, single = _directions(net, direction, along)
+    if single:
+        return _exits(piece_at(net, x, along=along, toward=vectors[0]), vectors)[0]
+    piece = piece_at(net, x, along=along)
+    slack, error = piece.slacks(piece.witness)
+    if (slack > error).all():  # x lies inside its cell, which is then the one that every direction enters
+        return tuple(_exits(piece, vectors))
+    return tuple(_exits(piece_at(net, x, along=along, toward=v), v[None])[0] for v in vectors)
 
 
-def _exit(piece: AffinePiece, vector: np.ndarray) -> RayExit:
+def _directions(net: Network, direction: object, along: AffineMap | None) -> tuple[np.ndarray, bool]:
+    """Return directions as rows, and whether a single one was given."""
+    if along is None:
+        shaped, single = net.shaped(direction, "direction")
+        vectors = shaped.reshape(len(shaped), net.dim_in)
+    else:
+        vectors = as_points(np.atleast_1d(direction), "direction", along.dim_in)
+        single = np.ndim(direction) < 2
+    still = np.flatnonzero(~vectors.any(axis=1))
+    if len(still):
+        which = "direction" if single else f"direction {still[0]}"
+        raise InputError(f"{which} is the zero vector: the ray never leaves x. Give a non-zero direction.")
+    return vectors, single
+
+
+def _exits(piece: AffinePiece, vectors: np.ndarray) -> list[RayExit]:
+    """Return where rays leave a piece, carrying as many directions together as memory allows."""
+    slacks = tuple(a[0] for a in piece.slacks(piece.witness))
+    at_once = max(1, BYTE_BUDGET // 4 // (32 * max(1, len(piece.labels))))
+    found: list[RayExit] = []
+    for first in range(0, len(vectors), at_once):
+        chunk = vectors[first : first + at_once]
+        for vector, *rates in zip(chunk, *piece.rates(chunk), strict=True):
+            found.append(_exit(piece, vector, slacks, rates))
+    return found
+
+
+def _exit(
+    piece: AffinePiece, vector: np.ndarray, slacks: Sequence[np.ndarray], rates: Sequence[np.ndarray]
+) -> RayExit:
+    """Return where a ray leaves a piece, from slacks and rates of all rows, each with error bounds."""
     labels = piece.labels
-    slack, slack_error = (a[0] for a in piece.slacks(piece.witness))
-    rate, rate_error = (a[0] for a in piece.rates(vector))
-    earliest, latest = stopping_bounds(slack, slack_error, rate, rate_error)
+    earliest, latest = stopping_bounds(*slacks, *rates)
     earliest = np.maximum(earliest, 0.0)  # the witness lies in the closed cell
     first = latest.min(initial=np.inf)
     candidates = np.flatnonzero((earliest <= first) & (earliest < np.inf))
@@ -114,6 +158,7 @@ def _exit(piece: AffinePiece, vector: np.ndarray) -> RayExit:
     functions = row_functions(piece.network, piece.code, labels[candidates])
     if len(np.unique(functions, axis=0)) > 1 or not np.isfinite(first):
         level = Level.CERTIFIED
+    slack, rate = slacks[0], rates[0]
     rising = candidates[rate[candidates] > 0]
     t = float(np.clip((slack[rising] / rate[rising]).min(initial=np.inf), low, first))
     return RayExit(t, (low, float(first)), None, units, level, piece)

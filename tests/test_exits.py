@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygeom import pieces
+from polygeom.affine import AffineMap
 from polygeom.certificates import Level
 from polygeom.errors import InputError
-from polygeom.exits import nearest_boundaries, ray_exit
+from polygeom.exits import RayExit, nearest_boundaries, ray_exit
 from polygeom.gates import MaxGate
 from polygeom.network import Network
 from polygeom.pieces import piece_at
@@ -95,10 +96,66 @@ def test_networks_without_rationals_list_what_floats_leave_open(monkeypatch: pyt
     assert ray_exit(net, [0, 0], [-0.7, 0.1]).t == np.inf
 
 
+def _same(left: RayExit, right: RayExit) -> bool:
+    return (left.t, left.bounds, left.exact, left.level) == (
+        right.t,
+        right.bounds,
+        right.exact,
+        right.level,
+    ) and (np.array_equal(left.units, right.units) and np.array_equal(left.piece.code, right.piece.code))
+
+
+@given(st.data())
+def test_many_directions_give_what_each_gives(data: st.DataObject) -> None:
+    net = data.draw(any_networks())
+    x = data.draw(
+        points(net.dim_in)
+    )  # as often as not on a boundary, where every direction enters its own cell
+    rays = np.array([data.draw(points(net.dim_in).filter(np.any)) for _ in range(4)])
+    hits = ray_exit(net, x, rays)
+    assert isinstance(hits, tuple)
+    assert all(_same(hit, ray_exit(net, x, ray)) for hit, ray in zip(hits, rays, strict=True))
+
+
+@given(st.data())
+def test_many_directions_of_a_slice_give_what_each_gives(data: st.DataObject) -> None:
+    net = data.draw(any_networks())
+    plane = AffineMap(
+        np.eye(net.dim_in, 2) + 0.25, data.draw(points(net.dim_in).filter(lambda p: abs(p).max() < 9))
+    )
+    w, rays = data.draw(points(2)), np.array([data.draw(points(2).filter(np.any)) for _ in range(3)])
+    hits = ray_exit(net, w, rays, along=plane)
+    assert all(_same(hit, ray_exit(net, w, ray, along=plane)) for hit, ray in zip(hits, rays, strict=True))
+
+
+def test_many_directions_share_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    net = Network.from_layers([(rng.normal(size=(m, n)), rng.normal(size=m)) for n, m in ((4, 30), (30, 2))])
+    rays, carried, forward = rng.normal(size=(50, 4)), [], []
+    rates, place = pieces.AffinePiece.rates, pieces.enclose_pass
+    monkeypatch.setattr(pieces.AffinePiece, "rates", lambda p, d: carried.append(len(d)) or rates(p, d))
+    monkeypatch.setattr(pieces, "enclose_pass", lambda *a, **k: forward.append(1) or place(*a, **k))
+    hits = ray_exit(net, rng.normal(size=4), rays)
+    assert carried == [50]
+    assert len(forward) <= 6
+    assert len({id(hit.piece) for hit in hits}) == 1
+    monkeypatch.setattr("polygeom.exits.BYTE_BUDGET", 32 * 4 * 30 * 20)
+    again = ray_exit(net, hits[0].piece.witness, rays)
+    assert carried[1:] == [20, 20, 10]
+    assert all(map(_same, hits, again))
+
+
 def test_bad_input_is_refused() -> None:
     net = Network.from_layers([([[1.0, 0]], [0]), ([[1.0]], [0])])
     with pytest.raises(InputError, match="zero vector"):
         ray_exit(net, [0, 0], [0, 0])
+    with pytest.raises(InputError, match="direction 1 is the zero vector"):
+        ray_exit(net, [0, 0], [[1, 0], [0, 0]])
+    with pytest.raises(InputError, match="wanted"):
+        ray_exit(net, [0, 0], [[1, 0, 0]])
+    with pytest.raises(InputError, match="finite"):
+        ray_exit(net, [0, 0], [[1, np.nan]])
+    assert ray_exit(net, [0, 0], np.zeros((0, 2))) == ()
     with pytest.raises(InputError, match="at least one"):
         nearest_boundaries(net, [0, 0], k=0)
 

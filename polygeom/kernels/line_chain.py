@@ -100,7 +100,7 @@ def chain_layer(
             error = spreads[j] + at * drifts[j] + G8 * (abs(value[j]) + at * abs(rate[j])) + wide * abs(rate[j])
             error = error * (1.0 + G8) + TINY
             v, w = value[j] + a * rate[j], value[j] + d * rate[j]
-            undecided[j] = (min(v, w) <= error) & (max(v, w) >= -error)
+            undecided[j] = not ((min(v, w) > error) | (max(v, w) < -error))  # overflows are undecided, too
         begin = count
         for j in range(E):
             if not undecided[j]:

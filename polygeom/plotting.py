@@ -76,7 +76,7 @@ def draw_crossings(hits: LineCrossings, *, ax: Axes, color: object = "#1f4e79") 
     for g in range(len(hits.network.gates)):
         t = hits.t[boundary[gate == g]]
         if len(t) <= MOST_TICKS:
-            half, low, high = 4e-4 * (last - first), np.full(len(t), g + 0.1), np.full(len(t), g + 0.9)
+            half, low, high = (last - first) / 2500, np.full(len(t), g + 0.1), np.full(len(t), g + 0.9)
             left, right = t - half, t + half
         else:
             counts, edges = np.histogram(t, bins=MOST_TICKS, range=(first, last))

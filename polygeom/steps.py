@@ -28,19 +28,12 @@ from polygeom.rounding import round_up, smallest_nonzero
 
 if TYPE_CHECKING:
     import scipy.sparse
+    import torch
 
 __all__ = [
-    "Average",
-    "Concatenate",
-    "Convolution",
-    "Dense",
-    "Gather",
-    "LinearStep",
-    "Scale",
-    "Step",
-    "Sum",
-    "TransposedConvolution",
-]
+    "Average", "Concatenate", "Convolution", "Dense", "Gather", "LinearStep", "Scale", "Step", "Sum",
+    "TransposedConvolution", "as_tensor",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -106,10 +99,6 @@ class LinearStep(Step):
     def linear(self, *values: np.ndarray) -> np.ndarray:
         """Return L(values), without the constant: (N, *shape)."""
         raise NotImplementedError
-
-    def linear_on(self, device: object, *values: np.ndarray) -> np.ndarray:
-        """Return L(values) computed on a torch device, where that pays: by matrix products and convolutions."""
-        return self.linear(*values)
 
     def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return L' applied to (N, *shape): one array (N, *shapes[r]) per input."""
@@ -182,10 +171,6 @@ class Dense(LinearStep):
     def linear(self, *values: np.ndarray) -> np.ndarray:
         return values[0] @ self.weight.T
 
-    def linear_on(self, device: object, *values: np.ndarray) -> np.ndarray:
-        x = _tensor(np.ascontiguousarray(values[0])).to(device)
-        return (x @ _moved(self, device).T).cpu().numpy()
-
     def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
         return (gradient @ self.weight,)
 
@@ -219,30 +204,29 @@ class Convolution(LinearStep):
         return self.weight.shape[0] // self.groups * int(np.prod(self.weight.shape[2:]))
 
     def linear(self, *values: np.ndarray) -> np.ndarray:
-        return self.linear_on("cpu", *values)
+        return self.convolve(as_tensor(np.ascontiguousarray(values[0])), as_tensor(self.weight)).numpy()
 
-    def linear_on(self, device: object, *values: np.ndarray) -> np.ndarray:
+    def convolve(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return L(x) for tensors on any device, the weight among them."""
         import torch
 
-        x = _tensor(np.ascontiguousarray(values[0])).to(device)
         flat = [p for pair in reversed(self.padding) for p in pair]
         x = torch.nn.functional.pad(x, flat) if any(flat) else x
         convolve = torch.nn.functional.conv1d if self.weight.ndim == 3 else torch.nn.functional.conv2d
-        options = {"stride": self.stride, "dilation": self.dilation, "groups": self.groups}
         with torch.no_grad():
-            return convolve(x, _moved(self, device), **options).cpu().numpy()
+            return convolve(x, weight, stride=self.stride, dilation=self.dilation, groups=self.groups)
 
     def adjoint(self, gradient: np.ndarray) -> tuple[np.ndarray, ...]:
         import torch
 
-        g = _tensor(np.ascontiguousarray(gradient))
+        g = as_tensor(np.ascontiguousarray(gradient))
         spatial = self.shapes[0][1:]
         padded = [n + low + high for n, (low, high) in zip(spatial, self.padding, strict=True)]
         input_gradient = torch.nn.grad.conv1d_input if self.weight.ndim == 3 else torch.nn.grad.conv2d_input
         with torch.no_grad():
             full = input_gradient(
                 (len(g), self.shapes[0][0], *padded),
-                _tensor(self.weight),
+                as_tensor(self.weight),
                 g,
                 stride=self.stride,
                 padding=0,
@@ -448,7 +432,7 @@ def _absolute(array: np.ndarray | None) -> np.ndarray | None:
     return None if array is None else np.abs(array)
 
 
-def _tensor(array: np.ndarray) -> object:
+def as_tensor(array: np.ndarray) -> torch.Tensor:
     """Return a torch view of a read-only numpy array, which torch only reads."""
     import warnings
 
@@ -457,11 +441,3 @@ def _tensor(array: np.ndarray) -> object:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch cannot mark tensors read-only and says so
         return torch.from_numpy(array)
-
-
-def _moved(step: Dense | Convolution, device: object) -> object:
-    """Return a step's weight as a tensor on a device; kept, so that it moves once."""
-    kept = step.__dict__.setdefault("_on_device", {})
-    if str(device) not in kept:
-        kept[str(device)] = _tensor(step.weight).to(device)
-    return kept[str(device)]

@@ -17,9 +17,11 @@ from polygeom.certificates.facet_stack import FACET, REDUNDANT, CellStack, prove
 from polygeom.certificates.facets import CoincidentRow, FacetReport, FacetWitness, RedundantRow
 from polygeom.errors import InputError
 from polygeom.exact import is_exact_array
+from polygeom.pieces import piece_at
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.facets import facets, facets_batch
 from tests.facet_oracles import facets_by_definition, facets_by_programs, facets_by_qhull, has_interior
+from tests.strategies import overlapping_maxima
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -447,3 +449,16 @@ def test_exact_certificates_are_rational():
     )
     rows = flint.fmpq_mat(len(proof.support), 3, [int(v) for v in A[proof.support].ravel()])
     assert weights * rows == flint.fmpq_mat(1, 3, [0, 0, 1])
+
+
+def test_rows_lost_in_their_errors_coincide_with_others_exactly():
+    # the fourth row is 1e-162 of the first; its float is 0, its rounding bound 1e-16
+    first = np.array([[0.12573022], [-0.13210486]])
+    second = np.array([[1.25730221e-161, -1.32104863e-161], [6.40422650e-161, 1.04900117e-161]])
+    maps = (first, first.ravel()), (second, np.zeros(2))
+    net = overlapping_maxima(maps, ("relu",), 1.0, np.ones((1, 3)))
+    P = piece_at(net, [0.3]).polyhedron
+    report = facets(P)
+    assert report.facets.tolist() == [0]
+    assert report.groups == (tuple(range(7)),)
+    assert report.holds(P)

@@ -14,6 +14,7 @@ from polygeom.enclosures import enclose_pass
 from polygeom.errors import InputError
 from polygeom.gates import MaxGate
 from polygeom.lines.crossings import LineCrossings, UndecidedBand
+from polygeom.lines.devices import Device
 from polygeom.lines.events import Swept
 from polygeom.lines.sweep import sweep
 from polygeom.network import Network
@@ -131,8 +132,8 @@ def crossings_on(
     )
 
 
-def _checked(device: object) -> object:
-    """Return a torch device that is here and knows float64."""
+def _checked(device: object) -> Device:
+    """Return a torch device, if it is here and knows float64."""
     import torch
 
     try:
@@ -143,7 +144,7 @@ def _checked(device: object) -> object:
             f"device={device!r} cannot be used: {str(error).splitlines()[0]}. Give a torch device with float64, "
             "such as 'cpu' or 'cuda', or leave it out."
         ) from None
-    return place
+    return Device(place)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from polygeom.errors import InputError
+from polygeom.lines.devices import Device
 from polygeom.lines.nodes import Nodes
 from polygeom.rounding import U, gamma, round_up, underflow
 from polygeom.steps import Dense, LinearStep
@@ -132,7 +133,7 @@ class LineState:
 
 
 def pushed(
-    step: LinearStep, states: list[LineState], nodes: Nodes, order: Order, device: object = None
+    step: LinearStep, states: list[LineState], nodes: Nodes, order: Order, device: Device | None = None
 ) -> LineState:
     """Carry states through a linear step, on a torch device if one is given.
 
@@ -163,7 +164,7 @@ def pushed(
     return LineState(states[0].cuts, lines, errors, all(s.clipped for s in states), source)
 
 
-def _pushed_with_flips(step: Dense, state: LineState, device: object) -> LineState:
+def _pushed_with_flips(step: Dense, state: LineState, device: Device | None) -> LineState:
     r"""Carry a state with flips through a dense step: one product per piece before the gate.
 
     A child is :math:`\hat z_b + \sum_f \Delta_f W_f` over the at most m flips up to it. Each term carries two
@@ -185,7 +186,10 @@ def _pushed_with_flips(step: Dense, state: LineState, device: object) -> LineSta
 
 
 def _mapped(
-    step: LinearStep, parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], terms: int, device: object
+    step: LinearStep,
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    terms: int,
+    device: Device | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the lines (2, B, *shape) that a step makes, and bounds (2, *shape) on their errors.
 
@@ -203,7 +207,7 @@ def _mapped(
         image, sums = _one_line(step, lines[0][:, 0], reach[0])
     else:
         rows = [a.reshape(-1, *a.shape[2:]) for a in lines]
-        image = (_product(step, rows) if device is None else step.linear_on(device, *rows)).reshape(
+        image = (_product(step, rows) if device is None else device.linear(step, rows)).reshape(
             2, -1, *step.shape
         )
         sums = step.magnitude.linear(*reach)

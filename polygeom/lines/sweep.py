@@ -21,6 +21,7 @@ from polygeom.exact import rational
 from polygeom.gates import Gate
 from polygeom.graph import Graph
 from polygeom.lines.chains import Chain, sweep_chain
+from polygeom.lines.devices import Device
 from polygeom.lines.doubts import Doubts
 from polygeom.lines.events import Events, Swept
 from polygeom.lines.exact_lines import ExactLine
@@ -58,7 +59,7 @@ def sweep(
     memory: int,
     budget: Budget,
     report: Callable[[float], None],
-    device: object = None,
+    device: Device | None = None,
 ) -> Swept:
     """Find all flips on ``line(t)``, t in `reach`, within `memory` bytes; `report` hears the t reached.
 
@@ -111,7 +112,7 @@ class _Sweep:
     """The stack of parts, and how one goes on."""
 
     def __init__(
-        self, net: Network, line: AffineMap, reach: tuple[float, float], memory: int, device: object
+        self, net: Network, line: AffineMap, reach: tuple[float, float], memory: int, device: Device | None
     ) -> None:
         self.nodes = Nodes(*reach)
         self._net, self._memory, self._device = net, memory, device

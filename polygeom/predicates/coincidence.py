@@ -9,8 +9,9 @@ import numpy as np
 
 from polygeom.certificates.facet_stack import BLOCK
 from polygeom.certificates.facets import canonical_rows
+from polygeom.exact import nearest_float
 from polygeom.polyhedron import Polyhedron
-from polygeom.rounding import dot_error
+from polygeom.rounding import TINY, U, dot_error
 
 __all__ = ["cells_with_like_rows", "representatives"]
 
@@ -19,14 +20,37 @@ def representatives(P: Polyhedron, nonzero: np.ndarray) -> np.ndarray:
     """Return for each row the lowest row that coincides with it, exactly."""
     representative = np.arange(P.n_rows)
     rows = np.flatnonzero(nonzero)
-    errors = (P.A_error, P.b_error)
-    for cluster in _like_rows(P.A[rows], P.b[rows], *(None if e is None else e[rows] for e in errors)):
+    for cluster in _like_rows(*_reliable(P, rows)):
         members = np.sort(rows[cluster])
         canonical = canonical_rows(P, members)
         lowest: dict[tuple, int] = {}
         for row, key in zip(members.tolist(), canonical or [], strict=False):
             representative[row] = lowest.setdefault(key, row)
     return representative
+
+
+def _reliable(P: Polyhedron, rows: np.ndarray) -> tuple[np.ndarray | None, ...]:
+    """Return A, b and their error bounds of some rows; those lost in their errors anew, from the exact rows.
+
+    A row is lost where the bounds reach a quarter of its size: relative errors then have no second-order terms to
+    speak of. Its direction is what counts, so it is scaled to largest entry 1 before it is rounded.
+    """
+    A, b = P.A[rows], P.b[rows]
+    errors = tuple(None if e is None else e[rows] for e in (P.A_error, P.b_error))
+    if errors[0] is None or not P.has_exact_rows:
+        return A, b, *errors
+    lost = np.flatnonzero(4.0 * errors[0].sum(axis=1) >= np.abs(A).sum(axis=1))
+    if not len(lost):
+        return A, b, *errors
+    A, b, errors = A.copy(), b.copy(), tuple(None if e is None else e.copy() for e in errors)
+    exact_A, exact_b = P.exact_rows(rows[lost])
+    for i, row, side in zip(lost.tolist(), exact_A.table(), exact_b.entries(), strict=True):
+        largest = max(abs(a) for a in row)
+        A[i], b[i] = [nearest_float(a / largest) for a in row], nearest_float(side / largest)
+        for error, values in zip(errors, (A, b), strict=True):
+            if error is not None:
+                error[i] = U * np.abs(values[i]) + TINY
+    return A, b, *errors
 
 
 def _row_keys(

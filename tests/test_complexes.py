@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import doctest
-import re
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -482,13 +479,3 @@ def test_undecided_signs_are_told():
     assert not doubtful.complete
     assert doubtful.undecided.tolist() == [[1, 0], [1, 2], [3, 1]]
     assert repr(doubtful).endswith("3 undecided, in 2 regions: not proved complete)")
-
-
-def test_the_page_about_regions_runs():
-    page = (Path(__file__).parent.parent / "docs" / "regions.md").read_text(encoding="utf-8")
-    examples = "\n".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.DOTALL))
-    test = doctest.DocTestParser().get_doctest(examples, {}, "regions.md", None, None)
-    assert len(test.examples) > 20
-    told: list[str] = []
-    doctest.DocTestRunner().run(test, out=told.append)
-    assert not told, "".join(told)

@@ -1,0 +1,22 @@
+"""The examples in the pages of the documentation run, and print what the pages say."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+PAGES = Path(__file__).parent.parent / "docs"
+
+
+@pytest.mark.parametrize(("name", "least"), [("regions.md", 20), ("lines.md", 12)])
+def test_examples_of_a_page_run(name, least):
+    page = (PAGES / name).read_text(encoding="utf-8")
+    examples = "\n".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.DOTALL))
+    test = doctest.DocTestParser().get_doctest(examples, {}, name, None, None)
+    assert len(test.examples) > least
+    told: list[str] = []
+    doctest.DocTestRunner().run(test, out=told.append)
+    assert not told, "".join(told)

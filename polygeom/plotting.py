@@ -79,7 +79,7 @@ def draw_crossings(hits: LineCrossings, *, ax: Axes, color: object = "#1f4e79") 
             half, low, high = (last - first) / 2500, np.full(len(t), g + 0.1), np.full(len(t), g + 0.9)
             left, right = t - half, t + half
         else:
-            counts, edges = np.histogram(t, bins=MOST_TICKS, range=(first, last))
+            counts, edges = np.histogram(t, bins=BARS, range=(first, last))
             left, right, low = edges[:-1], edges[1:], np.full(len(counts), g + 0.1)
             high = low + 0.8 * counts / counts.max()
         corners = np.stack([left, low, right, low, right, high, left, high], axis=1)
@@ -105,7 +105,7 @@ def _mark_classes(hits: LineCrossings, ax: Axes) -> None:
             ax.annotate(str(winner), **place, **offset, ha="center", va="bottom", color="#b3261e", fontsize=7)
 
 
-MOST_TICKS = 300
+MOST_TICKS, BARS = 300, 120
 """Flips of a gate that are drawn one by one, and bars where there are more."""
 
 

@@ -5,19 +5,19 @@ distance from the exact values, as in `polygeom.enclosures`.
 
 Sliced products
 ---------------
-A sum of K products is exact in float64, in any order of summation and with or without fused multiply-add, when
-its factors are short integers times powers of two. Let every factor on the left be a multiple of a and at most
-:math:`2^p a`, and every factor on the right a multiple of b and at most :math:`2^q b`. Then each product, and each
-partial sum, is a multiple of ab and at most :math:`K 2^{p+q} ab`: a float64, if
+A sum of products is exact in float64, in any order of summation and with or without fused multiply-add, when its
+factors are short integers times powers of two. Let the factors on the left be multiples of a, their absolute
+values adding up to at most A, and the factors on the right multiples of b and at most :math:`2^q b`. Then each
+product, and each partial sum, is a multiple of ab and at most :math:`2^q b A`: a float64, if
 
-.. math:: p + q + \lceil \log_2 K \rceil \le 53.
+.. math:: 2^q A \le 2^{53} a.
 
 So inputs (scaled by a power of two per point to at most 1) and weights (per row) are cut into slices of q and p
 bits: slice j is the rest rounded to the nearest multiple of :math:`2^{-jq}`. It is at most :math:`2^{-(j-1)q}`,
 and what it leaves is at most :math:`2^{-jq}`: half of that by rounding, and :math:`2^{-52}` of the slice by the
 low parts, which is less than the other half as q is at most 45. The products of slices i and j (from 0) with
 :math:`ip + jq < T` are summed: for each i the first :math:`m_i` slices of the inputs, which leaves out at most
-:math:`2^{-m_i q} |L_i|_1` (row sums of absolute values of slice i), and :math:`K 2^{-Ip}` for weights beyond the
+:math:`2^{-m_i q} |L_i|_1` (row sums of absolute values of slice i), and :math:`K 2^{-Ip}` for K weights beyond the
 last of I slices. Scaling down may flush subnormals, which costs less than a further :math:`u^2 |L|_1`. Adding a
 float to a doubled number errs by at most :math:`2 u^2` of the sum (`added`), and no partial sum exceeds
 :math:`2 \sum_i |L_i|_1`. For rows scaled by :math:`2^s`, points scaled by :math:`2^t` and m products, the error
@@ -34,6 +34,7 @@ fast routines.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil
 
 import numpy as np
@@ -47,6 +48,7 @@ from polygeom.rounding import TINY, U, round_up, smallest_nonzero, underflow
 from polygeom.steps import Average, Convolution, Dense, LinearStep, Scale, Sum, TransposedConvolution
 
 __all__ = [
+    "BITS",
     "Doubled",
     "DoubledPass",
     "double_directions",
@@ -55,6 +57,9 @@ __all__ = [
     "pass_doubled_gate",
     "read_doubled_letters",
 ]
+
+WIDEST = 45
+"""Most bits of a slice of inputs (module docstring)."""
 
 BITS = 96
 """Bits behind the largest product of a step down to which products are summed."""
@@ -84,8 +89,9 @@ class Doubled:
         """Return floats as doubled numbers, exact unless an error is given."""
         return cls(value, np.zeros_like(value), np.zeros_like(value) if error is None else error)
 
+    @cached_property
     def enclosed(self) -> Enclosed:
-        """Return the nearest floats with bounds on their distance from the exact values."""
+        """The nearest floats with bounds on their distance from the exact values."""
         distance = self.error + np.abs(self.rest)
         return Enclosed(self.value, np.where(distance > 0, round_up(distance, 1), 0.0), None, self.source)
 
@@ -151,7 +157,11 @@ def double_pass(
 
 @OVERFLOW_IS_UNKNOWN
 def double_directions(
-    net: Network, letters: np.ndarray, directions: np.ndarray, bits: int = BITS
+    net: Network,
+    letters: np.ndarray,
+    directions: np.ndarray,
+    error: np.ndarray | None = None,
+    bits: int = BITS,
 ) -> tuple[Doubled, tuple[Doubled, ...]]:
     """Carry directions (k, dim_in) through the linear part of one piece: as `enclose_directions`.
 
@@ -174,7 +184,8 @@ def double_directions(
         )
         return pass_doubled_gate(step, state, chosen, None, homogeneous=True)
 
-    start = Doubled.of(directions.reshape(len(directions), *net.input_shape))
+    shape = (len(directions), *net.input_shape)
+    start = Doubled.of(directions.reshape(shape), None if error is None else error.reshape(shape))
     return net.fold(start, linear, gate), tuple(arrivals)
 
 
@@ -243,16 +254,15 @@ def _sliced(step: _Summing, state: Doubled, bits: int) -> tuple[np.ndarray, np.n
     sums = step.magnitude.linear(state.error + 2.0**-bits * np.abs(state.value))
     smallest = min(smallest_nonzero(state.error), 2.0**-bits * smallest_nonzero(state.value))
     lost = underflow(step.terms, step.smallest * smallest)
-    weights = _weight_slices(step, bits)
-    width = min(45, 53 - weights.width - _log2(step.terms))
-    inputs, scale = _input_slices(state, width, bits)
+    weights = _weight_slices(step)
+    inputs, scale = _input_slices(state, weights.other, bits)
     shape = (len(state.value), *step.shape)
     value, rest, products, dropped = np.zeros(shape), np.zeros(shape), 0, weights.dropped
     for i, (weight, norm) in enumerate(zip(weights.parts, weights.norms, strict=True)):
-        used = ceil((bits - i * weights.width) / width)
+        used = max(0, ceil((bits - i * weights.width) / weights.other))
         for part in inputs[:used]:
             value, rest = added(value, rest, weight.linear(part))
-        products, dropped = products + used, dropped + norm * 2.0 ** (-used * width)
+        products, dropped = products + used, dropped + norm * 2.0 ** (-used * weights.other)
     dropped = round_up(dropped + 4 * (products + 2) * U * U * sum(weights.norms), 2 * len(weights.norms) + 6)
     if isinstance(step, Average):
         value, rest = divided(value, rest, step.counts.reshape(step.shape[1:]))
@@ -260,10 +270,6 @@ def _sliced(step: _Summing, state: Doubled, bits: int) -> tuple[np.ndarray, np.n
     error = round_up(sums + np.ldexp(dropped, exponent), step.terms + 6) + lost + underflow(4)
     rounded = ~(sums == 0) | (lost > 0)
     return np.ldexp(value, exponent), np.ldexp(rest, exponent), np.where(rounded, error, 0.0)
-
-
-def _log2(terms: int) -> int:
-    return (terms - 1).bit_length()
 
 
 def _input_slices(state: Doubled, width: int, bits: int) -> tuple[list[np.ndarray], np.ndarray]:
@@ -275,7 +281,8 @@ def _input_slices(state: Doubled, width: int, bits: int) -> tuple[list[np.ndarra
     value, rest = two_sum(np.ldexp(state.value, down), np.ldexp(state.rest, down))
     parts = []
     for j in range(1, ceil(bits / width) + 1):
-        part = np.ldexp(np.rint(np.ldexp(value, j * width)), -j * width)
+        unit = 2.0 ** (-j * width)
+        part = np.rint(value / unit) * unit
         value, rest = two_sum(value - part, rest)
         parts.append(part)
         if not value.any():
@@ -295,8 +302,8 @@ class _Slices:
         A bound on such sums of what no slice holds.
     exponents : array of int
         Of the scales of the rows.
-    width : int
-        Bits of a slice.
+    width, other : int
+        Bits of a slice, and of the slices of inputs that go with them.
     """
 
     parts: list[LinearStep]
@@ -304,42 +311,53 @@ class _Slices:
     dropped: float
     exponents: np.ndarray
     width: int
+    other: int
 
 
-def _weight_slices(step: _Summing, bits: int) -> _Slices:
+def _weight_slices(step: _Summing) -> _Slices:
     """Return a step's weights in slices; kept."""
-    kept = step.__dict__.setdefault("_slices", {})
-    if bits not in kept:
-        kept[bits] = _cut_sums(step) if isinstance(step, Average) else _cut_weights(step, bits)
-    return kept[bits]
+    kept = step.__dict__.get("_slices")
+    if kept is None:
+        kept = _cut_sums(step) if isinstance(step, Average) else _cut_weights(step)
+        step.__dict__["_slices"] = kept
+    return kept
 
 
 def _cut_sums(step: Average) -> _Slices:
     """Return an average before its division: sums, whose weights of 1 are one slice of no bits."""
     sums = replace(step, counts=np.ones_like(step.counts), constant=None)
-    return _Slices([sums], [np.array(float(step.terms))], 0.0, np.array(0), 0)
+    terms = float(step.terms)
+    return _Slices([sums], [np.array(terms)], 0.0, np.array(0), 0, min(WIDEST, 53 - _log2(terms)))
 
 
-def _cut_weights(step: Dense | Convolution | TransposedConvolution, bits: int) -> _Slices:
-    """Return the slices of a weight: half of the bits that a sum of so many products leaves, each."""
-    width = (53 - _log2(step.terms)) // 2
-    weight = step.entries
-    by_row = isinstance(step, (Dense, Convolution))
-    axes = tuple(range(1 if by_row else 0, weight.ndim))
-    exponents = np.frexp(np.abs(weight).max(axis=axes, keepdims=True, initial=0.0))[1]
-    left, parts, norms = np.ldexp(weight, -exponents), [], []
+def _cut_weights(step: Dense | Convolution | TransposedConvolution) -> _Slices:
+    """Return the slices of a weight: half of the bits that sums over its rows leave, each."""
+    by_row = isinstance(step, Dense | Convolution)
+    axes = tuple(range(1 if by_row else 0, step.entries.ndim))
+
+    def norm(weight: np.ndarray) -> np.ndarray:
+        size = np.abs(weight)
+        return round_up(size.sum(axis=axes) if by_row else size.max() * step.terms, step.terms)
+
+    exponents = np.frexp(np.abs(step.entries).max(axis=axes, keepdims=True, initial=0.0))[1]
+    left, parts, norms = np.ldexp(step.entries, -exponents), [], []
+    # slices are at most 1 + 2**-width of the weights they are rounded from: one more bit
+    width = (52 - _log2(float(norm(left).max()))) // 2
     tail = (1,) * (0 if isinstance(step, Dense) else len(step.shape) - 1)
-    while len(parts) * width < bits and (left.any() or not parts):
-        down = (len(parts) + 1) * width
-        part = np.ldexp(np.rint(np.ldexp(left, down)), -down)
+    while len(parts) * width < 2 * 53 and (left.any() or not parts):
+        unit = 2.0 ** (-(len(parts) + 1) * width)
+        part = np.rint(left / unit) * unit
         left = left - part
-        norm = round_up(
-            np.abs(part).sum(axis=axes) if by_row else np.abs(part).max() * step.terms, step.terms
-        )
         parts.append(_with_weight(step, part))
-        norms.append(np.reshape(norm, (-1, *tail)))
+        norms.append(norm(part).reshape(-1, *tail))
+    room = (53 - (i + 1) * width - _log2(float(own.max())) for i, own in enumerate(norms))
     dropped = step.terms * 2.0 ** (-len(parts) * width) if left.any() else 0.0
-    return _Slices(parts, norms, dropped, exponents.reshape(-1, *tail), width)
+    return _Slices(parts, norms, dropped, exponents.reshape(-1, *tail), width, min(WIDEST, *room))
+
+
+def _log2(number: float) -> int:
+    """Return the least exponent k with number <= 2**k, 0 for 0."""
+    return int(np.frexp(number)[1]) if number > 0 else 0
 
 
 def _with_weight(step: Dense | Convolution | TransposedConvolution, weight: np.ndarray) -> LinearStep:
@@ -364,7 +382,7 @@ def _unbounded_where_overflown(state: Doubled) -> Doubled:
 
 def read_doubled_letters(gate: Gate, state: Doubled) -> tuple[np.ndarray, np.ndarray]:
     """Return letters and which of them stay open: what the nearest floats leave open is read in full."""
-    letters, open_ = read_letters(gate, state.enclosed())
+    letters, open_ = read_letters(gate, state.enclosed)
     points, units = np.nonzero(open_.reshape(len(open_), -1))
     if not len(units):
         return letters, open_
@@ -406,7 +424,9 @@ def _read_windows(
 
     gap, lost = doubled_difference((won(value), won(rest)), (value, rest))
     spread = error + won(error) + lost
-    certain = (gap > round_up(spread, 2)) | (spread == 0) | ~valid | (np.arange(index.shape[1]) == winner)
+    # exact ties of floats are told (the first wins); ties of rests stay open, for nothing else looks at them
+    tied = (spread == 0) & ((gap > 0) | (rest == 0))
+    certain = (gap > round_up(spread, 2)) | tied | ~valid | (np.arange(index.shape[1]) == winner)
     if state.source is not None:
         numbers = state.source[at]
         certain |= numbers == won(numbers)

@@ -228,6 +228,8 @@ def read_letters(gate: Gate, state: Enclosed) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(invalid="ignore"):  # infinite bounds
         # value -+ error and their difference are rounded once each
         open_ = ~(floor - reach > 4 * U * (np.abs(floor) + np.abs(reach)))
+    # the first maximum of exact values is the letter: windows of zeros behind units that are off are many
+    open_ &= gate.window(_flat(state.error > 0), 0.0).any(axis=2)
     points, units = np.nonzero(open_)
     if len(units):
         open_[points, units] = _open_windows(gate, state, letters, points, units)

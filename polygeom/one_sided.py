@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polygeom.doubled import Doubled, double_linear, pass_doubled_gate, read_doubled_letters
 from polygeom.enclosures import (
     OVERFLOW_IS_UNKNOWN,
     Enclosed,
@@ -25,12 +26,20 @@ from polygeom.enclosures import (
     pass_gate_directions,
     read_letters,
 )
+from polygeom.errors import UndecidedError
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.network import Network
 from polygeom.rounding import U
 from polygeom.steps import LinearStep
 
-__all__ = ["KnownTies", "enclose_toward"]
+__all__ = [
+    "Enclosure",
+    "KnownTies",
+    "OneSidedPass",
+    "doubled_one_sided_pass",
+    "enclose_toward",
+    "one_sided_pass",
+]
 
 Enclosure = tuple[np.ndarray, np.ndarray]
 """Values (N, dim_in) and bounds on their errors."""
@@ -116,14 +125,6 @@ def enclose_toward(
     letters = np.zeros((n, net.n_units), dtype=net.letter_dtype)
     undecided = np.zeros(letters.shape, dtype=bool)
 
-    def start(value: np.ndarray, error: np.ndarray) -> Enclosed:
-        shaped = value.reshape(n, *net.input_shape), error.reshape(n, *net.input_shape)
-        return Enclosed(*shaped, None, None if source is None else np.repeat(source[None], n, axis=0))
-
-    def linear(step: LinearStep, *states: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
-        values, slopes = zip(*states, strict=True)
-        return enclose_linear(step, *values), enclose_derivative(step, *slopes)
-
     def gate(step: Gate, state: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
         value, slope, known = *state, ties.of(step)
         if isinstance(step, Elementwise):
@@ -134,8 +135,120 @@ def enclose_toward(
         letters[:, step.columns], undecided[:, step.columns] = chosen.reshape(n, -1), open_.reshape(n, -1)
         return pass_gate(step, value, chosen, open_), pass_gate_directions(step, slope, chosen)
 
-    net.fold((start(*points), start(*directions)), linear, gate)
+    net.fold(_start(net, points, directions, source), _linear, gate)
     return letters, undecided
+
+
+@dataclass(frozen=True, eq=False)
+class OneSidedPass:
+    """What a point and a direction see on their way through the network.
+
+    Attributes
+    ----------
+    letters, undecided : (n_units,) arrays
+        Letters of the cell entered, and which of them stay open.
+    values, slopes : tuples
+        What arrives at each gate: the point's values and the direction's derivatives.
+    """
+
+    letters: np.ndarray
+    undecided: np.ndarray
+    values: tuple[Enclosed | Doubled, ...]
+    slopes: tuple[Enclosed | Doubled, ...]
+
+
+@OVERFLOW_IS_UNKNOWN
+def one_sided_pass(net: Network, point: Enclosure, direction: Enclosure) -> OneSidedPass | None:
+    """Return what a point and a direction, (1, dim_in) and their errors, see; None if floats leave a letter open.
+
+    The pass ends at the first gate where they do: later ones know less still.
+    """
+    seen = _Recorder(net)
+
+    def gate(step: Gate, state: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
+        value, slope = state
+        chosen, open_ = _break_ties(step, value, slope, *read_letters(step, value))
+        if open_.any():
+            raise UndecidedError
+        seen.note(step, chosen, open_, value, slope)
+        return pass_gate(step, value, chosen, open_), pass_gate_directions(step, slope, chosen)
+
+    try:
+        net.fold(_start(net, point, direction), _linear, gate)
+    except UndecidedError:
+        return None
+    return seen.result()
+
+
+@OVERFLOW_IS_UNKNOWN
+def doubled_one_sided_pass(
+    net: Network, point: Enclosure, direction: Enclosure, bits: tuple[int, int]
+) -> OneSidedPass:
+    """Return what a point and a direction, (1, dim_in) and their errors, see in doubled precision.
+
+    `bits` are those of values and of derivatives (`polygeom.doubled`).
+    """
+    seen = _Recorder(net)
+
+    def linear(step: LinearStep, *states: tuple[Doubled, Doubled]) -> tuple[Doubled, Doubled]:
+        values, slopes = zip(*states, strict=True)
+        slope = double_linear(step, *slopes, bits=bits[1], homogeneous=True)
+        return double_linear(step, *values, bits=bits[0]), slope
+
+    def gate(step: Gate, state: tuple[Doubled, Doubled]) -> tuple[Doubled, Doubled]:
+        value, slope = state
+        read = read_doubled_letters(step, value)
+        chosen, open_ = _break_ties(step, value.enclosed, slope.enclosed, *read)
+        seen.note(step, chosen, open_, value, slope)
+        passed = pass_doubled_gate(step, slope, chosen, None, homogeneous=True)
+        return pass_doubled_gate(step, value, chosen, open_), passed
+
+    start = (Doubled.of(s.value, s.error) for s in _start(net, point, direction))
+    net.fold(tuple(start), linear, gate)
+    return seen.result()
+
+
+class _Recorder:
+    """What the gates see of one point and one direction."""
+
+    def __init__(self, net: Network) -> None:
+        self.letters = np.zeros(net.n_units, dtype=net.letter_dtype)
+        self.undecided = np.zeros(net.n_units, dtype=bool)
+        self.values: list[Enclosed | Doubled] = []
+        self.slopes: list[Enclosed | Doubled] = []
+
+    def note(
+        self,
+        step: Gate,
+        chosen: np.ndarray,
+        open_: np.ndarray,
+        value: Enclosed | Doubled,
+        slope: Enclosed | Doubled,
+    ) -> None:
+        self.letters[step.columns], self.undecided[step.columns] = chosen.ravel(), open_.ravel()
+        self.values.append(value)
+        self.slopes.append(slope)
+
+    def result(self) -> OneSidedPass:
+        return OneSidedPass(self.letters, self.undecided, tuple(self.values), tuple(self.slopes))
+
+
+def _start(
+    net: Network, points: Enclosure, directions: Enclosure, source: np.ndarray | None = None
+) -> tuple[Enclosed, Enclosed]:
+    """Return points and directions in the input's own shape."""
+
+    def shaped(value: np.ndarray, error: np.ndarray) -> Enclosed:
+        shape = (len(value), *net.input_shape)
+        numbers = None if source is None else np.repeat(source[None], len(value), axis=0)
+        return Enclosed(value.reshape(shape), error.reshape(shape), None, numbers)
+
+    return shaped(*points), shaped(*directions)
+
+
+def _linear(step: LinearStep, *states: tuple[Enclosed, Enclosed]) -> tuple[Enclosed, Enclosed]:
+    values, slopes = zip(*states, strict=True)
+    return enclose_linear(step, *values), enclose_derivative(step, *slopes)
 
 
 def _on_breakpoints(gate: Elementwise, value: Enclosed, ties: KnownTies) -> Enclosed:
@@ -158,6 +271,8 @@ def _break_ties(
         rises, unsure = slope.value > slope.error, ~(np.abs(slope.value) > slope.error)
         passed = np.where(tied & rises, met, 0)
         return letters + passed.astype(letters.dtype), open_ | (tied & unsure & (slope.error > 0))
+    if not ((value.error == 0) & ((slope.value != 0) | (slope.error != 0))).any():
+        return letters, open_  # whatever ties exactly stays as it is: the first wins
     best = gate.window(value.value, -np.inf).max(axis=2, keepdims=True)
     tied = (gate.window(value.value, -np.inf) == best) & (gate.window(value.error, np.inf) == 0)
     several = (tied.sum(axis=2) > 1).reshape(letters.shape) & ~open_

@@ -137,9 +137,7 @@ def piece_with_code(
     net: Network, code: np.ndarray, witness: np.ndarray, along: AffineMap | None = None
 ) -> AffinePiece:
     """Return the affine piece with letters that are known already; the witness should lie in its closed cell."""
-    seen = enclose_pass(net, np.zeros((1, net.dim_in)), letters=code, keep=True)
-    nothing = np.zeros(0, dtype=np.intp)
-    return AffinePiece(net, freeze(code), along, witness, nothing, _arrivals(net, code, along, seen))
+    return AffinePiece(net, freeze(code), along, witness, np.zeros(0, dtype=np.intp))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +158,8 @@ class AffinePiece:
     undecided : array of int
         Units whose letter floats could not decide and rationals could not reach: the cell is then that of
         the float letters, and statements about the point's own cell are not EXACT.
-    arrivals : tuple of Arrival
-        Per gate, which arriving entries depend on the coordinates at all, and which are the same.
+    seen_arrivals : tuple of Arrival or None
+        `arrivals`, where the pass that found the letters has seen them.
     """
 
     network: Network
@@ -169,7 +167,7 @@ class AffinePiece:
     along: AffineMap | None
     witness: np.ndarray
     undecided: np.ndarray
-    arrivals: tuple[Arrival, ...]
+    seen_arrivals: tuple[Arrival, ...] | None = None
 
     def __repr__(self) -> str:
         return f"AffinePiece({len(self._candidates)} half-spaces in R^{self.dim_in}, of {self.network})"
@@ -180,6 +178,14 @@ class AffinePiece:
         return self.network.dim_in if self.along is None else self.along.dim_in
 
     # -- rows --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def arrivals(self) -> tuple[Arrival, ...]:
+        """Per gate, which arriving entries depend on the coordinates at all, and which are the same."""
+        if self.seen_arrivals is not None:
+            return self.seen_arrivals
+        seen = enclose_pass(self.network, np.zeros((1, self.network.dim_in)), letters=self.code, keep=True)
+        return _arrivals(self.network, self.code, self.along, seen)
 
     @cached_property
     def _candidates(self) -> RowLabels:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polygeom.doubled import Doubled
 from polygeom.enclosures import Enclosed
+from polygeom.error_free import doubled_difference, two_sum
 from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
 from polygeom.rounding import round_up, unbounded_where_overflown
 from polygeom.steps import LinearStep
 
-__all__ = ["Arrival", "RowLabels", "drawn_rows", "row_functions", "row_seeds", "row_slacks"]
+__all__ = ["Arrival", "RowLabels", "drawn_rows", "gate_slacks", "row_functions", "row_seeds", "row_slacks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,15 +130,19 @@ def _entry_functions(net: Network, code: np.ndarray) -> tuple[list[np.ndarray], 
 
     def new(keys: np.ndarray) -> np.ndarray:
         """Give the distinct rows of keys new numbers."""
-        nonlocal made
         _, number = np.unique(keys, axis=0, return_inverse=True)
-        first, made = made + 1, made + len(keys)
-        return (first + number.ravel()).astype(np.float64)
+        return fresh(len(keys))[number.ravel()]
+
+    def fresh(count: int) -> np.ndarray:
+        """Return so many new numbers."""
+        nonlocal made
+        first, made = made + 1, made + count
+        return np.arange(first, made + 1, dtype=np.float64)
 
     def linear(step: LinearStep, *numbers: np.ndarray) -> np.ndarray:
         if step.moves_only and step.constant is None:
             return step.linear(*numbers)
-        return new(np.arange(step.size)[:, None]).reshape(1, *step.shape)
+        return fresh(step.size).reshape(1, *step.shape)
 
     def gate(step: Gate, numbers: np.ndarray) -> np.ndarray:
         arriving.append(numbers.ravel().astype(np.int64))
@@ -146,8 +152,9 @@ def _entry_functions(net: Network, code: np.ndarray) -> tuple[list[np.ndarray], 
         slope, offset = (step.chosen(a, letters).ravel() for a in (step.slopes, step.offsets))
         entry = numbers.ravel()
         is_zero = (offset == 0) & ((slope == 0) | (entry == 0))
-        fresh = new(np.stack([entry, slope, offset], axis=1))
-        passed = np.where((slope == 1) & (offset == 0), entry, np.where(is_zero, 0.0, fresh))
+        passed = np.where(is_zero, 0.0, entry)
+        others = np.flatnonzero(~is_zero & ((slope != 1) | (offset != 0)))
+        passed[others] = new(np.stack([a[others] for a in (entry, slope, offset)], axis=1))
         return passed.reshape(1, *step.shape)
 
     net.fold(np.arange(1.0, net.dim_in + 1).reshape(1, *net.input_shape), linear, gate)
@@ -167,30 +174,50 @@ def row_slacks(
     value, error = np.zeros((n, len(labels))), np.zeros((n, len(labels)))
     owners = net.units.gate_of(labels.units)
     for g in np.unique(owners):
-        gate, rows = net.gates[g], np.flatnonzero(owners == g)
-        local, side = labels.units[rows] - gate.first_column, labels.sides[rows]
-        letter = code[labels.units[rows]].astype(np.intp)
-        z, e = (a.reshape(n, -1) for a in (arrivals[g].value, arrivals[g].error))
-        if isinstance(gate, MaxGate):
-            winner, rival = gate.index[local, letter], gate.index[local, side]
-            gap, lost = _difference(z[:, winner], z[:, rival])
-            spread = e[:, winner] + e[:, rival]
-        else:
-            level = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)[side, local]
-            gap, lost = _difference(z[:, local], 0.0 * level if homogeneous else level)
-            gap, spread = np.where(side < letter, gap, -gap), e[:, local]
-        spread = spread + lost
-        spread = np.where(spread > 0, round_up(spread, 3), spread)
-        value[:, rows], error[:, rows] = unbounded_where_overflown(gap, spread)
+        rows = np.flatnonzero(owners == g)
+        own = gate_slacks(net.gates[g], code, labels[rows], arrivals[g], homogeneous=homogeneous)
+        value[:, rows], error[:, rows] = own
     return value, error
 
 
-def _difference(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def gate_slacks(
+    gate: Gate, code: np.ndarray, labels: RowLabels, arrival: Enclosed | Doubled, *, homogeneous: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return slacks of rows of one gate, as `row_slacks`; doubled arrivals are subtracted in full."""
+    local, side = labels.units - gate.first_column, labels.sides
+    letter = code[labels.units].astype(np.intp)
+    n = len(arrival.value)
+    z, e = arrival.value.reshape(n, -1), arrival.error.reshape(n, -1)
+    rest = arrival.rest.reshape(n, -1) if isinstance(arrival, Doubled) else None
+
+    def difference(left: np.ndarray, right: np.ndarray | None, level: np.ndarray | float = 0.0) -> Difference:
+        there = level if right is None else z[:, right]
+        if rest is None:
+            return _difference(z[:, left], there)
+        beyond = np.zeros(1) if right is None else rest[:, right]
+        return doubled_difference((z[:, left], rest[:, left]), (there, beyond))
+
+    if isinstance(gate, MaxGate):
+        winner, rival = gate.index[local, letter], gate.index[local, side]
+        gap, lost = difference(winner, rival)
+        spread = e[:, winner] + e[:, rival]
+    else:
+        level = gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)[side, local]
+        gap, lost = difference(local, None, 0.0 * level if homogeneous else level)
+        gap, spread = np.where(side < letter, gap, -gap), e[:, local]
+    spread = spread + lost
+    return unbounded_where_overflown(gap, np.where(spread > 0, round_up(spread, 3), spread))
+
+
+Difference = tuple[np.ndarray, np.ndarray]
+"""A difference in floats, and a bound on its rounding error."""
+
+
+def _difference(left: np.ndarray, right: np.ndarray) -> Difference:
     """Return left - right in floats and the absolute value of its rounding error, exactly (Knuth's two-sum)."""
     with np.errstate(over="ignore", invalid="ignore"):
-        total = left - right
-        part = total - left
-        return total, np.abs((left - (total - part)) - (right + part))
+        total, lost = two_sum(left, -right)
+        return total, np.abs(lost)
 
 
 def row_seeds(gate: Gate, code: np.ndarray, labels: RowLabels) -> np.ndarray:

@@ -147,7 +147,8 @@ def crossed_breakpoints(
             v, g, e, f = value[k, j], rate[k, j], spread[j], drift[j]
             is_exact = v == 0.0 and g == 0.0 and (clipped or (e == 0.0 and f == 0.0))
             letter, sure, first = 0, True, n_roots
-            for s in range(len(breakpoints)):
+            for i in range(len(breakpoints)):  # in the order in which the line meets them
+                s = i if g > 0.0 else len(breakpoints) - 1 - i
                 level = breakpoints[s, j]
                 if is_exact or (clipped and level == 0.0):
                     letter += level < 0.0 or (level == 0.0 and not is_exact)

@@ -61,7 +61,8 @@ class Fallback:
         levels = self._gate.table(self._gate.breakpoints).reshape(len(self._gate.breakpoints), -1)[:, unit]
         p, g = float(self._value[k, unit]), float(self._rate[k, unit])
         letter = 0
-        for s, level in enumerate(levels.tolist()):
+        met = list(enumerate(levels.tolist()))
+        for s, level in met if g > 0 else reversed(met):
             line = p - level, g, float(self._spread[unit]), float(self._drift[unit]), abs(p) + abs(level)
             begin, end = (self._sign(line, node) for node in self._state.cuts[k : k + 2])
             letter += begin > 0 or (begin == 0 and end > 0)

@@ -62,7 +62,7 @@ class LineCrossings:
     reach : (float, float)
         The t between which boundaries were sought; the ends themselves are not counted (`at_ends`).
     t : (m,) array
-        Where the code changes, ascending; the float nearest to the exact place, or next to it.
+        Where the code changes, ascending; rounded, within the `bounds`.
     bounds : (m, 2) array
         The exact place of each lies between these.
     units : sequence of m integer arrays

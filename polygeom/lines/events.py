@@ -37,6 +37,25 @@ class Events:
         fields = ("node", "unit", "before", "after")
         return cls(*(np.concatenate([getattr(p, field) for p in (none, *parts)]) for field in fields))
 
+    def merged(self) -> Events:
+        """Return, of flips sorted by node, one per node and unit: its first letter before and its last after.
+
+        A unit passes several breakpoints at one node if they coincide; one that comes back does not flip.
+        """
+        begins = np.append(True, self.node[1:] != self.node[:-1])[: len(self)]
+        if begins.all():
+            return self
+        place = np.cumsum(begins)
+        order = np.lexsort((self.unit, place))
+        sorted_, place = self[order], place[order]
+        fresh = np.append(True, (place[1:] != place[:-1]) | (sorted_.unit[1:] != sorted_.unit[:-1]))
+        firsts = np.flatnonzero(fresh)
+        lasts = np.append(firsts[1:], len(order)) - 1
+        one = Events(
+            sorted_.node[firsts], sorted_.unit[firsts], sorted_.before[firsts], sorted_.after[lasts]
+        )
+        return one[one.before != one.after]
+
 
 @dataclass(frozen=True, eq=False)
 class Located:

@@ -67,14 +67,15 @@ class ExactLine:
             return _follow_window(gate.index[unit], lambda i: self.entry(letters, gate, i), begin, end)
         p, g = self.entry(letters, gate, unit)
         letter, passed = 0, []
-        for s in range(len(gate.breakpoints)):
+        sides = range(len(gate.breakpoints))
+        for s in sides if g > 0 else reversed(sides):  # in the order in which the line meets them
             level = _level(gate, unit, s)
             first, last = p + begin * g - level, p + end * g - level
             letter += first > 0 or (first == 0 and last > 0)
             if (first < 0 and last > 0) or (first > 0 and last < 0):
                 passed.append(((level - p) / g, s))
         step = 1 if g > 0 else 0
-        return letter, [(t, s + 1 - step, s + step) for t, s in sorted(passed)]
+        return letter, [(t, s + 1 - step, s + step) for t, s in passed]
 
 
 def _level(gate: Gate, unit: int, side: int) -> flint.fmpq:

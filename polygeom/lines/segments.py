@@ -101,7 +101,7 @@ def crossings_on(
     place = None if device is None else _checked(device)
     with _bar(reach, progress) as report:
         swept = sweep(walked, line, reach, memory, budget or Budget(), report, place)
-    events, nodes = swept.events, swept.nodes
+    events, nodes = swept.events.merged(), swept.nodes
     class_t = winners = None
     if classes:
         is_class = events.unit >= net.n_units

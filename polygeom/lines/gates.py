@@ -15,7 +15,7 @@ from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.lines.doubts import Doubts
 from polygeom.lines.events import Events, Located
 from polygeom.lines.nodes import Nodes
-from polygeom.lines.states import Flips, LineState
+from polygeom.lines.states import Flips, LineState, must_fit
 from polygeom.rounding import gamma, round_up, underflow
 
 __all__ = ["Passed", "pass_gate"]
@@ -185,6 +185,7 @@ def _open_entries(gate: Elementwise, state: LineState, letters: np.ndarray, flip
     rounded = gamma(4) * np.abs(state.lines).max(axis=1) * steep
     rounded[0] += gamma(4) * np.abs(gate.table(gate.offsets)).max(axis=0)
     errors = round_up(steep * state.errors + rounded, 4) + underflow(1)
+    must_fit(errors, gamma(4), gate)
     return replace(state, lines=lines, errors=errors, clipped=False, source=None)
 
 

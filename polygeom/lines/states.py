@@ -21,9 +21,9 @@ from polygeom.errors import InputError
 from polygeom.lines.devices import Device
 from polygeom.lines.nodes import Nodes
 from polygeom.rounding import U, gamma, round_up, underflow
-from polygeom.steps import Dense, LinearStep
+from polygeom.steps import Dense, LinearStep, Step
 
-__all__ = ["Flips", "LineState", "pushed"]
+__all__ = ["Flips", "LineState", "must_fit", "pushed"]
 
 Order = Callable[[np.ndarray], np.ndarray]
 """Puts nodes in order (`Nodes.in_order`)."""
@@ -156,6 +156,7 @@ def pushed(
     if step.constant is not None:
         lines[0] += step.constant
         errors[0] = round_up(errors[0], 1) + U * _largest(lines)[0]
+        must_fit(errors, U, step)
         return LineState(states[0].cuts, lines, errors)
     source = states[0].source if len(states) == 1 else None
     if source is not None:  # 0 is what padding moves in
@@ -215,13 +216,25 @@ def _mapped(
         image[0] += step.constant
         sums[0] += g * step.magnitude.constant
     bounds = np.where(sums[2] > 0, round_up(sums[:2], terms + 4) + underflow(terms), 0.0)
-    if not np.isfinite(bounds).all():
+    must_fit(bounds, g, step)
+    return image, bounds
+
+
+def must_fit(bounds: np.ndarray, share: float, step: Step) -> None:
+    """Raise where values, of which the bounds on their errors hold this share, may overflow.
+
+    Raises
+    ------
+    InputError
+    """
+    with np.errstate(over="ignore"):
+        fits = np.isfinite(bounds / share).all()
+    if not fits:
         where = f" of module '{step.path}'" if step.path else ""
         raise InputError(
             f"On this line a value{where} overflows float64: the true value, or a sum on the way to it, is beyond "
             "1.8e308. Give points of smaller size, or a shorter line."
         )
-    return image, bounds
 
 
 def _one_line(step: Dense, line: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

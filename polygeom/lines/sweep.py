@@ -142,6 +142,7 @@ class _Sweep:
                 continue
             yield part.doubts
 
+    @np.errstate(over="ignore", invalid="ignore")  # `must_fit` raises where it matters
     def _advance(self, part: _Part, room: int) -> _Part | None:
         """Carry a part on to the end (None), or until it outgrows its room: then cut it, return the right half."""
         readers, net, doubts = self._net.last_readers, self._net, part.doubts

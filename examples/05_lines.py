@@ -20,7 +20,7 @@ assert hits.check(), "each piece is valid exactly between its boundaries"
 ends = pg.spline_codes(net, np.stack([start, stop]))
 hamming = int(ends.hamming()[0, 1])
 flips = np.bincount(hits.flips[1], minlength=net.n_units)
-print(f"{hits.n_flips} flips, Hamming distance of the ends {hamming}; {(flips > 1).sum()} units flip twice or more")
+print(f"{hits.n_flips} flips, Hamming distance of the ends {hamming}; {(flips > 1).sum()} units flip again")
 assert hits.n_flips >= hamming
 assert ((ends[0] != ends[1]) == flips % 2).all()
 

@@ -3,19 +3,10 @@ r"""Values of twice the precision: what float64 leaves open, decided without rat
 A state is a batch of unevaluated sums ``value + rest`` (value the float nearest to the sum) with bounds on their
 distance from the exact values, as in `polygeom.enclosures`.
 
-Sliced products
----------------
-A sum of products is exact in float64, in any order of summation and with or without fused multiply-add, when its
-factors are short integers times powers of two. Let the factors on the left be multiples of a, their absolute
-values adding up to at most A, and the factors on the right multiples of b and at most :math:`2^q b`. Then each
-product, and each partial sum, is a multiple of ab and at most :math:`2^q b A`: a float64, if
-
-.. math:: 2^q A \le 2^{53} a.
-
-So inputs (scaled by a power of two per point to at most 1) and weights (per row) are cut into slices of q and p
-bits: slice j is the rest rounded to the nearest multiple of :math:`2^{-jq}`. It is at most :math:`2^{-(j-1)q}`,
-and what it leaves is at most :math:`2^{-jq}`: half of that by rounding, and :math:`2^{-52}` of the slice by the
-low parts, which is less than the other half as q is at most 45. The products of slices i and j (from 0) with
+Linear steps
+------------
+Inputs, scaled by a power of two per point, and weights, per row, are at most 1 and cut into slices of q and p bits
+whose products are exact (`polygeom.slices`). The products of slices i and j (from 0) with
 :math:`ip + jq < T` are summed: for each i the first :math:`m_i` slices of the inputs, which leaves out at most
 :math:`2^{-m_i q} |L_i|_1` (row sums of absolute values of slice i), and :math:`K 2^{-Ip}` for K weights beyond the
 last of I slices. Scaling down may flush subnormals, which costs less than a further :math:`u^2 |L|_1`. Adding a
@@ -33,19 +24,20 @@ fast routines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 
 import numpy as np
 
 from polygeom.enclosures import OVERFLOW_IS_UNKNOWN, Enclosed, moved_sources, read_letters
-from polygeom.error_free import added, divided, doubled_difference, scaled, two_sum
+from polygeom.error_free import added, divided, doubled_difference, scaled
 from polygeom.errors import InputError
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.network import Network
 from polygeom.rounding import TINY, U, round_up, smallest_nonzero, underflow
-from polygeom.steps import Average, Convolution, Dense, LinearStep, Scale, Sum, TransposedConvolution
+from polygeom.slices import Summing, input_slices, weight_slices
+from polygeom.steps import Average, LinearStep, Scale, Sum
 
 __all__ = [
     "BITS",
@@ -57,9 +49,6 @@ __all__ = [
     "pass_doubled_gate",
     "read_doubled_letters",
 ]
-
-WIDEST = 45
-"""Most bits of a slice of inputs (module docstring)."""
 
 BITS = 96
 """Bits behind the largest product of a step down to which products are summed."""
@@ -192,9 +181,6 @@ def double_directions(
 # -- linear steps ------------------------------------------------------------------------------------------------
 
 
-_Summing = Dense | Convolution | TransposedConvolution | Average
-
-
 def double_linear(step: LinearStep, *states: Doubled, bits: int = BITS, homogeneous: bool = False) -> Doubled:
     """Carry doubled values through a linear step (module docstring), without its constant if homogeneous."""
     source = None
@@ -207,7 +193,7 @@ def double_linear(step: LinearStep, *states: Doubled, bits: int = BITS, homogene
         value, rest, error = _scale(states[0], step.scale)
     elif isinstance(step, Sum):
         value, rest, error = _sum(step, states)
-    elif isinstance(step, _Summing):
+    elif isinstance(step, Summing):
         value, rest, error = _sliced(step, states[0], bits)
     else:
         raise InputError(f"Steps of kind {type(step).__name__} have no doubled products.")
@@ -249,13 +235,13 @@ def _sum(step: Sum, states: tuple[Doubled, ...]) -> tuple[np.ndarray, np.ndarray
     return value, rest, error
 
 
-def _sliced(step: _Summing, state: Doubled, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sliced(step: Summing, state: Doubled, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return L times doubled values by products of slices, each of which is exact (module docstring)."""
     sums = step.magnitude.linear(state.error + 2.0**-bits * np.abs(state.value))
     smallest = min(smallest_nonzero(state.error), 2.0**-bits * smallest_nonzero(state.value))
     lost = underflow(step.terms, step.smallest * smallest)
-    weights = _weight_slices(step)
-    inputs, scale = _input_slices(state, weights.other, bits)
+    weights = weight_slices(step)
+    inputs, scale = input_slices(state.value, state.rest, weights.other, bits)
     shape = (len(state.value), *step.shape)
     value, rest, products, dropped = np.zeros(shape), np.zeros(shape), 0, weights.dropped
     for i, (weight, norm) in enumerate(zip(weights.parts, weights.norms, strict=True)):
@@ -270,102 +256,6 @@ def _sliced(step: _Summing, state: Doubled, bits: int) -> tuple[np.ndarray, np.n
     error = round_up(sums + np.ldexp(dropped, exponent), step.terms + 6) + lost + underflow(4)
     rounded = ~(sums == 0) | (lost > 0)
     return np.ldexp(value, exponent), np.ldexp(rest, exponent), np.where(rounded, error, 0.0)
-
-
-def _input_slices(state: Doubled, width: int, bits: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return slices of each point, scaled to at most 1, and the exponents (N,) of the scales."""
-    n = len(state.value)
-    largest = np.abs(state.value).reshape(n, -1).max(axis=1, initial=0.0)
-    exponents = np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1]
-    down = -exponents.reshape(n, *(1,) * (state.value.ndim - 1))
-    value, rest = two_sum(np.ldexp(state.value, down), np.ldexp(state.rest, down))
-    parts = []
-    for j in range(1, ceil(bits / width) + 1):
-        unit = 2.0 ** (-j * width)
-        part = np.rint(value / unit) * unit
-        value, rest = two_sum(value - part, rest)
-        parts.append(part)
-        if not value.any():
-            break
-    return parts, exponents
-
-
-@dataclass(frozen=True, eq=False)
-class _Slices:
-    """The weight of a step in slices.
-
-    Attributes
-    ----------
-    parts, norms : lists
-        The slices, as steps, of rows scaled to at most 1; bounds on the sums of absolute values in their rows.
-    dropped : float
-        A bound on such sums of what no slice holds.
-    exponents : array of int
-        Of the scales of the rows.
-    width, other : int
-        Bits of a slice, and of the slices of inputs that go with them.
-    """
-
-    parts: list[LinearStep]
-    norms: list[np.ndarray]
-    dropped: float
-    exponents: np.ndarray
-    width: int
-    other: int
-
-
-def _weight_slices(step: _Summing) -> _Slices:
-    """Return a step's weights in slices; kept."""
-    kept = step.__dict__.get("_slices")
-    if kept is None:
-        kept = _cut_sums(step) if isinstance(step, Average) else _cut_weights(step)
-        step.__dict__["_slices"] = kept
-    return kept
-
-
-def _cut_sums(step: Average) -> _Slices:
-    """Return an average before its division: sums, whose weights of 1 are one slice of no bits."""
-    sums = replace(step, counts=np.ones_like(step.counts), constant=None)
-    terms = float(step.terms)
-    return _Slices([sums], [np.array(terms)], 0.0, np.array(0), 0, min(WIDEST, 53 - _log2(terms)))
-
-
-def _cut_weights(step: Dense | Convolution | TransposedConvolution) -> _Slices:
-    """Return the slices of a weight: half of the bits that sums over its rows leave, each."""
-    by_row = isinstance(step, Dense | Convolution)
-    axes = tuple(range(1 if by_row else 0, step.entries.ndim))
-
-    def norm(weight: np.ndarray) -> np.ndarray:
-        size = np.abs(weight)
-        return round_up(size.sum(axis=axes) if by_row else size.max() * step.terms, step.terms)
-
-    exponents = np.frexp(np.abs(step.entries).max(axis=axes, keepdims=True, initial=0.0))[1]
-    left, parts, norms = np.ldexp(step.entries, -exponents), [], []
-    # slices are at most 1 + 2**-width of the weights they are rounded from: one more bit
-    width = (52 - _log2(float(norm(left).max()))) // 2
-    tail = (1,) * (0 if isinstance(step, Dense) else len(step.shape) - 1)
-    while len(parts) * width < 2 * 53 and (left.any() or not parts):
-        unit = 2.0 ** (-(len(parts) + 1) * width)
-        part = np.rint(left / unit) * unit
-        left = left - part
-        parts.append(_with_weight(step, part))
-        norms.append(norm(part).reshape(-1, *tail))
-    room = (53 - (i + 1) * width - _log2(float(own.max())) for i, own in enumerate(norms))
-    dropped = step.terms * 2.0 ** (-len(parts) * width) if left.any() else 0.0
-    return _Slices(parts, norms, dropped, exponents.reshape(-1, *tail), width, min(WIDEST, *room))
-
-
-def _log2(number: float) -> int:
-    """Return the least exponent k with number <= 2**k, 0 for 0."""
-    return int(np.frexp(number)[1]) if number > 0 else 0
-
-
-def _with_weight(step: Dense | Convolution | TransposedConvolution, weight: np.ndarray) -> LinearStep:
-    if isinstance(step, TransposedConvolution):
-        return replace(
-            step, convolution=replace(step.convolution, weight=weight, constant=None), constant=None
-        )
-    return replace(step, weight=weight, constant=None)
 
 
 def _unbounded_where_overflown(state: Doubled) -> Doubled:

@@ -1,7 +1,8 @@
 """Where a ray leaves its cell, and which boundaries are nearest: matrix-free, so also through large networks.
 
 Both compare quotients of enclosed numbers: a row that could stop the ray no earlier than another surely does is
-discarded; what is left is decided in rationals where the network allows it, and listed otherwise.
+discarded; what is left is decided in rationals where the network allows it, in doubled precision elsewhere, and
+listed where that does not tell.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_points
+from polygeom.arrays import as_points, freeze
 from polygeom.certificates.chebyshev import norm_interval
 from polygeom.certificates.check import Level
 from polygeom.errors import InputError
@@ -22,11 +23,12 @@ from polygeom.exact import fraction, nearest_float, rational_matrix
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.intervals import stopping_bounds
 from polygeom.network import Network
-from polygeom.pieces import BYTE_BUDGET, AffinePiece, piece_at
+from polygeom.pieces import BYTE_BUDGET, AffinePiece, piece_at, witness_of
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import TINY, gamma, round_up
 from polygeom.rows import RowLabels, row_functions
 from polygeom.steps import Convolution, Dense, LinearStep
+from polygeom.stops import ray_stops
 
 if TYPE_CHECKING:
     import flint
@@ -84,7 +86,8 @@ def ray_exit(
     Notes
     -----
     At a point on a boundary the cell entered in the direction counts. Cost: a few forward passes and one
-    Jacobian-vector product per direction, whatever the number of units; rationals only for ties. Directions given
+    Jacobian-vector product per direction, whatever the number of units; rationals only for ties, or, in networks
+    too large for them, doubled precision (`polygeom.doubled`): some 15 forward passes. Directions given
     together share the passes, and are carried through the network together; from a point on a boundary each
     direction enters its own cell and is followed by itself.
 
@@ -103,6 +106,9 @@ def ray_exit(
     [1.0, 2.0, inf]
     """
     vectors, single = _directions(net, direction, along)
+    if not net.exact().is_feasible:
+        hits = _exits_without_rationals(net, witness_of(net, x, along), vectors, along)
+        return hits[0] if single else tuple(hits)
     if single:
         return _exits(piece_at(net, x, along=along, toward=vectors[0]), vectors)[0]
     piece = piece_at(net, x, along=along)
@@ -151,17 +157,24 @@ def _exit(
     level = Level.EXACT if not len(piece.undecided) else Level.CERTIFIED
     if not len(candidates):
         return RayExit(np.inf, (np.inf, np.inf), None, np.zeros(0, dtype=np.intp), level, piece)
-    if piece.network.exact().is_feasible:
-        return _exact_exit(piece, vector, labels[candidates], level)
-    units = np.unique(labels.units[candidates])
-    low = float(earliest[candidates].min())
-    functions = row_functions(piece.network, piece.code, labels[candidates])
-    if len(np.unique(functions, axis=0)) > 1 or not np.isfinite(first):
-        level = Level.CERTIFIED
-    slack, rate = slacks[0], rates[0]
-    rising = candidates[rate[candidates] > 0]
-    t = float(np.clip((slack[rising] / rate[rising]).min(initial=np.inf), low, first))
-    return RayExit(t, (low, float(first)), None, units, level, piece)
+    return _exact_exit(piece, vector, labels[candidates], level)
+
+
+def _exits_without_rationals(
+    net: Network, witness: np.ndarray, vectors: np.ndarray, along: AffineMap | None
+) -> list[RayExit]:
+    """Return where rays leave their cells, as far as doubled numbers can tell."""
+    point, ahead = (witness[None], np.zeros((1, len(witness)))), (vectors, np.zeros(vectors.shape))
+    if along is not None:
+        point, ahead = along.enclose(witness[None]), along.linear_part.enclose(vectors)
+    found: list[RayExit] = []
+    for seen in ray_stops(net, point, ahead):
+        piece = AffinePiece(net, freeze(seen.letters), along, witness, np.flatnonzero(seen.undecided))
+        level, stops = Level.EXACT if seen.is_decided else Level.CERTIFIED, seen.stops
+        low, first = float(stops.earliest.min(initial=np.inf)), stops.deadline
+        t = float(np.clip(stops.ratios.min(initial=np.inf), low, first))
+        found.append(RayExit(t, (low, first), None, np.unique(stops.labels.units), level, piece))
+    return found
 
 
 def _exact_exit(piece: AffinePiece, vector: np.ndarray, labels: RowLabels, level: Level) -> RayExit:

@@ -31,7 +31,15 @@ from polygeom.rows import Arrival, RowLabels, drawn_rows, row_seeds, row_slacks
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["BYTE_BUDGET", "AffinePiece", "piece_at", "piece_with_code", "points_at_once", "spline_codes"]
+__all__ = [
+    "BYTE_BUDGET",
+    "AffinePiece",
+    "piece_at",
+    "piece_with_code",
+    "points_at_once",
+    "spline_codes",
+    "witness_of",
+]
 
 BYTE_BUDGET = 2**30
 """Bytes a materialized polyhedron may take, its error bounds included, and chunks of work in between."""
@@ -117,14 +125,7 @@ def piece_at(net: Network, x: object, along: AffineMap | None = None, toward: ob
     >>> piece.affine_map.matrix
     array([[3., 1.]])
     """
-    if along is None:
-        point, single = net.shaped(x)
-        if not single:
-            raise InputError(f"piece_at takes one point, got {len(point)}.")
-        witness = point.reshape(-1)
-    else:
-        _check_slice(net, along)
-        witness = as_vector(x, "x", along.dim_in)
+    witness = witness_of(net, x, along)
     direction = None if toward is None else as_vector(np.ravel(toward), "toward", len(witness))
     if direction is not None and not direction.any():
         raise InputError("toward is the zero vector: it enters no cell. Give a non-zero direction.")
@@ -182,10 +183,7 @@ class AffinePiece:
     @cached_property
     def arrivals(self) -> tuple[Arrival, ...]:
         """Per gate, which arriving entries depend on the coordinates at all, and which are the same."""
-        if self.seen_arrivals is not None:
-            return self.seen_arrivals
-        seen = enclose_pass(self.network, np.zeros((1, self.network.dim_in)), letters=self.code, keep=True)
-        return _arrivals(self.network, self.code, self.along, seen)
+        return self.seen_arrivals or _arrivals(self.network, self.code, self.along, None)
 
     @cached_property
     def _candidates(self) -> RowLabels:
@@ -374,6 +372,17 @@ class AffinePiece:
 # -- helpers: slices, rows of a gate ---------------------------------------------------------------------------
 
 
+def witness_of(net: Network, x: object, along: AffineMap | None) -> np.ndarray:
+    """Return one point of the input space, or of the slice's coordinates, as a flat array."""
+    if along is not None:
+        _check_slice(net, along)
+        return as_vector(x, "x", along.dim_in)
+    point, single = net.shaped(x)
+    if not single:
+        raise InputError(f"x holds {len(point)} points, wanted one point.")
+    return point.reshape(-1)
+
+
 def _check_slice(net: Network, along: AffineMap) -> None:
     if along.dim_out != net.dim_in:
         raise InputError(
@@ -425,11 +434,11 @@ def _exact_letters(
 
 
 def _arrivals(
-    net: Network, code: np.ndarray, along: AffineMap | None, seen: EnclosedPass
+    net: Network, code: np.ndarray, along: AffineMap | None, seen: EnclosedPass | None
 ) -> tuple[Arrival, ...]:
     """Return per gate what is known of the arriving entries on the cell."""
     moving = None if along is None else along.matrix.any(axis=1)
-    if moving is not None and not moving.all():
+    if seen is None or not (moving is None or moving.all()):
         seen = enclose_pass(net, np.zeros((1, net.dim_in)), letters=code, keep=True, live=moving)
     return tuple(Arrival.of(s) for s in seen.inputs)
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygeom import pieces
+from polygeom import from_torch, pieces, stops
 from polygeom.affine import AffineMap
 from polygeom.certificates import Level
 from polygeom.errors import InputError
 from polygeom.exits import RayExit, nearest_boundaries, ray_exit
 from polygeom.gates import MaxGate
+from polygeom.models import inception
 from polygeom.network import Network
 from polygeom.pieces import piece_at
-from polygeom.steps import Dense
+from polygeom.steps import Convolution, Dense
 from tests.oracles import exact_walk
 from tests.strategies import any_networks, points
 
@@ -168,3 +171,81 @@ def test_windows_that_compare_the_same_two_entries_coincide_exactly(monkeypatch:
     hit = ray_exit(Network((mix, pool), (3,)), rng.standard_normal(3), rng.standard_normal(3))
     assert list(hit.units) == [0, 1]
     assert hit.level is Level.EXACT
+
+
+@given(st.data())
+def test_exits_without_rationals_agree_with_those_with(data: st.DataObject) -> None:
+    net = data.draw(any_networks())
+    x, v = data.draw(points(net.dim_in)), data.draw(points(net.dim_in).filter(np.any))
+    expected = ray_exit(net, x, v)
+    for shallow in (0, 10):  # doubled from the start, and floats first
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("polygeom.rational_network.BUDGET", 0)
+            patch.setattr(stops, "SHALLOW", shallow)
+            found = ray_exit(net, x, v)
+        if len(found.piece.undecided):
+            assert found.level is Level.CERTIFIED
+            continue
+        assert np.array_equal(found.piece.code, expected.piece.code)
+        if expected.exact is None:
+            assert found.level is Level.CERTIFIED or not len(found.units)
+            continue
+        assert found.bounds[0] <= expected.exact <= found.bounds[1]
+        assert set(expected.units) <= set(found.units)
+        if found.level is Level.EXACT:
+            assert np.array_equal(found.units, expected.units)
+
+
+@given(st.data())
+def test_rays_without_rationals_are_the_same_together_and_alone(data: st.DataObject) -> None:
+    net = data.draw(any_networks())
+    x = data.draw(points(net.dim_in))
+    v = np.stack([data.draw(points(net.dim_in).filter(np.any)) for _ in range(3)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("polygeom.rational_network.BUDGET", 0)
+        alone = [ray_exit(net, x, w) for w in v]
+        together = ray_exit(net, x, v)
+    for one, other in zip(alone, together, strict=True):
+        if not len(one.piece.undecided) and not len(other.piece.undecided):
+            assert np.array_equal(one.piece.code, other.piece.code)
+            assert max(one.bounds[0], other.bounds[0]) <= min(one.bounds[1], other.bounds[1])
+
+
+def test_deep_networks_are_decided_in_doubled_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    widths = [20] * 25 + [1]
+    layers = [
+        (rng.standard_normal((m, n)) * np.sqrt(2 / n), 0.1 * rng.standard_normal(m))
+        for n, m in itertools.pairwise(widths)
+    ]
+    net, x, v = Network.from_layers(layers), rng.standard_normal(20), rng.standard_normal(20)
+    expected = ray_exit(net, x, v)
+    monkeypatch.setattr("polygeom.rational_network.BUDGET", 0)
+    found = ray_exit(net, x, v)
+    assert found.level is Level.EXACT
+    assert np.array_equal(found.units, expected.units)
+    assert found.bounds[0] <= expected.exact <= found.bounds[1]
+
+
+def test_one_ray_through_an_image_classifier(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = inception.load(data / "models" / "inceptionv1" / "googlenet.safetensors")
+    pictures = [data / "data" / "images" / n for n in ("n01440764_tench.jpg", "n01518878_ostrich.jpg")]
+    pixels = inception.preprocess(pictures)
+    entering = inception.entering(model, pixels, ["inception_3a"])["inception_3a"]
+    x, y = np.asarray(entering, dtype=np.float64).reshape(2, -1)
+    net = from_torch(model, pixels[:1], start="inception_3a", stop="logits")
+    products = 0
+    convolve = Convolution.linear
+
+    def counted(step: Convolution, *values: np.ndarray) -> np.ndarray:
+        nonlocal products
+        products += 1
+        return convolve(step, *values)
+
+    monkeypatch.setattr(Convolution, "linear", counted)
+    hit = ray_exit(net, x, y - x)
+    assert hit.level is Level.EXACT
+    assert len(hit.units) == 1
+    assert hit.bounds[0] <= hit.t <= hit.bounds[1] < 1.01 * hit.bounds[0]
+    # values, derivatives and their bounds: at most 16 products a convolution, in one walk
+    assert products <= 16 * sum(isinstance(step, Convolution) for step in net.steps)

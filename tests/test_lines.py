@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polygeom.certificates.check import Level
 from polygeom.errors import InputError
 from polygeom.gates import MaxGate
 from polygeom.lines.crossings import LineCrossings
 from polygeom.lines.segments import line_crossings
 from polygeom.network import Network
-from tests.degenerate_nets import FAMILIES, degenerate_networks, residual_maxima
+from tests.degenerate_nets import FAMILIES, degenerate_networks
 from tests.line_oracle import ExactWalk
 from tests.strategies import graph_networks, networks, points
 
@@ -148,3 +152,127 @@ def test_convolutional_networks_are_crossed_as_rationals_walk_them(name, exact):
         assert_as_walked(hits, net)
         found += len(hits)
     assert found > 5
+
+
+# -- consequences --------------------------------------------------------------------------------------------
+
+
+@given(st.data())
+def test_flips_lead_from_code_to_code(data):
+    net = data.draw(st.one_of(graph_networks(), degenerate_networks()))
+    hits = crossed(net, *data.draw(ends(net.dim_in)), classes=True)
+    if hits is None:
+        return
+    place, unit, before, after = hits.flips
+    codes = hits.codes().letters
+    assert hits.n_flips == len(unit) == sum(len(u) for u in hits.units)
+    assert (codes[place, unit] == before).all()
+    assert (codes[place + 1, unit] == after).all()
+    hamming = (codes[1:] != codes[:-1]).sum(axis=1)
+    assert hamming.tolist() == [len(u) for u in hits.units]
+    assert (hamming > 0).all()
+    n = hits.n_pieces
+    chosen = data.draw(st.lists(st.integers(0, n - 1), max_size=5))
+    assert np.array_equal(hits.codes(chosen).letters, codes[chosen])
+    flips = np.bincount(unit, minlength=net.n_units)
+    if all(len(getattr(gate, "breakpoints", ())) == 1 for gate in net.gates):
+        assert ((flips % 2 == 1) == (codes[0] != codes[-1])).all()  # two letters take turns
+
+
+def assert_same_backwards(hits: LineCrossings, back: LineCrossings, places: list) -> None:
+    """Compare a line with its reverse, whose boundaries lie at these places."""
+    assert [back.exact(i) for i in range(len(back))] == places
+    assert [sorted(u.tolist()) for u in back.units] == [sorted(u.tolist()) for u in reversed(hits.units)]
+    assert np.array_equal(back.codes().letters, hits.codes().letters[::-1])
+
+
+@given(st.data())
+def test_a_line_reversed_crosses_the_same_boundaries(data):
+    net = data.draw(st.one_of(networks(), graph_networks()))
+    whole = st.lists(st.integers(-5, 5), min_size=net.dim_in, max_size=net.dim_in)
+    a = np.array(data.draw(whole)) * 0.5
+    b = np.array(data.draw(whole.filter(lambda p: not np.array_equal(p, 2 * a)))) * 0.5
+    hits, back = crossed(net, a, b), crossed(net, b, a)
+    if hits is not None and back is not None:
+        assert_same_backwards(hits, back, [1 - hits.exact(i) for i in reversed(range(len(hits)))])
+
+
+@given(st.data())
+def test_a_part_of_a_line_crosses_a_part_of_its_boundaries(data):
+    net = data.draw(st.one_of(networks(), graph_networks()))
+    whole = st.lists(st.integers(-4, 4), min_size=net.dim_in, max_size=net.dim_in)
+    a = np.array(data.draw(whole), dtype=np.float64)
+    step = np.array(data.draw(whole.filter(any)), dtype=np.float64)
+    hits, part = crossed(net, a, a + 4 * step), crossed(net, a + step, a + 3 * step)
+    if hits is None or part is None:
+        return
+    inside = [i for i in range(len(hits)) if 1 < 4 * hits.exact(i) < 3]
+    assert [1 + 2 * part.exact(i) for i in range(len(part))] == [4 * hits.exact(i) for i in inside]
+    assert [sorted(u.tolist()) for u in part.units] == [sorted(hits.units[i].tolist()) for i in inside]
+
+
+@given(st.data())
+def test_all_pieces_pass_the_check(data):
+    net = data.draw(st.one_of(networks(), graph_networks(), degenerate_networks()))
+    hits = crossed(net, *data.draw(ends(net.dim_in)))
+    if hits is None:
+        return
+    check = hits.check()
+    assert check, hits
+    assert check.level is Level.EXACT
+
+
+@given(networks(max_depth=1), st.data())
+def test_units_of_one_layer_flip_where_their_hyperplanes_are(net, data):
+    hits = crossed(net, *data.draw(ends(net.dim_in)))
+    if hits is None:
+        return
+    start, rate = ([Fraction(float(v)) for v in c] for c in (hits.line.offset, hits.line.matrix[:, 0]))
+    gate, layer, expected = net.gates[0], net.steps[0], {}
+    for unit, row in enumerate(layer.weight):
+        value, slope = (sum(Fraction(float(w)) * c for w, c in zip(row, v, strict=True)) for v in (start, rate))
+        for level in gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1)[:, unit]:
+            t = (Fraction(float(level)) - value - Fraction(float(layer.constant[unit]))) / slope if slope else 0
+            if 0 < t < 1:
+                expected.setdefault(t, set()).add(unit)
+    assert {hits.exact(i): set(hits.units[i].tolist()) for i in range(len(hits))} == expected
+
+
+@given(st.data())
+def test_the_output_is_affine_between_cuts(data):
+    net = data.draw(st.one_of(graph_networks(), degenerate_networks()))
+    hits = crossed(net, *data.draw(ends(net.dim_in)), classes=True)
+    if hits is None:
+        return
+    start, rate = ([Fraction(float(v)) for v in c] for c in (hits.line.offset, hits.line.matrix[:, 0]))
+
+    def exact_output(t: Fraction) -> list[Fraction]:
+        return net.exact()([p + t * g for p, g in zip(start, rate, strict=True)])
+
+    cuts = [Fraction(0), *(hits.exact(i) for i in range(len(hits))), Fraction(1)]
+    for t, u in pairwise(cuts):
+        ends_and_middle = (exact_output(s) for s in (t, u, (t + u) / 2))
+        assert all(p + q == 2 * m for p, q, m in zip(*ends_and_middle, strict=True))
+
+
+@given(st.data(), st.sampled_from(sorted(FAMILIES)), st.integers(0, 2**16))
+def test_classes_change_where_the_largest_output_does(data, name, seed):
+    net = FAMILIES[name]((2, 4, 3, 3), seed)
+    hits = crossed(net, *data.draw(ends(2)), classes=True)
+    if hits is None:
+        return
+    largest = MaxGate(inputs=(net.output,), shapes=((3,),), shape=(1,), index=np.arange(3)[None])
+    walk = ExactWalk(Network((*net.steps, largest), net.input_shape)).along(hits.line)
+    winners = np.array([code[-1] for code in walk.codes])
+    changes = np.flatnonzero(winners[1:] != winners[:-1])
+    assert hits.classes.tolist() == [winners[0], *winners[changes + 1]]
+    assert hits.class_t == pytest.approx([float(walk.t[i]) for i in changes], abs=1e-9)
+
+
+def test_classes_are_those_of_the_output_in_the_middle_of_every_stretch():
+    net = FAMILIES["generic"]((3, 20, 20, 5), 1)
+    hits = line_crossings(net, [-6, 2, 1], [5, -3, 4], classes=True)
+    cuts = np.concatenate([[0.0], hits.class_t, [1.0]])
+    middles = 0.5 * (cuts[1:] + cuts[:-1])
+    assert hits.output(middles).argmax(axis=1).tolist() == hits.classes.tolist()
+    assert len(hits.classes) > 2

@@ -41,7 +41,7 @@ class Doubts:
     letters : (n_units,) array
         Letters where the part begins, of the gates passed so far.
     events : list of Events
-        Flips inside the part so far.
+        Flips inside the part so far, of one gate after another, each from left to right.
     undecided : list of (float, float, int)
         Intervals of t in which a unit's letter is not decided.
     """
@@ -104,10 +104,8 @@ class Doubts:
         """Return the letters behind all nodes that are passed."""
         letters = self.letters.copy()
         for events in self.events:
-            node = self._nodes.named(events.node)
-            kept = np.flatnonzero(passed[node])
-            kept = kept[np.lexsort((kept, self._nodes.t[node[kept]]))]
-            letters[events.unit[kept]] = events.after[kept]
+            kept = passed[self._nodes.named(events.node)]
+            letters[events.unit[kept]] = events.after[kept]  # from left to right: the last flip of a unit stays
         return letters
 
     # -- doubts of one gate ----------------------------------------------------------------------------------

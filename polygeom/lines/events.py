@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,27 @@ class Events:
         none = cls(*(np.zeros(0, dtype=np.intp) for _ in range(4)))
         fields = ("node", "unit", "before", "after")
         return cls(*(np.concatenate([getattr(p, field) for p in (none, *parts)]) for field in fields))
+
+    def netted(self) -> tuple[Events, np.ndarray]:
+        """Return the flips with those of one unit at one node made one, and the positions that are kept.
+
+        The letters that a unit passes through at a node form a path, in whatever order its flips are listed; what
+        counts are its two ends. A path that comes back is no flip.
+        """
+        width = int(self.unit.max(initial=0)) + 1
+        _, number, count = np.unique(self.node * width + self.unit, return_inverse=True, return_counts=True)
+        if (count == 1).all():
+            return self, np.arange(len(self))
+        before, after = self.before.copy(), self.after.copy()
+        kept = np.ones(len(self), dtype=bool)
+        for group in np.flatnonzero(count > 1).tolist():
+            path = np.flatnonzero(number == group)
+            left, entered = (Counter(a[path].tolist()) for a in (before, after))
+            kept[path] = False
+            for start, end in zip(left - entered, entered - left, strict=True):
+                before[path[0]], after[path[0]], kept[path[0]] = start, end, True
+        positions = np.flatnonzero(kept)
+        return Events(self.node, self.unit, before, after)[positions], positions
 
     def merged(self) -> Events:
         """Return, of flips sorted by node, one per node and unit: its first letter before and its last after.

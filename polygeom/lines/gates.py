@@ -96,7 +96,10 @@ def _placed(
             names = nodes.named(node[run])
             by_rank = np.argsort([rank[int(n)] for n in names], kind="stable")
             inside[run], node[run] = inside[run][by_rank], names[by_rank]
-    return inside, node
+    if isinstance(gate, Elementwise) and len(gate.breakpoints) == 1:
+        return inside, node
+    flips, kept = Events(node, *inside.T[1:]).netted()
+    return np.column_stack([inside[kept, 0], flips.unit, flips.before, flips.after]), flips.node
 
 
 def _distinct_roots(gate: Gate, state: LineState, settled: Located) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +127,7 @@ def _distinct_roots(gate: Gate, state: LineState, settled: Located) -> tuple[np.
 def _events(
     gate: Gate, state: LineState, letters: np.ndarray, inside: np.ndarray, node: np.ndarray
 ) -> Events:
-    """Return the flips inside pieces, and those at the nodes between them."""
+    """Return the flips inside pieces, and those at the nodes between them, from left to right."""
     ends = letters[:-1].copy()
     inner = inside[:, 0] < len(ends)
     ends[inside[inner, 0], inside[inner, 1]] = inside[inner, 3]  # the last flip of a unit stays
@@ -135,9 +138,10 @@ def _events(
         ends[piece, unit].astype(np.intp),
         letters[piece + 1, unit].astype(np.intp),
     )
-    return Events.joined(
+    events = Events.joined(
         [Events(node, inside[:, 1] + gate.first_column, inside[:, 2], inside[:, 3]), at_nodes]
     )
+    return events[np.argsort(np.concatenate([2 * inside[:, 0], 2 * piece + 1]), kind="stable")]
 
 
 def _behind(

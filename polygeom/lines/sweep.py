@@ -203,7 +203,7 @@ class _Sweep:
         events = Events.joined(doubts.events)
         events = replace(events, node=self.nodes.named(events.node))
         order = doubts.in_order(events.node)
-        events = replace(events, node=self.nodes.named(events.node))
+        events, _ = replace(events, node=self.nodes.named(events.node)).netted()
         rank = np.empty(int(order.max(initial=0)) + 1, dtype=np.intp)
         rank[order] = np.arange(len(order))
         return events[np.argsort(rank[events.node], kind="stable")] if len(events) else events

@@ -22,6 +22,7 @@ from polygeom.errors import InputError
 from polygeom.exact import fraction, nearest_float, rational_matrix
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.intervals import stopping_bounds
+from polygeom.letters import ambient_directions, ambient_points
 from polygeom.network import Network
 from polygeom.pieces import BYTE_BUDGET, AffinePiece, piece_at, witness_of
 from polygeom.polyhedron import Polyhedron
@@ -164,11 +165,8 @@ def _exits_without_rationals(
     net: Network, witness: np.ndarray, vectors: np.ndarray, along: AffineMap | None
 ) -> list[RayExit]:
     """Return where rays leave their cells, as far as doubled numbers can tell."""
-    point, ahead = (witness[None], np.zeros((1, len(witness)))), (vectors, np.zeros(vectors.shape))
-    if along is not None:
-        point, ahead = along.enclose(witness[None]), along.linear_part.enclose(vectors)
     found: list[RayExit] = []
-    for seen in ray_stops(net, point, ahead):
+    for seen in ray_stops(net, ambient_points(along, witness[None]), ambient_directions(along, vectors)):
         piece = AffinePiece(net, freeze(seen.letters), along, witness, np.flatnonzero(seen.undecided))
         level, stops = Level.EXACT if seen.is_decided else Level.CERTIFIED, seen.stops
         low, first = float(stops.earliest.min(initial=np.inf)), stops.deadline

@@ -21,10 +21,10 @@ from polygeom.arrays import as_points, as_vector, freeze
 from polygeom.codes import SplineCodes
 from polygeom.enclosures import EnclosedPass, enclose_adjoint, enclose_directions, enclose_pass
 from polygeom.errors import InputError, TooLargeError
-from polygeom.exact import ScaledMatrix, rational_matrix
+from polygeom.exact import rational_matrix
 from polygeom.gates import MaxGate
+from polygeom.letters import ambient_directions, ambient_points, decided_letters, letters_at
 from polygeom.network import Network
-from polygeom.one_sided import enclose_toward
 from polygeom.polyhedron import Polyhedron
 from polygeom.rows import Arrival, RowLabels, drawn_rows, row_seeds, row_slacks
 
@@ -56,12 +56,13 @@ def spline_codes(net: Network, X: object) -> SplineCodes:
     -------
     SplineCodes
         Letters (N, n_units). A pre-activation exactly on a breakpoint takes the lower letter, a tie of maxima
-        the first position. `undecided` marks letters within the rounding bound of a boundary in networks too
+        the first position. `undecided` marks letters that even doubled precision leaves open in networks too
         large for rational arithmetic; their floats decide.
 
     Notes
     -----
-    Cost: two forward passes per point (values and error bounds), one rational pass per undecided point.
+    Cost: two forward passes per point (values and error bounds), one rational or doubled pass per undecided
+    point.
 
     Examples
     --------
@@ -79,10 +80,8 @@ def spline_codes(net: Network, X: object) -> SplineCodes:
     for first in range(0, len(flat), chunk):
         seen = enclose_pass(net, flat[first : first + chunk])
         letters[first : first + chunk], undecided[first : first + chunk] = seen.letters, seen.undecided
-    if undecided.any() and net.exact().is_feasible:
-        rational = net.exact()
-        for i in np.flatnonzero(undecided.any(axis=1)):
-            letters[i], undecided[i] = rational.letters(rational.point(flat[i])), False
+    for i in np.flatnonzero(undecided.any(axis=1)):
+        letters[i], undecided[i] = decided_letters(net, flat[i])
     return SplineCodes(letters, undecided)
 
 
@@ -129,7 +128,7 @@ def piece_at(net: Network, x: object, along: AffineMap | None = None, toward: ob
     direction = None if toward is None else as_vector(np.ravel(toward), "toward", len(witness))
     if direction is not None and not direction.any():
         raise InputError("toward is the zero vector: it enters no cell. Give a non-zero direction.")
-    code, undecided, seen = _letters(net, witness, along, direction)
+    code, undecided, seen = letters_at(net, witness, along, direction)
     arrivals = _arrivals(net, code, along, seen)
     return AffinePiece(net, freeze(code), along, witness, undecided, arrivals)
 
@@ -315,7 +314,7 @@ class AffinePiece:
         return self._slacks_from(as_points(points, "points", self.dim_in), self.labels)
 
     def _slacks_from(self, points: np.ndarray, labels: RowLabels) -> tuple[np.ndarray, np.ndarray]:
-        ambient, error = _ambient(self.along, points)
+        ambient, error = ambient_points(self.along, points)
         seen = enclose_pass(self.network, ambient, error=error, letters=self.code, keep=True)
         return row_slacks(self.network, self.code, labels, seen.inputs, homogeneous=False)
 
@@ -325,7 +324,7 @@ class AffinePiece:
         Cost: two Jacobian-vector products per direction, whatever the number of rows.
         """
         vectors = as_points(directions, "directions", self.dim_in)
-        ambient, error = _ambient_direction(self.along, vectors)
+        ambient, error = ambient_directions(self.along, vectors)
         _, arrivals = enclose_directions(self.network, self.code, ambient, error)
         slopes, errors = row_slacks(self.network, self.code, self.labels, arrivals, homogeneous=True)
         return -slopes, errors
@@ -346,7 +345,7 @@ class AffinePiece:
             raise TooLargeError(
                 f"The affine map is {net.dim_out} x {k}: above {BYTE_BUDGET / 2**30:.1f} GiB."
             )
-        offset_at, _ = _ambient(self.along, np.zeros((1, k)))
+        offset_at, _ = ambient_points(self.along, np.zeros((1, k)))
         offset = enclose_pass(net, offset_at, letters=self.code).output.value.ravel()
         seed = np.eye(net.dim_out).reshape(net.dim_out, *net.output_shape)
         matrix, _ = enclose_adjoint(net, self.code, net.output, seed)
@@ -389,48 +388,6 @@ def _check_slice(net: Network, along: AffineMap) -> None:
             f"along ends in R^{along.dim_out}, but the network's inputs live in R^{net.dim_in}. "
             "Likely cause: the slice was made for another layer."
         )
-
-
-def _ambient(along: AffineMap | None, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ambient points and bounds on their rounding errors (0 without a slice)."""
-    return (points, np.zeros_like(points)) if along is None else along.enclose(points)
-
-
-def _ambient_direction(along: AffineMap | None, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ambient directions and bounds on their rounding errors."""
-    return _ambient(None if along is None else along.linear_part, vectors)
-
-
-def _letters(
-    net: Network, witness: np.ndarray, along: AffineMap | None, direction: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, EnclosedPass]:
-    """Return the letters at a point, the units left undecided, and an enclosed pass with these letters."""
-    ambient, error = _ambient(along, witness[None])
-    seen = enclose_pass(net, ambient, error=error, keep=True)
-    code, open_ = seen.letters[0], seen.undecided[0]
-    feasible = net.exact().is_feasible
-    if direction is not None and (along is None or not feasible):
-        vector, vector_error = _ambient_direction(along, direction[None])
-        code, open_ = (a[0] for a in enclose_toward(net, (ambient, error), (vector, vector_error)))
-    if feasible and (open_.any() or not (along is None or direction is None)):
-        code, open_ = _exact_letters(net, witness, along, direction), np.zeros_like(open_)
-    if open_.any() or seen.undecided.any() or not np.array_equal(code, seen.letters[0]):
-        seen = enclose_pass(net, ambient, error=error, letters=code, keep=True)
-    return code, np.flatnonzero(open_), seen
-
-
-def _exact_letters(
-    net: Network, witness: np.ndarray, along: AffineMap | None, direction: np.ndarray | None
-) -> np.ndarray:
-    """Return the exact letters at a point of the input space or of a slice."""
-    rational = net.exact()
-    point = ScaledMatrix.from_floats(witness.reshape(-1, 1))
-    toward = None if direction is None else ScaledMatrix.from_floats(direction.reshape(-1, 1))
-    if along is not None:
-        matrix = ScaledMatrix.from_floats(along.matrix)
-        point = matrix @ point + ScaledMatrix.from_floats(along.offset.reshape(-1, 1))
-        toward = None if toward is None else matrix @ toward
-    return rational.letters(point, toward)
 
 
 def _arrivals(

@@ -234,3 +234,17 @@ def test_facets_of_a_piece_are_those_of_its_closed_cell(data: st.DataObject) -> 
     report = facets(piece)
     assert report.holds(piece.polyhedron)
     assert not len(report.undecided)
+
+
+@given(st.data())
+def test_letters_without_rationals_are_right_where_decided(data: st.DataObject) -> None:
+    net = data.draw(any_networks())
+    x, v = data.draw(points(net.dim_in)), data.draw(points(net.dim_in).filter(np.any))
+    expected, entered = spline_codes(net, x).letters, piece_at(net, x, toward=v).code
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("polygeom.rational_network.BUDGET", 0)
+        found, piece = spline_codes(net, x), piece_at(net, x, toward=v)
+    decided = ~found.undecided
+    assert np.array_equal(found.letters[decided], expected[decided])
+    if not len(piece.undecided):
+        assert np.array_equal(piece.code, entered)

@@ -270,7 +270,7 @@ def test_classes_change_where_the_largest_output_does(data, name, seed):
 
 
 def test_classes_are_those_of_the_output_in_the_middle_of_every_stretch():
-    net = FAMILIES["generic"]((3, 20, 20, 5), 1)
+    net = FAMILIES["generic"]((3, 20, 20, 5), 2)
     hits = line_crossings(net, [-6, 2, 1], [5, -3, 4], classes=True)
     cuts = np.concatenate([[0.0], hits.class_t, [1.0]])
     middles = 0.5 * (cuts[1:] + cuts[:-1])

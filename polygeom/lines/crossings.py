@@ -284,9 +284,9 @@ class LineCrossings:
         """
         residual = 0.0
         for i in range(self.n_pieces) if pieces is None else pieces:
-            there = piece_at(self.network, np.array([self.middle(i)]), along=self.line)
-            decided = np.setdiff1d(np.arange(self.network.n_units), there.undecided)
-            if (there.code[decided] != self.code(i)[decided]).any():
+            read, undecided = self._read_inside(as_index(i, self.n_pieces, "piece"))
+            decided = np.setdiff1d(np.arange(self.network.n_units), undecided)
+            if (read[decided] != self.code(i)[decided]).any():
                 return Check(False, Level.EXACT, float("inf"))
             for right in (False, True):
                 overlap = self._overlap(as_index(i, self.n_pieces, "piece"), right)
@@ -294,6 +294,21 @@ class LineCrossings:
                     return Check(False, Level.EXACT, float("inf"))
                 residual = max(residual, overlap)
         return Check(True, Level.CERTIFIED if residual or self.undecided else Level.EXACT, residual)
+
+    def _read_inside(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the code read in the middle of piece i, and the units not decided; pieces may hold no float."""
+        t, net = self.middle(i), self.network
+        begins = self.bounds[i - 1, 1] if i > 0 else self.reach[0]
+        ends = self.bounds[i, 0] if i < len(self) else self.reach[1]
+        if begins < t < ends or not net.exact().is_feasible:
+            there = piece_at(net, np.array([t]), along=self.line)
+            return there.code, there.undecided if begins < t < ends else np.arange(net.n_units)
+        first = self.exact(i - 1) if i > 0 else Fraction(self.reach[0])
+        last = self.exact(i) if i < len(self) else Fraction(self.reach[1])
+        start, rates = self.line.offset.tolist(), self.line.matrix[:, 0].tolist()
+        middle = (first + last) / 2
+        inside = [Fraction(p) + middle * Fraction(g) for p, g in zip(start, rates, strict=True)]
+        return net.exact().letters(net.exact().point(inside)), np.zeros(0, dtype=np.intp)
 
     def _overlap(self, i: int, right: bool) -> float | None:
         """Return how far half-spaces of piece i may reach over its next boundary to one side; None if one does."""
@@ -305,18 +320,22 @@ class LineCrossings:
         inner = 0 <= boundary < len(self)
         ends = self.bounds[boundary] if inner else np.repeat(self.reach[1 if right else 0], 2)
         near, far = (ends - middle) if right else (middle - ends[::-1])
+        near, far = np.nextafter(near, -np.inf), np.nextafter(far, np.inf)
         if (latest < near).any():
             return None
+        flipping = np.isin(piece.units, self.units[boundary]) if inner else np.zeros(len(piece.units), bool)
         if inner:
-            drawn = [earliest[piece.units == unit] for unit in self.units[boundary]]
-            stops = [rows.min() for rows in drawn if len(rows)]
+            drawing = np.unique(piece.units[flipping])
+            stops = [earliest[piece.units == unit].min() for unit in drawing]
             if not stops or max(stops) > far:
                 return None
-        close = np.flatnonzero(earliest < near)
+        close = np.flatnonzero(earliest < far)
+        if len(close) == 1 and flipping[close[0]]:
+            return 0.0  # what stops the piece here is the boundary by definition
         if len(close) and self.network.exact().is_feasible:
             end = rational(self.exact(boundary)) if inner else rational(float(self.reach[right]))
             return 0.0 if self._stops_at(piece, close, end) else None
-        return float(max(near - earliest.min(initial=np.inf), 0.0))
+        return float(max(far - earliest.min(initial=np.inf), 0.0))
 
     def _stops_at(self, piece: AffinePiece, close: np.ndarray, end: flint.fmpq) -> bool:
         """Tell, in rationals, whether no half-space among these ends before a place."""

@@ -91,7 +91,7 @@ class Doubts:
         """Return the exact place of a node, kept."""
         node = int(self._nodes.named(np.array([node]))[0])
         if node not in self._nodes.exact:
-            self._nodes.exact[node] = self.find(node)
+            self._nodes.fix(node, self.find(node))
         return self._nodes.exact[node]
 
     def code(self, node: int) -> np.ndarray:

@@ -22,9 +22,10 @@ __all__ = ["Nodes", "place_around"]
 def place_around(t: flint.fmpq) -> tuple[float, float, float]:
     """Return the float nearest to an exact place, and the narrowest interval of floats that holds it."""
     nearest = nearest_float(t)
-    if rational(nearest) == t:
-        return nearest, nearest, nearest
-    return nearest, float(np.nextafter(nearest, -np.inf)), float(np.nextafter(nearest, np.inf))
+    exact = rational(nearest)
+    low = nearest if exact <= t else float(np.nextafter(nearest, -np.inf))
+    high = nearest if exact >= t else float(np.nextafter(nearest, np.inf))
+    return nearest, low, high
 
 
 class Nodes:
@@ -74,9 +75,14 @@ class Nodes:
 
     def add_exact(self, t: flint.fmpq) -> int:
         """Add a node whose place is known exactly; return its number."""
-        node = int(self.add(np.array([place_around(t)]))[0])
-        self.exact[node] = t
+        node = int(self.add(np.zeros((1, 3)))[0])
+        self.fix(node, t)
         return node
+
+    def fix(self, node: int, t: flint.fmpq) -> None:
+        """Keep the exact place of a node; its float place and interval follow, so that floats stand in order."""
+        self.exact[node] = t
+        self._places[node] = place_around(t)
 
     def named(self, nodes: np.ndarray) -> np.ndarray:
         """Return the nodes that stand for these: equal places, and bands, share one."""
@@ -110,8 +116,7 @@ class Nodes:
                 place = find(node)
                 if place is None:
                     return self.joined(run)
-                self.exact[node] = place
-                self._places[node] = place_around(place)
+                self.fix(node, place)
         ordered = sorted(run.tolist(), key=self.exact.__getitem__)
         kept = ordered[:1]
         for node in ordered[1:]:

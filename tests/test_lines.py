@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
+from time import sleep
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polygeom.budget import Budget
 from polygeom.certificates.check import Level
 from polygeom.errors import InputError
 from polygeom.gates import MaxGate
+from polygeom.lines import segments
 from polygeom.lines.crossings import LineCrossings
 from polygeom.lines.segments import line_crossings
 from polygeom.network import Network
+from polygeom.rational_network import RationalNetwork
 from tests.degenerate_nets import FAMILIES, degenerate_networks
-from tests.line_oracle import ExactWalk
+from tests.line_oracle import ExactWalk, Walk
 from tests.strategies import graph_networks, networks, points
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -276,3 +282,213 @@ def test_classes_are_those_of_the_output_in_the_middle_of_every_stretch():
     middles = 0.5 * (cuts[1:] + cuts[:-1])
     assert hits.output(middles).argmax(axis=1).tolist() == hits.classes.tolist()
     assert len(hits.classes) > 2
+
+
+# -- ends, and units that lie on the line ----------------------------------------------------------------------
+
+
+def test_boundaries_at_the_ends_are_told_apart():
+    net = Network.from_layers([([[1.0], [1.0], [1.0]], [0.0, -1.0, -2.0]), ([[1.0, 1.0, 1.0]], [0.0])])
+    hits = line_crossings(net, [0], [2])
+    assert hits.t.tolist() == [0.5]
+    assert [u.tolist() for u in hits.units] == [[1]]
+    assert [u.tolist() for u in hits.at_ends] == [[0], [2]]
+    inner = line_crossings(net, [0.5], [1.5])
+    assert [u.tolist() for u in inner.at_ends] == [[], []]
+
+
+def test_a_touched_boundary_is_none():
+    """The kink of |x| - |x| at 0 reaches 0 and goes back: unit 2 is positive on both sides."""
+    net = Network.from_layers([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0]), ([[1.0]], [0.0])])
+    hits = line_crossings(net, [-1], [1])
+    assert [u.tolist() for u in hits.units] == [[0, 1]]
+    assert hits.exact(0) == Fraction(1, 2)
+    assert hits.code(0)[2] == hits.code(1)[2] == 1
+
+
+def test_units_whose_hyperplane_holds_the_line_are_reported():
+    net = Network.from_layers([([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [0.0, -1.0, 0.0]), ([[1.0, 1.0, 1.0]], [0.0])])
+    hits = line_crossings(net, [0, 0], [0, 3])
+    assert [u.tolist() for u in hits.units] == [[1]]
+    assert [hits.lying_on(i).tolist() for i in range(2)] == [[0], [0]]
+    assert hits.check()
+
+
+def test_the_same_unit_counts_once_where_its_breakpoints_coincide():
+    net = Network.from_layers([([[1.0]], [0.0]), ([[1.0]], [0.0])], "clamp", 1.0, 1.0)
+    for a, b, letters in ((0, 4, (0, 2)), (4, 0, (2, 0))):
+        for classes in (False, True):
+            hits = line_crossings(net, [a], [b], classes=classes)
+            assert [u.tolist() for u in hits.units] == [[0]]
+            assert (hits.code(0)[0], hits.code(1)[0]) == letters
+            assert hits.check()
+
+
+# -- memory, devices, budgets ----------------------------------------------------------------------------------
+
+
+def assert_same(one: LineCrossings, other: LineCrossings) -> None:
+    """Compare all boundaries exactly."""
+    assert [u.tolist() for u in one.units] == [u.tolist() for u in other.units]
+    assert [one.exact(i) for i in range(len(one))] == [other.exact(i) for i in range(len(other))]
+    assert np.array_equal(one.codes().letters, other.codes().letters)
+    if one.classes is not None:
+        assert np.array_equal(one.classes, other.classes)
+        assert np.allclose(one.class_t, other.class_t, rtol=0, atol=1e-12)
+
+
+def least_memory(net: Network, a: object, b: object, **how: object) -> int:
+    """Return the least memory cap that is accepted, as the error says."""
+    with pytest.raises(InputError, match="larger memory") as error:
+        line_crossings(net, a, b, memory=1, **how)
+    return int(str(error.value).split(" need ")[1].split()[0])
+
+
+@given(st.data(), st.booleans())
+def test_parts_change_nothing(data, classes):
+    net = data.draw(st.one_of(graph_networks(), degenerate_networks()))
+    a, b = data.draw(ends(net.dim_in))
+    whole = crossed(net, a, b, classes=classes)
+    if whole is None:
+        return
+    least = least_memory(net, a, b, classes=classes)
+    for memory in (least, 2 * least):
+        try:
+            parts = line_crossings(net, a, b, classes=classes, memory=memory)
+        except InputError as error:
+            assert "too short to be told apart" in str(error)
+            continue
+        assert_same(whole, parts)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_parts_change_nothing_behind_convolutions(name):
+    net = torch_net(name, 4)
+    a, b = np.random.default_rng(4).standard_normal((2, 16))
+    whole = line_crossings(net, a, b, classes=True)
+    parts = line_crossings(net, a, b, classes=True, memory=least_memory(net, a, b, classes=True))
+    assert parts.parts > 1
+    assert_same(whole, parts)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_a_torch_device_changes_nothing(name):
+    net = torch_net(name, 2)
+    a, b = np.random.default_rng(2).standard_normal((2, 16))
+    assert_same(
+        line_crossings(net, a, b, classes=True), line_crossings(net, a, b, classes=True, device="cpu")
+    )
+
+
+def stopped_line(monkeypatch: pytest.MonkeyPatch, stop: Callable[[float], None], **how: object) -> LineCrossings:
+    """Return a line swept in parts, `stop` hearing the t that each one reached."""
+
+    @contextmanager
+    def bar(*_: object) -> Iterator[Callable[[float], None]]:
+        yield stop
+
+    monkeypatch.setattr(segments, "_bar", bar)
+    net = FAMILIES["generic"]((3, 8, 8, 3), 3)
+    a, b = [-3, -3, 1], [4, 2, -2]
+    memory = 2 * least_memory(net, a, b, classes=True)
+    return line_crossings(net, a, b, classes=True, memory=memory, **how)
+
+
+def assert_begins(part: LineCrossings, whole: LineCrossings) -> None:
+    """Compare a sweep that stopped with the beginning of the whole one."""
+    assert part.reach[0] < part.reach[1] < whole.reach[1]
+    n = sum(whole.exact(i) < part.reach[1] for i in range(len(whole)))
+    assert 0 < len(part) == n
+    assert [u.tolist() for u in part.units] == [u.tolist() for u in whole.units[:n]]
+    assert part.check()
+    assert part.classes.tolist() == whole.classes[: len(part.classes)].tolist()
+    assert "stopped" in repr(part)
+
+
+def test_what_is_found_before_an_interrupt_is_kept(monkeypatch):
+    whole = stopped_line(monkeypatch, lambda t: None)
+    assert whole.stopped is None
+    heard: list[float] = []
+
+    def stop(t: float) -> None:
+        heard.append(t)
+        if len(heard) == 3:
+            raise KeyboardInterrupt
+
+    part = stopped_line(monkeypatch, stop)
+    assert part.stopped == "interrupt"
+    assert part.reach[1] == heard[-1]
+    assert_begins(part, whole)
+
+
+def test_what_is_found_within_a_budget_is_kept(monkeypatch):
+    whole = stopped_line(monkeypatch, lambda t: None)
+    part = stopped_line(monkeypatch, lambda t: sleep(0.01), budget=Budget(seconds=0.015))
+    assert part.stopped == "seconds"
+    assert_begins(part, whole)
+
+
+# -- without rationals ---------------------------------------------------------------------------------------
+
+
+def without_rationals(net: Network, a: object, b: object, **how: object) -> LineCrossings | None:
+    """Return what floats alone find."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RationalNetwork, "is_feasible", False)
+        return crossed(net, a, b, **how)
+
+
+def assert_right_outside_bands(hits: LineCrossings, net: Network) -> None:
+    """Compare every letter between cuts with the rational walk, but for what bands leave open."""
+    walk = ExactWalk(net).along(hits.line, *hits.reach)
+    flips = {(unit, t) for t, units in zip(walk.t, walk.units, strict=True) for unit in units}
+    certain = {
+        (unit, t)
+        for unit, t in flips
+        if not any(unit in band.units and band.low <= t <= band.high for band in hits.undecided)
+    }
+    found = [
+        (unit, low, high)
+        for units, (low, high) in zip(hits.units, hits.bounds, strict=True)
+        for unit in units.tolist()
+        if not any(unit in band.units and band.low <= low and high <= band.high for band in hits.undecided)
+    ]
+    for unit, t in certain:
+        assert any(u == unit and low <= t <= high for u, low, high in found), (unit, float(t), hits.undecided)
+    assert len(found) == len(certain), (found, certain)
+
+
+@given(st.data(), st.booleans())
+def test_floats_alone_are_right_outside_their_bands(data, classes):
+    net = data.draw(st.one_of(networks(), graph_networks(), degenerate_networks()))
+    hits = without_rationals(net, *data.draw(ends(net.dim_in)), classes=classes)
+    if hits is not None:
+        assert_right_outside_bands(hits, net)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_floats_alone_are_right_outside_their_bands_in_every_family(name):
+    rng = np.random.default_rng(6)
+    for seed in range(2):
+        net = FAMILIES[name]((2, 5, 4, 2), seed)
+        for a, b in ((rng.integers(-3, 4, 2), rng.standard_normal(2)), ([-4, 2], [4, -2]), ([-2, -2], [3, 3])):
+            hits = without_rationals(net, a, b, classes=True)
+            assert_right_outside_bands(hits, net)
+
+
+def test_floats_alone_decide_what_is_in_general_position():
+    net = FAMILIES["generic"]((3, 20, 20, 5), 2)
+    hits = without_rationals(net, [-6, 2, 1], [5, -3, 4], classes=True)
+    assert hits.undecided == ()
+    assert_right_outside_bands(hits, net)
+
+
+def test_a_tie_that_floats_cannot_tell_is_a_band():
+    net = Network.from_layers([([[0.1], [0.3]], [-0.07, -0.21]), ([[1.0, 1.0]], [0.0])])
+    hits = without_rationals(net, [0], [1])
+    (band,) = hits.undecided
+    assert band.units == (0, 1)
+    assert band.low <= 0.7 <= band.high
+    assert band.high - band.low < 1e-12
+    assert hits.level is Level.CERTIFIED
+    assert "1 undecided band" in repr(hits)

@@ -21,6 +21,7 @@ from .exploration.explored import Exploration
 from .exploration.neighbours import Neighbours, neighbours
 from .exploration.paths import RegionPath, shortest_path
 from .exploration.search import explore
+from .lines.arcs import ArcCrossings, arc_crossings
 from .lines.crossings import LineCrossings, UndecidedBand
 from .lines.density import Density, density, sampled_density
 from .lines.scaling import ScalingCrossings, scaling_crossings

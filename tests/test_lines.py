@@ -363,8 +363,8 @@ def test_parts_change_nothing(data, classes):
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_parts_change_nothing_behind_convolutions(name):
-    net = torch_net(name, 4)
-    a, b = np.random.default_rng(4).standard_normal((2, 16))
+    net = torch_net(name, 1)
+    a, b = 4 * np.random.default_rng(1).standard_normal((2, 16))
     whole = line_crossings(net, a, b, classes=True)
     parts = line_crossings(net, a, b, classes=True, memory=least_memory(net, a, b, classes=True))
     assert parts.parts > 1
@@ -492,3 +492,69 @@ def test_a_tie_that_floats_cannot_tell_is_a_band():
     assert band.high - band.low < 1e-12
     assert hits.level is Level.CERTIFIED
     assert "1 undecided band" in repr(hits)
+
+
+# -- bad input -----------------------------------------------------------------------------------------------
+
+SMALL = Network.from_layers([([[1.0, 2.0], [0.5, -1.0]], [0.0, 1.0]), ([[1.0, 1.0]], [0.0])])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "how", "message"),
+    [
+        ([1, 2], [1, 2], {}, "same point.*Give two points"),
+        ([0.0, 1], [-0.0, 1], {}, "same point"),
+        ([np.nan, 0], [1, 2], {}, "start"),
+        ([0, 0], [np.inf, 2], {}, "stop"),
+        ([0, 0, 0], [1, 2], {}, "start"),
+        ([0, 0], [[1, 2], [3, 4]], {}, "stop"),
+        ([0, 0], ["one", "two"], {}, "stop"),
+        ([0, 0], [1 + 1j, 2], {}, "stop"),
+        ([0, 0], [1, 2], {"memory": 100}, "memory cap is 100.*larger memory="),
+        ([0, 0], [1, 2], {"device": "nonsense"}, "device='nonsense'.*Give a torch device"),
+        ([0, 0], [1, 2], {"device": 1.5}, "device=1.5"),
+        ([-1e308, 0], [1e308, 0], {}, "1.8e308|overflow"),
+    ],
+)
+def test_bad_input_is_refused(a, b, how, message):
+    with pytest.raises(InputError, match=message):
+        line_crossings(SMALL, a, b, **how)
+
+
+@pytest.mark.parametrize("memory", [0, -5, 1.5, float("nan"), "1 GB", None, True])
+def test_a_memory_cap_is_a_number_of_bytes(memory):
+    with pytest.raises(InputError, match="memory"):
+        line_crossings(SMALL, [0, 0], [1, 2], memory=memory)
+
+
+def test_what_overflows_inside_is_refused_with_its_place():
+    net = Network.from_layers([([[1e308], [1e308]], [0, 0]), ([[1e308, 1e308]], [0]), ([[1.0]], [0])])
+    with pytest.raises(InputError, match="module '1' overflows.*smaller size"):
+        line_crossings(net, [0.5], [1.5])
+
+
+def test_boundaries_and_pieces_are_asked_for_by_number():
+    hits = line_crossings(SMALL, [-3, 1], [3, 1])
+    for ask in (hits.exact, hits.code, hits.piece, hits.middle, lambda i: hits.codes([i])):
+        for number in (99, -1, 0.5, "first"):
+            with pytest.raises(InputError):
+                ask(number)
+    with pytest.raises(InputError, match="finite"):
+        hits.output([0.5, np.nan])
+
+
+def test_points_may_have_the_shape_of_the_input():
+    net = torch_net("max-pool")
+    a, b = np.random.default_rng(0).standard_normal((2, 1, 4, 4))
+    assert_same(line_crossings(net, a, b), line_crossings(net, a.ravel(), b.ravel()))
+
+
+def test_a_network_without_units_has_no_boundaries():
+    net = Network.from_layers([([[1.0, 2.0], [2.0, 1.0]], [0.0, 0.0])])
+    hits = line_crossings(net, [0, 1], [1, 0], classes=True)
+    assert len(hits) == 0
+    assert hits.units == ()
+    assert hits.code(0).shape == (0,)
+    assert hits.classes.tolist() == [0, 1]
+    assert hits.class_t.tolist() == [0.5]
+    assert hits.check()

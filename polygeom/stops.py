@@ -98,17 +98,24 @@ def ray_stops(net: Network, point: Enclosure, directions: Enclosure) -> Iterator
     Floats decide if they can, doubled numbers (`polygeom.doubled`) otherwise. Directions share the pass of the
     point, unless one of them enters another cell than the first.
     """
-    seen, at_once = None, max(1, SHARED_BYTES // (32 * max(1, net.n_units)))
-    for first in range(0, len(directions[0]), at_once):
-        chunk = directions[0][first : first + at_once], directions[1][first : first + at_once]
-        shared = None if seen is None else _slopes(net, seen, chunk)
-        for i in range(len(chunk[0])):
-            direction = chunk[0][i : i + 1], chunk[1][i : i + 1]
-            if seen is None or shared is None or _may_tie(seen.values, shared[i]):
-                seen = _pass(net, point, direction)
-                yield _settled(net, seen, seen.slopes, point, direction)
+    count = len(directions[0])
+    rays = [(directions[0][i : i + 1], directions[1][i : i + 1]) for i in range(count)]
+    if not rays:
+        return
+    seen = _pass(net, point, rays[0])
+    yield _settled(net, seen, seen.slopes, point, rays[0])
+    at_once = max(1, SHARED_BYTES // (64 * max(1, net.n_units)))
+    is_alone = _ties(net, seen.values, seen.slopes)  # then so is every other, most likely
+    for first in range(1, count, at_once):
+        chunk = slice(first, first + at_once)
+        together = directions[0][chunk], directions[1][chunk]
+        shared = [None] * len(rays[chunk]) if is_alone else _slopes(net, seen, together)
+        for ray, slopes in zip(rays[chunk], shared, strict=True):
+            if slopes is None or _ties(net, seen.values, slopes):
+                own = _pass(net, point, ray)
+                yield _settled(net, own, own.slopes, point, ray)
             else:
-                yield _settled(net, seen, shared[i], point, direction)
+                yield _settled(net, seen, slopes, point, ray)
 
 
 def _pass(net: Network, point: Enclosure, direction: Enclosure) -> OneSidedPass:
@@ -151,12 +158,23 @@ def _depth(net: Network) -> int:
     return max(depths.values())
 
 
-def _may_tie(values: tuple[Enclosed | Doubled, ...], slopes: tuple[Enclosed | Doubled, ...]) -> bool:
-    """Tell whether a value is exact and moves: it might be on a boundary, and a direction then choose the cell."""
-    return any(
-        ((v.error == 0) & ((s.value != 0) | (s.error != 0))).any()
-        for v, s in zip(values, slopes, strict=True)
-    )
+def _ties(
+    net: Network, values: tuple[Enclosed | Doubled, ...], slopes: tuple[Enclosed | Doubled, ...]
+) -> bool:
+    """Tell whether the point may be on a boundary that the direction leaves, and so choose the cell."""
+    return any(map(_gate_ties, net.gates, values, slopes))
+
+
+def _gate_ties(gate: Gate, value: Enclosed | Doubled, slope: Enclosed | Doubled) -> bool:
+    moves = (value.error == 0) & ((slope.value != 0) | (slope.error != 0))
+    if not moves.any():
+        return False
+    if not isinstance(gate, MaxGate):
+        return any((moves & (value.value == level)).any() for level in gate.table(gate.breakpoints))
+    windows = gate.window(value.value, -np.inf)
+    largest = windows == windows.max(axis=2, keepdims=True)
+    moving = (largest & (gate.window(moves, 0.0) > 0)).any(axis=2)
+    return bool((moving & (largest.sum(axis=2) > 1)).any())
 
 
 def _settled(

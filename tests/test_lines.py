@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from time import sleep
@@ -16,12 +17,13 @@ from hypothesis import strategies as st
 from polygeom.budget import Budget
 from polygeom.certificates.check import Level
 from polygeom.errors import InputError
-from polygeom.gates import MaxGate
+from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.lines import segments
 from polygeom.lines.crossings import LineCrossings
 from polygeom.lines.segments import line_crossings
 from polygeom.network import Network
 from polygeom.rational_network import RationalNetwork
+from polygeom.steps import Dense
 from tests.degenerate_nets import FAMILIES, degenerate_networks
 from tests.line_oracle import ExactWalk, Walk
 from tests.strategies import graph_networks, networks, points
@@ -226,6 +228,47 @@ def test_all_pieces_pass_the_check(data):
     check = hits.check()
     assert check, hits
     assert check.level is Level.EXACT
+
+
+def test_a_window_that_ties_before_a_boundary_passes_the_check():
+    """Its first two entries are one function until a clamp lets go of one; a third entry draws rows on both sides."""
+    net = Network.from_layers([([[1.0], [1.0]], [0.0, 0.0])])
+    gate = Elementwise(inputs=(1,), shapes=((2,),), shape=(2,), **elementwise_gate("relu"))
+    apart = Dense(
+        inputs=(2,),
+        shapes=((2,),),
+        shape=(3,),
+        weight=np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 0.0]]),
+        constant=np.array([0.0, 0.0, -5.0]),
+    )
+    largest = MaxGate(inputs=(3,), shapes=((3,),), shape=(1,), index=np.arange(3)[None])
+    net = Network((*net.steps[:1], gate, apart, largest), (1,))
+    hits = line_crossings(net, [-1], [1])
+    assert [u.tolist() for u in hits.units] == [[0, 1, 2]]
+    assert hits.check()
+
+
+def test_wrong_boundaries_fail_the_check():
+    net = FAMILIES["generic"]((3, 8, 8, 3), 3)
+    hits = line_crossings(net, [-3, -3, 1], [4, 2, -2])
+    assert hits.check()
+    events, starts, m = hits._events, hits._starts, len(hits)
+    rows = [i for i in range(m) if i != 2]
+    missing = replace(
+        hits, t=hits.t[rows], bounds=hits.bounds[rows], _events=events[rows], _starts=np.arange(m)
+    )
+    assert np.array_equal(starts, np.arange(m + 1))
+    assert not missing.check()
+    for shift in (-0.001, 0.001):
+        t, bounds = hits.t.copy(), hits.bounds.copy()
+        t[2] += shift
+        bounds[2] += shift
+        assert not replace(hits, t=t, bounds=bounds).check()
+    letters = hits.first_code.copy()
+    letters[0] = 1 - letters[0]
+    assert not replace(hits, first_code=letters).check()
+    other = replace(events, unit=np.where(np.arange(m) == 2, (events.unit + 1) % 16, events.unit))
+    assert not replace(hits, _events=other).check()
 
 
 @given(networks(max_depth=1), st.data())

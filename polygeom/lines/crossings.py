@@ -39,7 +39,8 @@ class UndecidedBand:
     low, high : float
         Its ends.
     units : tuple of int
-        Units that flip inside in an order, or a number of times, that is not known, or perhaps not at all.
+        Units that flip inside in an order, or a number of times, that is not known, or perhaps not at all. The
+        number after the last unit stands for the largest output, where `classes` were asked for.
     """
 
     low: float
@@ -273,7 +274,8 @@ class LineCrossings:
 
         For each piece the code is read afresh at its middle, and all half-spaces are computed from it; none may
         stop the line before the next boundary to the right or left, and those of the units that flip there stop it
-        there (a unit may have none on the side where its pre-activation is constant). Independent of the sweep.
+        there, seen from the side where their letter is higher: on the other their pre-activation may be constant.
+        Independent of the sweep.
         Cost: five forward passes and two Jacobian-vector products per piece.
 
         Returns
@@ -323,14 +325,13 @@ class LineCrossings:
         near, far = np.nextafter(near, -np.inf), np.nextafter(far, np.inf)
         if (latest < near).any():
             return None
-        flipping = np.isin(piece.units, self.units[boundary]) if inner else np.zeros(len(piece.units), bool)
-        if inner:
-            drawing = np.unique(piece.units[flipping])
-            stops = [earliest[piece.units == unit].min() for unit in drawing]
-            if not stops or max(stops) > far:
+        flips = self._events[self._starts[boundary] : self._starts[boundary + 1]] if inner else self._events[:0]
+        leaving = flips.before > flips.after if right else flips.after > flips.before
+        for unit in flips.unit[leaving]:
+            if earliest[piece.units == unit].min(initial=np.inf) > far:
                 return None
         close = np.flatnonzero(earliest < far)
-        if len(close) == 1 and flipping[close[0]]:
+        if len(close) == 1 and piece.units[close[0]] in flips.unit:
             return 0.0  # what stops the piece here is the boundary by definition
         if len(close) and self.network.exact().is_feasible:
             end = rational(self.exact(boundary)) if inner else rational(float(self.reach[right]))

@@ -25,7 +25,7 @@ class Events:
     before: np.ndarray
     after: np.ndarray
 
-    def __getitem__(self, index: np.ndarray) -> Events:
+    def __getitem__(self, index: np.ndarray | slice) -> Events:
         return Events(self.node[index], self.unit[index], self.before[index], self.after[index])
 
     def __len__(self) -> int:
@@ -97,6 +97,8 @@ class Located:
         Exact places of the last roots, where rationals found them.
     errors : (2, *input shape) array or None
         What is added to the error bounds of value and rate.
+    open : (size,) bool array or None
+        Which units are not decided on some piece.
     """
 
     letters: np.ndarray
@@ -105,6 +107,7 @@ class Located:
     doubts: np.ndarray
     exact: tuple[flint.fmpq, ...] = ()
     errors: np.ndarray | None = None
+    open: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,6 +84,11 @@ class Doubled:
         distance = self.error + np.abs(self.rest)
         return Enclosed(self.value, np.where(distance > 0, round_up(distance, 1), 0.0), None, self.source)
 
+    @cached_property
+    def smallest(self) -> tuple[float, float]:
+        """Smallest non-zero absolute value and error: tells whether a product can underflow."""
+        return smallest_nonzero(self.value), smallest_nonzero(self.error)
+
 
 @dataclass(frozen=True, eq=False)
 class DoubledPass:
@@ -238,8 +243,8 @@ def _sum(step: Sum, states: tuple[Doubled, ...]) -> tuple[np.ndarray, np.ndarray
 def _sliced(step: Summing, state: Doubled, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return L times doubled values by products of slices, each of which is exact (module docstring)."""
     sums = step.magnitude.linear(state.error + 2.0**-bits * np.abs(state.value))
-    smallest = min(smallest_nonzero(state.error), 2.0**-bits * smallest_nonzero(state.value))
-    lost = underflow(step.terms, step.smallest * smallest)
+    smallest = state.smallest
+    lost = underflow(step.terms, step.smallest * min(smallest[1], 2.0**-bits * smallest[0]))
     weights = weight_slices(step)
     inputs, scale = input_slices(state.value, state.rest, weights.other, bits)
     shape = (len(state.value), *step.shape)
@@ -260,7 +265,7 @@ def _sliced(step: Summing, state: Doubled, bits: int) -> tuple[np.ndarray, np.nd
 
 def _unbounded_where_overflown(state: Doubled) -> Doubled:
     """Return 0 with an infinite bound wherever something overflowed."""
-    known = np.isfinite(state.value) & np.isfinite(state.rest) & np.isfinite(state.error)
+    known = np.isfinite(state.value + state.rest + state.error)
     if known.all():
         return state
     value, rest = (np.where(known, part, 0.0) for part in (state.value, state.rest))

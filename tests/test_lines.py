@@ -24,7 +24,7 @@ from polygeom.lines.segments import line_crossings
 from polygeom.network import Network
 from polygeom.rational_network import RationalNetwork
 from polygeom.steps import Dense
-from tests.degenerate_nets import FAMILIES, degenerate_networks
+from tests.degenerate_nets import FAMILIES, degenerate_networks, residual_maxima
 from tests.line_oracle import ExactWalk, Walk
 from tests.strategies import graph_networks, networks, points
 
@@ -601,3 +601,63 @@ def test_a_network_without_units_has_no_boundaries():
     assert hits.classes.tolist() == [0, 1]
     assert hits.class_t.tolist() == [0.5]
     assert hits.check()
+
+
+# -- real networks -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("acasxu_1_1", 1.0), ("mnist-net_256x2", 1.0), ("cifar10_small", 0.1)]
+)
+def test_segments_through_real_networks_pass_the_check(data, name, size):
+    pytest.importorskip("onnx", reason="from_onnx needs the package onnx")
+    from polygeom.models.convert import from_onnx
+
+    net = from_onnx(data / "models" / "onnx" / f"{name}.onnx")
+    rng = np.random.default_rng(11)
+    a = rng.uniform(0, 1, net.dim_in)
+    b = a + size * (rng.uniform(0, 1, net.dim_in) - a)
+    hits = line_crossings(net, a, b, classes=True)
+    assert len(hits) > 20
+    chosen = np.unique(np.linspace(0, len(hits), 12).astype(int))
+    assert hits.check(chosen)
+    flips = np.bincount(hits.flips[1], minlength=net.n_units)
+    seen = net.spline_codes(np.stack([a, b])).letters
+    two = np.concatenate([np.full(g.size, len(getattr(g, "breakpoints", ())) == 1) for g in net.gates])
+    assert ((flips % 2 == 1) == (seen[0] != seen[1]))[two].all()
+    assert not hits.undecided
+    assert hits.classes[0] == net(a).argmax()
+    assert hits.classes[-1] == net(b).argmax()
+
+
+# -- sampling ------------------------------------------------------------------------------------------------
+
+
+def random_net(rng: np.random.Generator) -> Network:
+    """Return a network of some family, or a graph with overlapping maxima, of random widths."""
+    if rng.integers(5) == 0:
+        return residual_maxima(int(rng.integers(1, 4)), int(rng.integers(2**31)))
+    widths = (*rng.integers(2, 12, rng.integers(2, 5)), 2)
+    name = rng.choice(["generic", "leaky", "absolute value", "duplicate unit", "silent layer", "zero biases"])
+    return FAMILIES[name](tuple(int(w) for w in widths), int(rng.integers(2**31)))
+
+
+@pytest.mark.slow
+def test_sampling_never_sees_more_and_both_sides_confirm_every_boundary():
+    rng, grid = np.random.default_rng(0), np.linspace(0, 1, 201)[1:-1, None]
+    for _ in range(10_000):
+        net = random_net(rng)
+        a, b = 3 * rng.standard_normal((2, net.dim_in))
+        hits = line_crossings(net, a, b)
+        sampled = net.spline_codes(hits.line(grid)).letters
+        changes = (sampled[1:] != sampled[:-1]).sum(axis=1)
+        assert changes.sum() <= hits.n_flips
+        assert (changes > 0).sum() <= len(hits)
+        codes = hits.codes().letters
+        # the float nearest to the middle lies inside the piece, and is mapped there, if the piece is wide enough
+        widths = np.diff(hits.cuts)
+        wide = np.flatnonzero(widths > 2.0**-30)
+        middles = np.array([[hits.middle(i)] for i in wide])
+        if len(wide):
+            assert np.array_equal(net.spline_codes(hits.line(middles)).letters, codes[wide])
+        assert hits.check(np.setdiff1d(np.arange(hits.n_pieces), wide))

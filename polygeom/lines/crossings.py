@@ -325,7 +325,9 @@ class LineCrossings:
         near, far = np.nextafter(near, -np.inf), np.nextafter(far, np.inf)
         if (latest < near).any():
             return None
-        flips = self._events[self._starts[boundary] : self._starts[boundary + 1]] if inner else self._events[:0]
+        flips = (
+            self._events[self._starts[boundary] : self._starts[boundary + 1]] if inner else self._events[:0]
+        )
         leaving = flips.before > flips.after if right else flips.after > flips.before
         for unit in flips.unit[leaving]:
             if earliest[piece.units == unit].min(initial=np.inf) > far:

@@ -73,9 +73,7 @@ class Events:
         fresh = np.append(True, (place[1:] != place[:-1]) | (sorted_.unit[1:] != sorted_.unit[:-1]))
         firsts = np.flatnonzero(fresh)
         lasts = np.append(firsts[1:], len(order)) - 1
-        one = Events(
-            sorted_.node[firsts], sorted_.unit[firsts], sorted_.before[firsts], sorted_.after[lasts]
-        )
+        one = Events(sorted_.node[firsts], sorted_.unit[firsts], sorted_.before[firsts], sorted_.after[lasts])
         return one[one.before != one.after]
 
 

@@ -72,7 +72,9 @@ def sweep(
         If the memory does not hold two pieces, or is no number, or a value overflows.
     """
     if isinstance(memory, bool) or not isinstance(memory, Real) or not memory > 0:
-        raise InputError(f"The memory cap is memory={memory!r}; give a positive number of bytes, such as 2**30.")
+        raise InputError(
+            f"The memory cap is memory={memory!r}; give a positive number of bytes, such as 2**30."
+        )
     chain = Chain.of(net)
     if chain is not None and device is None:
         swept = sweep_chain(chain, net, line, reach, memory)

@@ -43,7 +43,7 @@ def ends(draw: st.DrawFn, dim: int) -> Pair:
 def crossed(
     net: Network, a: np.ndarray, b: np.ndarray, refusal: str = "overflow", **how: object
 ) -> LineCrossings | None:
-    """Return all boundaries; None where a value on the line overflows, or the line is refused for another reason."""
+    """Return all boundaries; None where a value on the line overflows, or a line is refused for a given reason."""
     try:
         return line_crossings(net, a, b, **how)
     except InputError as error:

@@ -27,7 +27,7 @@ from polygeom.rational_network import RationalNetwork
 from polygeom.steps import Dense
 from tests.degenerate_nets import FAMILIES, degenerate_networks, residual_maxima
 from tests.line_oracle import ExactWalk
-from tests.strategies import graph_networks, networks, points
+from tests.strategies import graph_networks, networks, overlapping_maxima, points
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -684,3 +684,12 @@ def test_sampling_never_sees_more_and_both_sides_confirm_every_boundary():
         if len(wide):
             assert np.array_equal(spline_codes(net, hits.line(middles)).letters, codes[wide])
         assert hits.check(np.setdiff1d(np.arange(hits.n_pieces), wide))
+
+
+def test_floats_of_exact_places_stand_in_order():
+    """Two flips whose places floats cannot tell apart, found in the other order."""
+    v = np.random.default_rng(0).standard_normal(9)
+    maps = (v[:6].reshape(3, 2) * 1e6, v[:3]), (v.reshape(3, 3) * 1e-160, v[:3] * 1e-160)
+    net = overlapping_maxima(maps, ("relu6",), 1.0, v[None, :5])
+    hits = line_crossings(net, np.random.default_rng(1409).standard_normal(2), v[:2])
+    assert_as_walked(hits, net)

@@ -9,11 +9,12 @@ import numpy as np
 from polygeom.affine import AffineMap
 from polygeom.arrays import as_vector
 from polygeom.budget import Budget
+from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check
 from polygeom.errors import InputError, UndecidedError
 from polygeom.lines.crossings import LineCrossings
 from polygeom.lines.segments import crossings_on
 from polygeom.network import Network
-from polygeom.pieces import BYTE_BUDGET, AffinePiece
+from polygeom.pieces import BYTE_BUDGET, AffinePiece, piece_at
 
 __all__ = ["ScalingCrossings", "scaling_crossings"]
 
@@ -69,17 +70,41 @@ class ScalingCrossings:
         """The piece where the ray ends, in the coordinate t."""
         return self.hits.piece(len(self.hits))
 
+    def check(self) -> Check:
+        """Re-check from the network alone that the ray never leaves the last cell.
+
+        The code is read afresh between the last boundary and the end, and all half-spaces are computed from it:
+        none may fall along the ray. The boundaries before are checked by ``hits.check()``.
+
+        Returns
+        -------
+        Check
+            REFUTED if the ray leaves the cell; OPEN where floats cannot tell and rationals are out of reach.
+        """
+        hits, last = self.hits, len(self.hits)
+        there = piece_at(hits.network, np.array([hits.middle(last)]), along=hits.line)
+        decided = np.setdiff1d(np.arange(hits.network.n_units), there.undecided)
+        if (there.code[decided] != hits.code(last)[decided]).any():
+            return REFUTED
+        stays = _recedes(there)
+        return OPEN if stays is None or len(there.undecided) else PROVED if stays else REFUTED
+
 
 def scaling_crossings(
     net: Network,
     x: object,
     t_max: float | None = None,
     *,
+    classes: bool = False,
     memory: int = BYTE_BUDGET,
     budget: Budget | None = None,
+    device: object = None,
     progress: bool = False,
 ) -> ScalingCrossings:
     """Return all boundaries that t x crosses while t grows from 0 to t_max.
+
+    Scaling an activation is the experiment that tells on- from off-distribution: what a direction means holds for
+    a range of t (`ScalingCrossings.around`, with `classes` the stretch of one class), and changes beyond.
 
     Parameters
     ----------
@@ -88,7 +113,7 @@ def scaling_crossings(
     t_max : float, optional
         How far; by default as far as there are boundaries: sweeps reach ever farther until the last cell is proved
         to hold the rest of the ray.
-    memory, budget, progress
+    classes, memory, budget, device, progress
         As for `line_crossings`; the budget is one sweep's.
 
     Raises
@@ -109,13 +134,15 @@ def scaling_crossings(
     direction = as_vector(np.ravel(x), "x", net.dim_in)
     if not direction.any():
         raise InputError("x is 0: scaling does not move it. Give an input other than 0.")
-    if t_max is not None and not (isinstance(t_max, int | float | np.number) and 0 < t_max < np.inf):
+    is_number = isinstance(t_max, int | float | np.integer | np.floating) and not isinstance(t_max, bool)
+    if t_max is not None and not (is_number and 0 < t_max < np.inf):
         raise InputError(f"t_max is {t_max!r}, wanted a positive, finite number, or None for all boundaries.")
     line = AffineMap(direction[:, None], np.zeros_like(direction))
     reach = float(t_max) if t_max is not None else STRIDE
+    how = {"classes": classes, "memory": memory, "budget": budget, "device": device, "progress": progress}
     while True:
-        hits = crossings_on(net, line, (0.0, reach), memory=memory, budget=budget, progress=progress)
-        forever = _recedes(hits)
+        hits = crossings_on(net, line, (0.0, reach), **how)
+        forever = _recedes(hits.piece(len(hits)))
         if t_max is not None or hits.stopped or forever is not False:
             return ScalingCrossings(hits, forever)
         if reach > FARTHEST:
@@ -126,9 +153,9 @@ def scaling_crossings(
         reach *= STRIDE
 
 
-def _recedes(hits: LineCrossings) -> bool | None:
-    """Tell whether the last cell holds the rest of the line; None if that is undecided."""
+def _recedes(piece: AffinePiece) -> bool | None:
+    """Tell whether a piece in the coordinate t holds the rest of the line; None if that is undecided."""
     try:
-        return hits.piece(len(hits)).polyhedron.recedes(np.array([1.0]))
+        return piece.polyhedron.recedes(np.array([1.0]))
     except UndecidedError:
         return None

@@ -83,7 +83,10 @@ def draw_crossings(hits: LineCrossings, *, ax: Axes, color: object = "#1f4e79") 
             left, right, low = edges[:-1], edges[1:], np.full(len(counts), g + 0.1)
             high = low + 0.8 * counts / counts.max()
         corners = np.stack([left, low, right, low, right, high, left, high], axis=1)
-        row = PolyCollection(list(corners.reshape(-1, 4, 2)), facecolors=color, linewidths=0)
+        # ticks are thinner than a pixel: snapped to pixels without an outline, some would vanish
+        width = 0.4 if len(t) <= MOST_TICKS else 0.0
+        style = {"facecolors": color, "edgecolors": "face", "linewidths": width, "snap": False}
+        row = PolyCollection(list(corners.reshape(-1, 4, 2)), **style)
         rows.append(ax.add_collection(row))
     if hits.class_t is not None:
         _mark_classes(hits, ax)

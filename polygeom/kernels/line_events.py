@@ -11,7 +11,8 @@ two nodes of a piece mean exactly one root between them, equal ones none; all el
 caller. Roots come with an interval that holds the exact one, clipped by the nodes of their piece.
 
 Entries straight from a ReLU are *clipped*: exactly the zero function where both numbers are 0, else positive
-inside the piece, even where they reach 0 at its nodes. So switched-off units tie without being a boundary.
+inside the piece, even where they reach 0 at its nodes. So switched-off units tie without being a boundary. Units
+whose letter was not decided on some piece are not.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def crossed_breakpoints(
     low: np.ndarray,
     high: np.ndarray,
     breakpoints: np.ndarray,
-    clipped: bool,
+    clipped: np.ndarray,
     letters: np.ndarray,
     roots: np.ndarray,
     owners: np.ndarray,
@@ -130,8 +131,8 @@ def crossed_breakpoints(
     low, high : (K + 1,) arrays
         The intervals of the nodes; piece k lies between nodes k and k + 1.
     breakpoints : (B, size) array
-    clipped : bool
-        Whether entries are clipped (module docstring).
+    clipped : (size,) bool array
+        Which entries are clipped (module docstring).
     letters : (K, size) array, written
         The letter where each piece begins.
     roots : (capacity, 3) array, written
@@ -145,12 +146,12 @@ def crossed_breakpoints(
     for k in range(len(value)):
         for j in range(value.shape[1]):
             v, g, e, f = value[k, j], rate[k, j], spread[j], drift[j]
-            is_exact = v == 0.0 and g == 0.0 and (clipped or (e == 0.0 and f == 0.0))
+            is_exact = v == 0.0 and g == 0.0 and (clipped[j] or (e == 0.0 and f == 0.0))
             letter, sure, first = 0, True, n_roots
             for i in range(len(breakpoints)):  # in the order in which the line meets them
                 s = i if g > 0.0 else len(breakpoints) - 1 - i
                 level = breakpoints[s, j]
-                if is_exact or (clipped and level == 0.0):
+                if is_exact or (clipped[j] and level == 0.0):
                     letter += level < 0.0 or (level == 0.0 and not is_exact)
                     continue
                 gap, size = v - level, abs(v) + abs(level)
@@ -281,7 +282,7 @@ def follow_windows(
     high: np.ndarray,
     index: np.ndarray,
     source: np.ndarray,
-    clipped: bool,
+    clipped: np.ndarray,
     letters: np.ndarray,
     roots: np.ndarray,
     owners: np.ndarray,
@@ -295,8 +296,10 @@ def follow_windows(
 
     Parameters
     ----------
-    value, rate, spread, drift, low, high, clipped, roots, doubts
+    value, rate, spread, drift, low, high, roots, doubts
         As for `crossed_breakpoints`; entries are those of the gate's input.
+    clipped : (units,) bool array
+        For which windows all entries are clipped.
     index : (units, window) integer array
         Positions of the entries, -1 for padding.
     source : (K, size) integer array, or (K, 0)
@@ -311,12 +314,12 @@ def follow_windows(
         end = (low[k + 1], high[k + 1])
         for u in range(len(index)):
             first_root, begin, beaten = n_roots, (low[k], high[k]), -1
-            winner = _first_winner(value, rate, index, k, u, 0.5 * (low[k] + high[k]), clipped)
+            winner = _first_winner(value, rate, index, k, u, 0.5 * (low[k] + high[k]), clipped[u])
             letters[k, u] = winner
             while True:
                 place = (k, u, winner, beaten)
                 overtaker, t, t_low, t_high = _overtaker(
-                    value, rate, spread, drift, index, source, clipped, place, begin, end
+                    value, rate, spread, drift, index, source, clipped[u], place, begin, end
                 )
                 if overtaker < 0:
                     break

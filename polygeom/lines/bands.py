@@ -36,6 +36,8 @@ class Fallback:
         self._value, self._rate = state.lines.reshape(2, state.lines.shape[1], -1)
         self._spread, self._drift = state.errors.reshape(2, -1)
         self._more = np.zeros((2, self._spread.size))
+        self._open = np.zeros(gate.size, dtype=bool)
+        self._clipped = np.zeros(self._spread.size, dtype=bool) if state.clipped is None else state.clipped
 
     def located(self) -> Located:
         """Return what was found at the gate, doubts settled."""
@@ -46,6 +48,7 @@ class Fallback:
             np.concatenate([found.owners, np.array(self._owners, dtype=np.intp).reshape(-1, 4)]),
             found.doubts[:0],
             errors=self._more.reshape(self._state.errors.shape),
+            open=self._open,
         )
 
     def take(self, k: int, unit: int) -> None:
@@ -75,9 +78,14 @@ class Fallback:
     # -- windows ---------------------------------------------------------------------------------------------
 
     def _take_window(self, k: int, unit: int) -> None:
-        """Follow the winner by floats; roots that overlap become bands when they are put in order."""
+        """Follow the winner by floats; roots that overlap become bands when they are put in order.
+
+        So do those of rivals that perhaps overtake just before the first one.
+        """
         window = self._gate.index[unit]
         rivals = [w for w in range(len(window)) if window[w] >= 0]
+        if all(self._clipped[window[w]] for w in rivals):  # zeros are below all others
+            rivals = [w for w in rivals if not self._is_zero(k, window[w])] or rivals[:1]
         now = float(self._nodes.high[self._state.cuts[k]])
         winner = max(rivals, key=lambda w: (self._at(k, window[w], now), self._rate[k, window[w]], -w))
         self._found.letters[k, unit], begin_is_node = winner, True
@@ -85,20 +93,35 @@ class Fallback:
             rivals.remove(winner)
             ahead = []
             for w in rivals:
-                line = self._difference(k, window[winner], window[w])
-                if line[0] == line[1] == 0.0:
+                if self._are_one(k, window[winner], window[w]):
                     continue
+                line = self._difference(k, window[winner], window[w])
                 begin, end = (self._sign(line, node) for node in self._state.cuts[k : k + 2])
                 begin = begin if begin_is_node else 1
-                if end < 0:
+                if begin > 0 and end < 0:
                     ahead.append((self._root(k, line), w))
                 elif begin <= 0 or end == 0:
                     self._doubt(k, unit, line, max(begin, 0), end, [window[winner], window[w]])
             if not ahead:
                 return
-            root, overtaker = min(ahead)
-            self._emit(k, unit, winner, overtaker, root)
-            winner, begin_is_node = overtaker, False
+            ahead.sort()
+            (first, overtaker), *others = ahead
+            at_once = [(root, w) for root, w in others if root[1] <= first[2]]
+            for root, w in [*at_once, (first, overtaker)]:
+                self._emit(k, unit, winner, w, root)
+                winner = w
+            begin_is_node = False
+
+    def _is_zero(self, k: int, entry: int) -> bool:
+        return self._value[k, entry] == 0.0 and self._rate[k, entry] == 0.0
+
+    def _are_one(self, k: int, i: int, j: int) -> bool:
+        """Tell whether two entries are known to be one function on piece k."""
+        if self._state.source is not None and self._state.source[k, i] == self._state.source[k, j]:
+            return True
+        is_exact = not (self._spread[[i, j]].any() or self._drift[[i, j]].any())
+        same = self._value[k, i] == self._value[k, j] and self._rate[k, i] == self._rate[k, j]
+        return i == j or (is_exact and same)
 
     def _at(self, k: int, entry: int, t: float) -> float:
         return float(self._value[k, entry] + t * self._rate[k, entry])
@@ -139,8 +162,10 @@ class Fallback:
             self._nodes.joined(np.array([first, last]))
             self.moved = True
         else:
-            self._more[0, entries] += abs(line[0])
-            self._more[1, entries] += abs(line[1])
+            # either slope may hold, on either side of the breakpoint
+            self._more[0, entries] += 2.0 * abs(line[0])
+            self._more[1, entries] += 2.0 * abs(line[1])
+            self._open[unit] = True
             self.undecided.append((*self._reach(first, last), unit + self._gate.first_column))
 
     def _reach(self, first: int, last: int) -> tuple[float, float]:

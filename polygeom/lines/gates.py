@@ -42,7 +42,7 @@ def pass_gate(gate: Gate, state: LineState, nodes: Nodes, doubts: Doubts) -> Pas
         state = replace(state, errors=state.errors + settled.errors)
     inside, node = _placed(gate, state, settled, nodes, doubts)
     events = _events(gate, state, settled.letters, inside, node)
-    return Passed(_behind(gate, state, settled.letters, inside, node), settled.letters[0], events)
+    return Passed(_behind(gate, state, settled, inside, node), settled.letters[0], events)
 
 
 def _located(gate: Gate, state: LineState, nodes: Nodes) -> Located:
@@ -53,12 +53,13 @@ def _located(gate: Gate, state: LineState, nodes: Nodes) -> Located:
     letters = np.empty((K, gate.size), dtype=gate.letter_dtype)
     lines, errors = state.lines.reshape(2, K, -1), state.errors.reshape(2, -1)
     ends = nodes.low[state.cuts], nodes.high[state.cuts]
+    clipped = np.zeros(errors.shape[1], dtype=bool) if state.clipped is None else state.clipped
     if isinstance(gate, Elementwise):
         levels = np.ascontiguousarray(gate.table(gate.breakpoints).reshape(len(gate.breakpoints), -1))
-        find, parameters = crossed_breakpoints, (levels, state.clipped)
+        find, parameters = crossed_breakpoints, (levels, clipped)
     else:
         source = np.zeros((K, 0), dtype=np.int64) if state.source is None else state.source
-        find, parameters = follow_windows, (gate.index, source, state.clipped)
+        find, parameters = follow_windows, (gate.index, source, _are_clipped(gate, clipped))
     room = gate.size + 64
     while True:
         roots, owners = np.empty((room, 3)), np.empty((room, 4), dtype=np.intp)
@@ -145,7 +146,7 @@ def _events(
 
 
 def _behind(
-    gate: Gate, state: LineState, letters: np.ndarray, inside: np.ndarray, node: np.ndarray
+    gate: Gate, state: LineState, settled: Located, inside: np.ndarray, node: np.ndarray
 ) -> LineState:
     """Return the state behind a gate, its new pieces kept aside as flips."""
     K = state.n_pieces
@@ -159,7 +160,7 @@ def _behind(
     is_first[children] = True
     cuts[is_first], cuts[~is_first] = state.cuts, node[splits]
     opened = _open_entries if isinstance(gate, Elementwise) else _open_winners
-    behind = opened(gate, state, letters, unit)
+    behind = opened(gate, state, settled, unit)
     if not len(node):
         return replace(behind, cuts=cuts)
     child = np.flatnonzero(~is_first)[np.cumsum(splits) - 1]
@@ -173,15 +174,16 @@ def _behind(
     return replace(behind, source=_source_of_children(behind, moved))
 
 
-def _open_entries(gate: Elementwise, state: LineState, letters: np.ndarray, flipped: np.ndarray) -> LineState:
-    """Return the state behind an elementwise gate with these letters, some units of which flip later."""
-    chosen = letters.reshape(len(letters), *gate.shape)
+def _open_entries(gate: Elementwise, state: LineState, settled: Located, flipped: np.ndarray) -> LineState:
+    """Return the state behind an elementwise gate with the letters settled, some units of which flip later."""
+    chosen = settled.letters.reshape(-1, *gate.shape)
     if gate.name == "relu":
-        on = letters.any(axis=0)
+        clipped = np.ones(gate.size, dtype=bool) if settled.open is None else ~settled.open
+        on = settled.letters.any(axis=0) | ~clipped
         on[flipped] = True
         lines = np.where(chosen, state.lines, 0.0)
         errors = np.where(on.reshape(gate.shape), state.errors, 0.0)
-        return replace(state, lines=lines, errors=errors, clipped=True, source=None)
+        return replace(state, lines=lines, errors=errors, clipped=clipped, source=None)
     slope, offset = gate.chosen(gate.slopes, chosen), gate.chosen(gate.offsets, chosen)
     lines = slope * state.lines
     lines[0] += offset
@@ -190,19 +192,25 @@ def _open_entries(gate: Elementwise, state: LineState, letters: np.ndarray, flip
     rounded[0] += gamma(4) * np.abs(gate.table(gate.offsets)).max(axis=0)
     errors = round_up(steep * state.errors + rounded, 4) + underflow(1)
     must_fit(errors, gamma(4), gate)
-    return replace(state, lines=lines, errors=errors, clipped=False, source=None)
+    return replace(state, lines=lines, errors=errors, clipped=None, source=None)
 
 
-def _open_winners(gate: MaxGate, state: LineState, letters: np.ndarray, _: np.ndarray) -> LineState:
-    """Return the state behind a max gate with these letters."""
-    K = len(letters)
-    winners = gate.winners(letters)
+def _open_winners(gate: MaxGate, state: LineState, settled: Located, _: np.ndarray) -> LineState:
+    """Return the state behind a max gate with the letters settled."""
+    K = len(settled.letters)
+    winners = gate.winners(settled.letters)
     lines = np.take_along_axis(state.lines.reshape(2, K, -1), winners[None], axis=2).reshape(
         2, K, *gate.shape
     )
     errors = gate.window(state.errors, 0.0).max(axis=2).reshape(2, *gate.shape)
     source = winners if state.source is None else np.take_along_axis(state.source, winners, axis=1)
-    return replace(state, lines=lines, errors=errors, source=source)
+    clipped = None if state.clipped is None else _are_clipped(gate, state.clipped)
+    return replace(state, lines=lines, errors=errors, clipped=clipped, source=source)
+
+
+def _are_clipped(gate: MaxGate, clipped: np.ndarray) -> np.ndarray:
+    """Return for which windows all entries are clipped."""
+    return gate.window(clipped[None], True).all(axis=2)[0]
 
 
 def _entries(

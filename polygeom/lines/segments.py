@@ -10,15 +10,16 @@ import numpy as np
 from polygeom.affine import AffineMap
 from polygeom.arrays import as_vector, freeze
 from polygeom.budget import Budget
-from polygeom.enclosures import enclose_pass
+from polygeom.enclosures import EnclosedPass, enclose_pass
 from polygeom.errors import InputError
-from polygeom.gates import MaxGate
+from polygeom.gates import Gate, MaxGate
 from polygeom.lines.crossings import LineCrossings, UndecidedBand
 from polygeom.lines.devices import Device
 from polygeom.lines.events import Swept
 from polygeom.lines.sweep import sweep
 from polygeom.network import Network
-from polygeom.pieces import BYTE_BUDGET, piece_with_code
+from polygeom.pieces import BYTE_BUDGET
+from polygeom.steps import LinearStep
 
 __all__ = ["crossings_on", "line_crossings"]
 
@@ -122,7 +123,7 @@ def crossings_on(
         freeze(nodes.t[places]),
         freeze(np.stack([nodes.low[places], nodes.high[places]], axis=1)),
         freeze(swept.letters[: net.n_units].astype(net.letter_dtype)),
-        _bands(net, line, swept),
+        _bands(walked, line, swept),
         swept.parts,
         swept.stopped,
         class_t,
@@ -175,7 +176,7 @@ def _with_classes(net: Network) -> Network:
 def _bands(net: Network, line: AffineMap, swept: Swept) -> tuple[UndecidedBand, ...]:
     """Return what is undecided: bands, with the units that an enclosure of the whole band leaves open.
 
-    A unit that draws no row on either side is constant there, whatever an enclosure of a whole band says.
+    A unit to which no path of non-zero slopes leads is constant there, whatever an enclosure of values says.
     """
     nodes, events = swept.nodes, swept.events
     if not (nodes.bands or swept.undecided):
@@ -185,12 +186,31 @@ def _bands(net: Network, line: AffineMap, swept: Swept) -> tuple[UndecidedBand, 
         low, high = float(nodes.low[band]), float(nodes.high[band])
         middle = low + 0.5 * (high - low)
         point, error = line.enclose(np.array([[middle]]), np.array([[max(high - middle, middle - low)]]))
-        open_ = np.flatnonzero(enclose_pass(net, point, error=error).undecided[0])
-        drawn = [
-            piece_with_code(net, swept.code(side, net.n_units), np.array([middle]), along=line).units
-            for side in ((nodes.t < nodes.t[band]), (nodes.t <= nodes.t[band]))
-        ]
-        flipped = events.unit[(events.node == band) & (events.unit < net.n_units)]
-        units = np.union1d(np.intersect1d(open_, np.concatenate(drawn)), flipped)
+        passed = enclose_pass(net, point, error=error)
+        open_ = np.flatnonzero(passed.undecided[0] & _moving(net, line, passed))
+        units = np.union1d(open_, events.unit[events.node == band])
         found.append(UndecidedBand(low, high, tuple(units.tolist())))
     return tuple(sorted(found, key=lambda b: (b.low, b.high)))
+
+
+def _moving(net: Network, line: AffineMap, passed: EnclosedPass) -> np.ndarray:
+    """Return for every unit whether a path of non-zero slopes leads to it, through any letter that is open."""
+    found = np.zeros(net.n_units, dtype=bool)
+
+    def linear(step: LinearStep, *moves: np.ndarray) -> np.ndarray:
+        return step.magnitude.linear(*(m.astype(np.float64) for m in moves)) > 0
+
+    def gate(step: Gate, moves: np.ndarray) -> np.ndarray:
+        letters, open_ = (
+            a[:, step.columns].reshape(1, *step.shape) for a in (passed.letters, passed.undecided)
+        )
+        if isinstance(step, MaxGate):
+            window = step.window(moves, False).any(axis=2).reshape(step.shape)
+            found[step.columns] = window.ravel()
+            won = np.take_along_axis(moves.reshape(1, -1), step.winners(letters), axis=1)
+            return np.where(open_, window, won.reshape(1, *step.shape))
+        found[step.columns] = moves.ravel()
+        return moves & ((step.chosen(step.slopes, letters) != 0) | open_)
+
+    net.fold((line.matrix[:, 0] != 0).reshape(1, *net.input_shape), linear, gate)
+    return found

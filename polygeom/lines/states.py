@@ -69,8 +69,8 @@ class LineState:
         Value at t = 0 and rate of the affine function of each piece (of the first children, with `flips`).
     errors : (2, *shape) array
         Bounds on their errors, for all pieces.
-    clipped : bool
-        Whether entries are straight from units that are 0 or positive (`polygeom.kernels.line_events`).
+    clipped : (size,) bool array or None
+        Which entries are straight from units that are 0 or positive (`polygeom.kernels.line_events`); None: none.
     source : (B, size) integer array or None
         Entries with equal numbers are copies of one entry.
     flips : Flips or None
@@ -80,7 +80,7 @@ class LineState:
     cuts: np.ndarray
     lines: np.ndarray
     errors: np.ndarray
-    clipped: bool = False
+    clipped: np.ndarray | None = None
     source: np.ndarray | None = None
     flips: Flips | None = None
 
@@ -162,7 +162,10 @@ def pushed(
     if source is not None:  # 0 is what padding moves in
         moved = step.linear(source.reshape(-1, *step.shapes[0]) + 1.0)
         source = moved.reshape(len(moved), -1).astype(np.int64)
-    return LineState(states[0].cuts, lines, errors, all(s.clipped for s in states), source)
+    clipped = None
+    if all(s.clipped is not None for s in states):  # so is padding
+        clipped = step.linear(*(1.0 - s.clipped.reshape(1, *s.lines.shape[2:]) for s in states)).ravel() == 0
+    return LineState(states[0].cuts, lines, errors, clipped, source)
 
 
 def _pushed_with_flips(step: Dense, state: LineState, device: Device | None) -> LineState:

@@ -14,7 +14,7 @@ import polygeom as pg
 from polygeom.errors import InputError
 from polygeom.lines import arcs
 from polygeom.lines.arcs import ArcCrossings, arc_crossings
-from polygeom.lines.exact_arcs import ExactArc
+from polygeom.lines.exact_arcs import ExactArc, order
 from tests.strategies import ACTIVATIONS, matrices, points
 
 BITS, SAME = 20_000, flint.arb(2) ** -6000
@@ -181,23 +181,48 @@ def test_networks_with_any_activation_agree_with_the_oracle(case, activation):
     agrees(arc_crossings(net, u, v), oracle(W, b, levels, u, v))
 
 
+def by_rationals(W: np.ndarray, b: np.ndarray, u: np.ndarray, v: np.ndarray) -> ArcCrossings:
+    """Return the crossings with floats taken out of the search."""
+    search = arcs._Search._by_floats
+
+    def nothing(self):
+        none, _ = search(self)
+        return arcs._chosen(none, slice(0)), np.arange(len(b))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arcs._Search, "_by_floats", nothing)
+        return arc_crossings((W, b), u, v)
+
+
 @given(layers_and_ends())
 def test_floats_and_rationals_find_the_same(case):
     W, b, u, v = case
-    found = arc_crossings((W, b), u, v)
-    with pytest.MonkeyPatch.context() as patch:
-        search = arcs._Search._by_floats
-
-        def nothing(self):
-            none, _ = search(self)
-            return arcs._chosen(none, slice(0)), np.arange(len(b))
-
-        patch.setattr(arcs._Search, "_by_floats", nothing)
-        exact = arc_crossings((W, b), u, v)
+    found, exact = arc_crossings((W, b), u, v), by_rationals(W, b, u, v)
     assert [x.tolist() for x in found.units] == [x.tolist() for x in exact.units]
     assert np.array_equal(found.first_code, exact.first_code)
     assert (found.bounds[:, 0] <= exact.bounds[:, 1]).all()
     assert (exact.bounds[:, 0] <= found.bounds[:, 1]).all()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_wide_intervals_over_narrow_ones_are_ordered(seed):
+    """A unit that nearly touches is known within a wide interval, in which many others cross."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 30))
+    u, v = rng.standard_normal((2, n))
+    circle = arc_crossings((np.zeros((0, n)), []), u, v)
+    top, deficit = circle.angle * rng.uniform(0.3, 0.7), 2.0 ** -rng.uniform(20, 48)
+    places = (
+        top
+        + rng.choice([-1, 1], 40) * np.sqrt(deficit)
+        + 10.0 ** rng.uniform(-16, -8) * rng.uniform(-1, 1, 40)
+    )
+    normals, toward = rng.standard_normal((40, n)), circle.point(top) / np.linalg.norm(u)
+    amplitude = np.hypot(toward @ u, toward @ circle.tangent)
+    W = np.vstack([toward, normals])
+    b = np.append(-amplitude * (1 - deficit / 2), -(normals * circle.point(places)).sum(axis=1))
+    found, exact = arc_crossings((W, b), u, v), by_rationals(W, b, u, v)
+    assert [x.tolist() for x in found.units] == [x.tolist() for x in exact.units]
 
 
 # -- laws --------------------------------------------------------------------------------------------------------
@@ -302,6 +327,23 @@ def test_a_tangent_hyperplane_is_touched_and_a_bit_less_is_crossed_twice():
     assert (len(farther), len(farther.touch_units)) == (0, 0)
     above = arc_crossings((-np.array(W), [5]), u, v)
     assert (len(above), above.first_code.tolist(), above.touch_units.tolist()) == (0, [1], [0])
+
+
+@pytest.mark.parametrize("exponent", [-200, -20])
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_other_crossing_beside_a_common_point_is_no_tie(exponent, side):
+    """(3 + 4 d) cos + (4 - 3 d) sin - 5 meets 5 cos - 3 at tan = 4 / 3, and once more about 2 d before it."""
+    d = side * 2.0**exponent
+    W, b = np.array([[5, 0, 0, 0], [3, 4 * d, 4, -3 * d]]), np.array([-3.0, -5.0])
+    u, v = np.array([1.0, 1, 0, 0]), np.array([0.0, 0, 1, 1])
+    found = arc_crossings((W, b), u, v)
+    assert [units.tolist() for units in found.units] == ([[1], [0, 1]] if d > 0 else [[0, 1], [1]])
+    agrees(found, oracle(W, b, np.zeros((1, 2)), u, v))
+    arc = ExactArc(u, v)
+    one, both = (arc.unit(w, h, 0.0).inside() for w, h in zip(W, b.tolist(), strict=True))
+    common = 1 if d > 0 else 0
+    assert [order(one[0], root) for root in both] == ([1, 0] if common else [0, -1])
+    assert [order(root, one[0]) for root in both] == ([-1, 0] if common else [0, 1])
 
 
 def test_units_that_stay_on_their_boundary_are_told():

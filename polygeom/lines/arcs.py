@@ -349,8 +349,10 @@ class _Search:
     def _ordered(self, places: _Places) -> tuple[np.ndarray, _Places]:
         """Return the number of the boundary that each crossing belongs to, and the crossings in order."""
         index = np.argsort(places.half, kind="stable")
+        # a wide interval may reach back over narrow ones, so all that follow a cut must lie behind it
         reached = np.maximum.accumulate(places.high[index])
-        new = np.append(True, places.low[index][1:] > reached[:-1])[: len(index)]
+        awaited = np.minimum.accumulate(places.low[index][::-1])[::-1]
+        new = np.append(True, awaited[1:] > reached[:-1])[: len(index)]
         compare = partial(self._compared, places)
         for first, last in pairwise([*np.flatnonzero(new).tolist(), len(index)]):
             if last - first > 1:

@@ -210,7 +210,12 @@ class ExactRoot:
         stretch = self.unit.arc.stretch
         if w == 0 or x == -w or stretch * x**2 + s**2 != stretch * w**2:
             return False
-        return self._is_at(lambda bits: _ball(s / (w + x)) / self.unit.arc.rho(bits))
+
+        def meeting(bits: int) -> flint.arb:
+            return _ball(s / (w + x)) / self.unit.arc.rho(bits)
+
+        # either unit may have its other crossing there, as near to this one as balls can see
+        return self._is_at(meeting) and other._is_at(meeting)
 
     def _is_at(self, place: Callable[[int], flint.arb]) -> bool:
         """Tell whether this root is at a place that is known to be some root of its unit."""

@@ -280,18 +280,39 @@ def test_a_circle_crosses_a_unit_twice_or_never(seed):
     assert np.array_equal(flips[clear], np.where(gap < 0, 2, 0)[clear])
 
 
-def test_random_circles_meet_as_many_boundaries_as_the_null_model_says():
-    """2 (1 - h^2)^((d - 3) / 2) in the mean for a hyperplane at distance h < 1, d = 5; six standard errors."""
-    rng, h, d = np.random.default_rng(5), 0.4, 5
+@pytest.mark.parametrize("centered", [False, True])
+def test_random_circles_meet_as_many_boundaries_as_the_null_model_says(centered):
+    """A random circle of an s-dimensional space meets a hyperplane at distance h < 1 in the mean
+    2 (1 - h^2)^((s - 2) / 2) times: its plane holds a share Beta(1, (s - 2) / 2) of the squared normal. Behind a
+    LayerNorm inputs are orthogonal to ones: s = n - 1. Six standard errors; s - 1 and s + 1 are farther off.
+    """
+    n, m, rng = 12, 300, np.random.default_rng(5)
+    W, b = rng.standard_normal((m, n)), 0.8 * rng.standard_normal(m)
+    W -= W.mean(axis=1, keepdims=True) * centered
     found = []
-    for _ in range(400):
-        u, v = rng.standard_normal((2, d))
-        u /= np.linalg.norm(u)
-        circle = ((u, v), (v, -u), (-u, -v), (-v, u))
-        unit_ends = [(s / np.linalg.norm(s), e) for s, e in circle]
-        found.append(sum(arc_crossings((np.eye(1, d), [-h]), s, e).n_flips for s, e in unit_ends))
+    for _ in range(200):
+        plane = rng.standard_normal((n, 2))
+        plane -= plane.mean(axis=0) * centered
+        u, v = np.linalg.qr(plane)[0].T
+        found.append(
+            sum(arc_crossings((W, b), *ends).n_flips for ends in ((u, v), (v, -u), (-u, -v), (-v, u)))
+        )
+        assert found[-1] == 2 * (np.hypot(W @ u, W @ v) > np.abs(b)).sum()
     error = np.std(found) / np.sqrt(len(found))
-    assert abs(np.mean(found) - 2 * (1 - h**2) ** ((d - 3) / 2)) < 6 * error
+    rest = np.maximum(0, 1 - b**2 / (W**2).sum(axis=1))
+    off = [
+        abs(np.mean(found) - 2 * (rest ** ((s - 2) / 2)).sum()) / error
+        for s in n - centered + np.arange(-1, 2)
+    ]
+    assert off[1] < 6 < min(off[0], off[2])
+
+
+@given(st.integers(0, 2**16))
+def test_a_circle_crosses_every_unit_without_bias_twice(seed):
+    W, b, (u, v, _) = sphere_layer(seed, m=30)
+    arcs_of_circle = [arc_crossings((W, 0 * b), *ends) for ends in ((u, v), (v, -u), (-u, -v), (-v, u))]
+    flips = np.bincount(np.concatenate([x for arc in arcs_of_circle for x in arc.units]), minlength=30)
+    assert (flips == 2).all()
 
 
 def test_an_unequal_length_of_v_changes_nothing():

@@ -15,6 +15,9 @@ __all__ = ["Fallback"]
 Line = tuple[float, float, float, float, float]
 """Value, rate, bounds on their errors, and the size of what the value was computed from."""
 
+Root = tuple[float, float, float]
+"""Place, and an interval that holds the exact one."""
+
 
 class Fallback:
     """Settles the doubts of one gate by floats.
@@ -31,7 +34,7 @@ class Fallback:
         self.moved = False
         self.undecided: list[tuple[float, float, int]] = []
         self._gate, self._state, self._found, self._nodes = gate, state, located, nodes
-        self._roots: list[tuple[float, float, float]] = []
+        self._roots: list[Root] = []
         self._owners: list[tuple[int, int, int, int]] = []
         self._value, self._rate = state.lines.reshape(2, state.lines.shape[1], -1)
         self._spread, self._drift = state.errors.reshape(2, -1)
@@ -78,17 +81,14 @@ class Fallback:
     # -- windows ---------------------------------------------------------------------------------------------
 
     def _take_window(self, k: int, unit: int) -> None:
-        """Follow the winner by floats; roots that overlap become bands when they are put in order.
-
-        So do those of rivals that perhaps overtake just before the first one.
-        """
+        """Follow the winner of a window by floats from boundary to boundary."""
         window = self._gate.index[unit]
         rivals = [w for w in range(len(window)) if window[w] >= 0]
         if all(self._clipped[window[w]] for w in rivals):  # zeros are below all others
             rivals = [w for w in rivals if not self._is_zero(k, window[w])] or rivals[:1]
         now = float(self._nodes.high[self._state.cuts[k]])
-        winner = max(rivals, key=lambda w: (self._at(k, window[w], now), self._rate[k, window[w]], -w))
-        self._found.letters[k, unit], begin_is_node = winner, True
+        winner = self._best(k, window, rivals, now)
+        self._found.letters[k, unit], begins = winner, True
         while True:
             rivals.remove(winner)
             ahead = []
@@ -97,20 +97,58 @@ class Fallback:
                     continue
                 line = self._difference(k, window[winner], window[w])
                 begin, end = (self._sign(line, node) for node in self._state.cuts[k : k + 2])
-                begin = begin if begin_is_node else 1
+                begin = begin if begins else 1
                 if begin > 0 and end < 0:
                     ahead.append((self._root(k, line), w))
                 elif begin <= 0 or end == 0:
                     self._doubt(k, unit, line, max(begin, 0), end, [window[winner], window[w]])
             if not ahead:
                 return
-            ahead.sort()
-            (first, overtaker), *others = ahead
-            at_once = [(root, w) for root, w in others if root[1] <= first[2]]
-            for root, w in [*at_once, (first, overtaker)]:
-                self._emit(k, unit, winner, w, root)
-                winner = w
-            begin_is_node = False
+            winner, begins = self._overtaken(k, unit, winner, ahead), False
+
+    def _overtaken(self, k: int, unit: int, winner: int, ahead: list[tuple[Root, int]]) -> int:
+        """Emit the next flip of a window, and return who wins then; `ahead` lists who overtakes the winner where.
+
+        Rivals that perhaps overtake at once, in an order that is not known, are passed in one band: it ends where
+        one of them is certainly the largest, but for those that it has not yet met for certain.
+        """
+        window = self._gate.index[unit]
+        ahead.sort(key=lambda rival: rival[0][1])
+        (t, low, high), at_once = ahead[0][0], [ahead[0][1]]
+        for root, w in ahead[1:]:
+            if root[1] > high:
+                break
+            at_once.append(w)
+            high = max(high, root[2])
+        if len(at_once) == 1:
+            self._emit(k, unit, winner, at_once[0], (t, low, high))
+            return at_once[0]
+        while True:
+            best = self._best(k, window, at_once, high)
+            lines = [self._difference(k, window[best], window[w]) for w in at_once if w != best]
+            late = [self._root(k, line)[2] for line in lines if self._is_met_late(k, line, high)]
+            if max(late, default=high) <= high:
+                break
+            high = max(late)
+        between = next(w for w in at_once if w != best)
+        self._emit(k, unit, winner, between, (t, low, high))
+        self._emit(k, unit, between, best, (t, low, high))  # overlapping roots become a band
+        return best
+
+    def _is_met_late(self, k: int, line: Line, t: float) -> bool:
+        """Tell whether a line is certainly positive where piece k ends, but not yet at t."""
+        return self._sign(line, self._state.cuts[k + 1]) > 0 and _sign_over(line, t, t) <= 0
+
+    def _best(self, k: int, window: np.ndarray, positions: list[int], t: float) -> int:
+        """Return the first position among some of a window whose float is the largest just behind t."""
+        return max(
+            positions,
+            key=lambda w: (
+                float(self._value[k, window[w]] + t * self._rate[k, window[w]]),
+                self._rate[k, window[w]],
+                -w,
+            ),
+        )
 
     def _is_zero(self, k: int, entry: int) -> bool:
         return self._value[k, entry] == 0.0 and self._rate[k, entry] == 0.0
@@ -123,9 +161,6 @@ class Fallback:
         same = self._value[k, i] == self._value[k, j] and self._rate[k, i] == self._rate[k, j]
         return i == j or (is_exact and same)
 
-    def _at(self, k: int, entry: int, t: float) -> float:
-        return float(self._value[k, entry] + t * self._rate[k, entry])
-
     def _difference(self, k: int, i: int, j: int) -> Line:
         """Return the line of entry i minus entry j."""
         p, q, g, h = (float(a[k, e]) for a in (self._value, self._rate) for e in (i, j))
@@ -135,12 +170,9 @@ class Fallback:
     # -- decisions -------------------------------------------------------------------------------------------
 
     def _sign(self, line: Line, node: int) -> int:
-        from polygeom.kernels.line_events import sign_over
+        return _sign_over(line, self._nodes.low[node], self._nodes.high[node])
 
-        value, rate, spread, drift, size = line
-        return sign_over(value, rate, self._nodes.low[node], self._nodes.high[node], spread, drift, size)
-
-    def _root(self, k: int, line: Line) -> tuple[float, float, float]:
+    def _root(self, k: int, line: Line) -> Root:
         """Return the root of a line with an interval, clipped to a piece and its nodes."""
         from polygeom.kernels.line_events import root_interval
 
@@ -148,7 +180,7 @@ class Fallback:
         first, last = self._state.cuts[k : k + 2]
         return root_interval(value, rate, spread, drift, size, self._nodes.low[first], self._nodes.high[last])
 
-    def _emit(self, k: int, unit: int, before: int, after: int, root: tuple[float, float, float]) -> None:
+    def _emit(self, k: int, unit: int, before: int, after: int, root: Root) -> None:
         self._roots.append(root)
         self._owners.append((k, unit, before, after))
 
@@ -176,3 +208,11 @@ class Fallback:
         before = self._reach(node, node)
         self._nodes.widen(node, low, high)
         self.moved |= self._reach(node, node) != before
+
+
+def _sign_over(line: Line, low: float, high: float) -> int:
+    """Return the certain sign of a line on an interval, or 0."""
+    from polygeom.kernels.line_events import sign_over
+
+    value, rate, spread, drift, size = line
+    return sign_over(value, rate, low, high, spread, drift, size)

@@ -75,7 +75,11 @@ def _placed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the flips inside pieces (F, 4) from left to right, and the node of each."""
     firsts, number = _distinct_roots(gate, state, settled)
-    numbers = nodes.add(settled.roots[firsts])
+    places = settled.roots[firsts]
+    if len(firsts) < len(number):  # one of them may stand for several flips in an order that is not known
+        np.minimum.at(places[:, 1], number, settled.roots[:, 1])
+        np.maximum.at(places[:, 2], number, settled.roots[:, 2])
+    numbers = nodes.add(places)
     doubts.define(numbers, settled.owners[firsts])
     floats = len(settled.roots) - len(settled.exact)
     for i in np.flatnonzero(firsts >= floats).tolist():

@@ -93,8 +93,8 @@ def test_windows_whose_entries_nearly_meet(n, seed, relu, overlap, parts):
         assert_as_walked(exact, net)
 
 
-# Seeds at which, in this order: a rival met later than its band; a winner behind the flip it took part in; roots
-# of one pair of entries, known to different widths; a flip that only another rival's interval held.
+# Rivals dropped that overtake at once with another; bands that end before the winner is certain; roots of one pair
+# of entries known to different widths.
 @pytest.mark.parametrize("seed", [5, 15, 23, 48, 73, 158])
 def test_windows_that_were_followed_wrongly(seed):
     net = fan(3 + seed % 4, seed, relu=bool(seed // 4 % 2), overlap=bool(seed // 8 % 2))

@@ -28,7 +28,6 @@ from polygeom.threads import one_blas_thread
 pytestmark = pytest.mark.bench
 
 
-
 @dataclass(frozen=True)
 class Size:
     """One line of the table, and what it must reach: times faster than DAQP and than HiGHS."""

@@ -27,10 +27,14 @@ assert ((ends[0] != ends[1]) == flips % 2).all()
 exact = pg.density(hits)
 for samples in (2, 10, 100, 1000):
     sampled = pg.sampled_density(net, start, stop, samples)
-    print(f"{samples:4d} samples show {sampled.total:.3f} boundaries per unit length, there are {exact.total:.3f}")
+    print(
+        f"{samples:4d} samples show {sampled.total:.3f} boundaries per unit length, there are {exact.total:.3f}"
+    )
     assert sampled.flips.sum() <= exact.flips.sum()
 
-print("the largest output is", " then ".join(map(str, hits.classes)), "changing at t =", hits.class_t.round(4))
+print(
+    "the largest output is", " then ".join(map(str, hits.classes)), "changing at t =", hits.class_t.round(4)
+)
 for before, after, t in zip(hits.classes, hits.classes[1:], hits.class_t, strict=False):
     at = hits.output(t)
     assert np.isclose(at[before], at[after]), "the two outputs meet where the largest changes"

@@ -73,7 +73,13 @@ def test_forged_distances_fail() -> None:
     P = Polyhedron([[3, 4], [0, 0], [1e-170, 0]], [10, 1, 1e-170])
     found = origin_test(P)
     assert found.distances == pytest.approx([2.0, np.inf, 1.0])
-    for forged in ([2.1, np.inf, 1.0], [2.0, 1.0, 1.0], [2.0, np.inf, 1.1], [2.0, np.inf], [2.0, np.nan, 1.0]):
+    for forged in (
+        [2.1, np.inf, 1.0],
+        [2.0, 1.0, 1.0],
+        [2.0, np.inf, 1.1],
+        [2.0, np.inf],
+        [2.0, np.nan, 1.0],
+    ):
         assert not replace(found, distances=np.array(forged)).holds(P)
 
 

@@ -97,7 +97,9 @@ def chain_layer(
         a, b, c, d = nodes[k, LOW], nodes[k, HIGH], nodes[k + 1, LOW], nodes[k + 1, HIGH]
         at, wide = max(abs(a), abs(d)), max(b - a, d - c) * (1.0 + G8)
         for j in range(E):
-            error = spreads[j] + at * drifts[j] + G8 * (abs(value[j]) + at * abs(rate[j])) + wide * abs(rate[j])
+            error = (
+                spreads[j] + at * drifts[j] + G8 * (abs(value[j]) + at * abs(rate[j])) + wide * abs(rate[j])
+            )
             error = error * (1.0 + G8) + TINY
             v, w = value[j] + a * rate[j], value[j] + d * rate[j]
             undecided[j] = not ((min(v, w) > error) | (max(v, w) < -error))  # overflows are undecided, too

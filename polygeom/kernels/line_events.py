@@ -197,8 +197,12 @@ def _same(
     clipped: bool,
 ) -> bool:
     """Tell whether two entries are known to be one function on piece k."""
-    if i == j or (source.shape[1] > 0 and source[k, i] == source[k, j]):
+    if i == j:
         return True
+    if source.shape[1] > 0:
+        row = k if len(source) > 1 else 0
+        if source[row, i] == source[row, j]:
+            return True
     if spread[i] + spread[j] + drift[i] + drift[j] == 0.0:
         return value[k, i] == value[k, j] and rate[k, i] == rate[k, j]
     return clipped and _is_zero(value, rate, k, i) and _is_zero(value, rate, k, j)
@@ -302,8 +306,8 @@ def follow_windows(
         For which windows all entries are clipped.
     index : (units, window) integer array
         Positions of the entries, -1 for padding.
-    source : (K, size) integer array, or (K, 0)
-        Entries with equal numbers are copies of one entry.
+    source : (K, size) or (1, size) integer array, or (K, 0)
+        Entries with equal numbers are one function, on each piece or on all.
     letters : (K, units) array, written
         The position of the winner where each piece begins.
     owners : (capacity, 4) integer array, written
@@ -315,6 +319,12 @@ def follow_windows(
         for u in range(len(index)):
             first_root, begin, beaten = n_roots, (low[k], high[k]), -1
             winner = _first_winner(value, rate, index, k, u, 0.5 * (low[k] + high[k]), clipped[u])
+            for w in range(winner):  # of several that are one function the first wins
+                if index[u, w] >= 0 and _same(
+                    value, rate, spread, drift, source, k, index[u, winner], index[u, w], clipped[u]
+                ):
+                    winner = w
+                    break
             letters[k, u] = winner
             while True:
                 place = (k, u, winner, beaten)

@@ -86,6 +86,9 @@ class Fallback:
         rivals = [w for w in range(len(window)) if window[w] >= 0]
         if all(self._clipped[window[w]] for w in rivals):  # zeros are below all others
             rivals = [w for w in rivals if not self._is_zero(k, window[w])] or rivals[:1]
+        rivals = [
+            w for w in rivals if not any(self._are_one(k, window[w], window[v]) for v in rivals if v < w)
+        ]  # of several that are one function the first wins
         now = float(self._nodes.high[self._state.cuts[k]])
         winner = self._best(k, window, rivals, now)
         self._found.letters[k, unit], begins = winner, True
@@ -93,8 +96,6 @@ class Fallback:
             rivals.remove(winner)
             ahead = []
             for w in rivals:
-                if self._are_one(k, window[winner], window[w]):
-                    continue
                 line = self._difference(k, window[winner], window[w])
                 begin, end = (self._sign(line, node) for node in self._state.cuts[k : k + 2])
                 begin = begin if begins else 1
@@ -155,7 +156,8 @@ class Fallback:
 
     def _are_one(self, k: int, i: int, j: int) -> bool:
         """Tell whether two entries are known to be one function on piece k."""
-        if self._state.source is not None and self._state.source[k, i] == self._state.source[k, j]:
+        source = self._state.source
+        if source is not None and np.equal(*source[k if len(source) > 1 else 0, [i, j]]):
             return True
         is_exact = not (self._spread[[i, j]].any() or self._drift[[i, j]].any())
         same = self._value[k, i] == self._value[k, j] and self._rate[k, i] == self._rate[k, j]

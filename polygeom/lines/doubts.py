@@ -105,7 +105,9 @@ class Doubts:
         letters = self.letters.copy()
         for events in self.events:
             kept = passed[self._nodes.named(events.node)]
-            letters[events.unit[kept]] = events.after[kept]  # from left to right: the last flip of a unit stays
+            letters[events.unit[kept]] = events.after[
+                kept
+            ]  # from left to right: the last flip of a unit stays
         return letters
 
     # -- doubts of one gate ----------------------------------------------------------------------------------

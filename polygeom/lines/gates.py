@@ -174,7 +174,9 @@ def _behind(
     if behind.source is None:
         return behind
     winners = gate.index[unit, inside[:, 3]]
-    moved = winners if state.source is None else state.source[piece, winners]
+    if state.source is None:
+        return replace(behind, source=_source_of_children(behind, winners))
+    moved = state.source[piece if len(state.source) > 1 else 0, winners]
     return replace(behind, source=_source_of_children(behind, moved))
 
 

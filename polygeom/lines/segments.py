@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -181,7 +183,7 @@ def _bands(net: Network, line: AffineMap, swept: Swept) -> tuple[UndecidedBand, 
     nodes, events = swept.nodes, swept.events
     if not (nodes.bands or swept.undecided):
         return ()
-    found = [UndecidedBand(low, high, (unit,)) for low, high, unit in swept.undecided]
+    found = _joined(swept.undecided)
     for band in np.unique(nodes.named(np.array(sorted(nodes.bands), dtype=np.intp))).tolist():
         low, high = float(nodes.low[band]), float(nodes.high[band])
         middle = low + 0.5 * (high - low)
@@ -191,6 +193,20 @@ def _bands(net: Network, line: AffineMap, swept: Swept) -> tuple[UndecidedBand, 
         units = np.union1d(open_, events.unit[events.node == band])
         found.append(UndecidedBand(low, high, tuple(units.tolist())))
     return tuple(sorted(found, key=lambda b: (b.low, b.high)))
+
+
+def _joined(undecided: list[tuple[float, float, int]]) -> list[UndecidedBand]:
+    """Return intervals of single units as bands: those of a unit that overlap joined, equal ones made one."""
+    bands: dict[tuple[float, float], list[int]] = {}
+    for unit, parts in groupby(sorted((unit, low, high) for low, high, unit in undecided), key=itemgetter(0)):
+        joined: list[tuple[float, float]] = []
+        for _, low, high in parts:
+            if joined and low <= joined[-1][1]:
+                low, high = joined[-1][0], max(high, joined.pop()[1])
+            joined.append((low, high))
+        for band in joined:
+            bands.setdefault(band, []).append(unit)
+    return [UndecidedBand(low, high, tuple(units)) for (low, high), units in bands.items()]
 
 
 def _moving(net: Network, line: AffineMap, passed: EnclosedPass) -> np.ndarray:

@@ -71,8 +71,8 @@ class LineState:
         Bounds on their errors, for all pieces.
     clipped : (size,) bool array or None
         Which entries are straight from units that are 0 or positive (`polygeom.kernels.line_events`); None: none.
-    source : (B, size) integer array or None
-        Entries with equal numbers are copies of one entry.
+    source : (B, size) or (1, size) integer array or None
+        Entries with equal numbers are one function, on each piece or on all.
     flips : Flips or None
         The other children.
     """
@@ -109,8 +109,15 @@ class LineState:
     def taken(self, cuts: np.ndarray, pieces: np.ndarray) -> LineState:
         """Return the state with other cuts, whose pieces lie in these pieces of this one."""
         state = self.spelled_out()
-        source = None if state.source is None else state.source[pieces]
+        on_all = state.source is None or len(state.source) == 1
+        source = state.source if on_all else state.source[pieces]
         return replace(state, cuts=cuts, lines=state.lines[:, pieces], source=source)
+
+    def known(self, copies: np.ndarray | None) -> LineState:
+        """Return the state with copies known on the whole line (`polygeom.lines.copies`), if it has no others."""
+        if copies is None or self.source is not None:
+            return self
+        return replace(self, source=copies[None])
 
     def refined(self, cuts: np.ndarray, nodes: Nodes) -> LineState:
         """Return the state with the cuts of a finer partition of the same part, given in order."""

@@ -22,6 +22,7 @@ from polygeom.exact import rational
 from polygeom.gates import Gate
 from polygeom.graph import Graph
 from polygeom.lines.chains import Chain, sweep_chain
+from polygeom.lines.copies import copies
 from polygeom.lines.devices import Device
 from polygeom.lines.doubts import Doubts
 from polygeom.lines.events import Events, Swept
@@ -129,9 +130,10 @@ class _Sweep:
                 f"Two neighboring pieces of this line need {least} bytes, the memory cap is {memory}. Give a "
                 "larger memory=, or a smaller part of the network (start=/stop= of from_torch)."
             )
+        self._copies = copies(net, line)
         shape = net.input_shape
         lines = np.stack([line.offset, line.matrix[:, 0]]).reshape(2, 1, *shape)
-        self._start = LineState(np.arange(2), lines, np.zeros((2, *shape)), source=_copies(line))
+        self._start = LineState(np.arange(2), lines, np.zeros((2, *shape))).known(self._copies[0])
 
     def parts(self) -> Iterator[Doubts]:
         """Yield the record of every part that has reached the end, from left to right."""
@@ -166,6 +168,7 @@ class _Sweep:
             else:
                 states = [s.renamed(self.nodes) for s in states]
                 part.states[k] = pushed(step, states, self.nodes, doubts.in_order, self._device)
+            part.states[k] = part.states[k].known(self._copies[k])
             for i in {*step.inputs, k}:
                 if readers.get(i, 0) <= k:
                     del part.states[i]
@@ -212,15 +215,6 @@ class _Sweep:
         rank = np.empty(int(order.max(initial=0)) + 1, dtype=np.intp)
         rank[order] = np.arange(len(order))
         return events[np.argsort(rank[events.node], kind="stable")] if len(events) else events
-
-
-def _copies(line: AffineMap) -> np.ndarray | None:
-    """Return (1, dim_in) numbers that are equal where coordinates move alike, None if no two do."""
-    distinct, number = np.unique(line.matrix[:, 0], return_inverse=True)
-    if len(distinct) == number.size:
-        return None
-    _, number = np.unique(np.column_stack([line.offset, number]), axis=0, return_inverse=True)
-    return number.reshape(1, -1) if number.max() + 1 < number.size else None
 
 
 def _bytes_per_piece(net: Graph) -> list[int]:

@@ -1,13 +1,16 @@
-from . import models, plotting
+from . import claims, models, plotting
 from .affine import AffineMap
 from .budget import Budget
 from .certificates import Check, Level
+from .claims.registry import verify, verify_all
+from .claims.verdict import Verdict
 from .codes import SplineCodes
 from .complex_checks import check_complex
 from .complexes import PolyhedralComplex
 from .enumeration.regions import RegionCount, enumerate_regions, region_batches
 from .errors import (
     BudgetError,
+    ClaimError,
     ConversionError,
     InputError,
     NotPiecewiseAffineError,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "BudgetError",
+    "ClaimError",
     "ConversionError",
     "InputError",
     "NotPiecewiseAffineError",
@@ -76,3 +77,7 @@ class BudgetError(TooLargeError):
 
 class SolverError(PolygeomError):
     """An external solver stopped without an answer; its status is in the message."""
+
+
+class ClaimError(PolygeomError):
+    """The function of a claim raised, or returned something else than a verdict."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from math import comb
+import inspect
+import re
+from itertools import permutations
+from math import comb, factorial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polygeom.complexes import PolyhedralComplex
+from polygeom.enumeration.regions import enumerate_regions
 from polygeom.errors import InputError
 from polygeom.models import toy
 from polygeom.network import Network
@@ -26,6 +31,14 @@ def lattice(dim: int, low: float, high: float, step: float) -> np.ndarray:
 def cells_hit(net: Network, points: np.ndarray) -> int:
     """Return how many codes occur at points none of which lies on a boundary."""
     return len(np.unique(spline_codes(net, points).letters, axis=0))
+
+
+def enumerated(net: Network) -> PolyhedralComplex:
+    """Return all regions, none left open."""
+    K = enumerate_regions(net, store="regions")
+    assert K.finished
+    assert K.complete
+    return K
 
 
 def test_the_absolute_value_has_two_cells_and_a_code_of_none():
@@ -77,6 +90,72 @@ def test_the_orthants_are_all_there(dim):
 def test_the_grid_is_a_grid(dim, lines):
     net = toy.grid(dim, lines)
     assert cells_hit(net, lattice(dim, -0.5, lines - 0.5, 0.5) + 0.25) == (lines + 1) ** dim
+
+
+@pytest.mark.parametrize("dim", [2, 3, 4])
+def test_the_braid_arrangement_has_a_cell_for_every_order(dim):
+    net = toy.braid(dim)
+    orders = np.array(list(permutations(range(dim))), dtype=np.float64)
+    assert cells_hit(net, orders) == factorial(dim)
+    K = enumerated(net)
+    assert K.n_regions == factorial(dim)
+    assert K.n_bounded == 0
+    assert (K.n_facets == dim - 1).all()  # a wall for every two neighbors in the order
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_the_arrangement_of_type_b_has_a_cell_for_every_signed_order(dim):
+    K = enumerated(toy.b_arrangement(dim))
+    assert K.n_regions == 2**dim * factorial(dim)
+    assert K.n_bounded == 0
+    assert (K.n_facets == dim).all()
+
+
+def test_the_cells_of_three_axes_have_more_than_six_facets_on_average():
+    net = toy.three_axes()
+    x = np.arange(-1, 10, 0.5)
+    tri = np.interp(x, range(9), [0, 1] * 4 + [0])
+    points = np.column_stack([x, np.zeros_like(x), np.full_like(x, 1.0)])
+    assert net(points).ravel().tolist() == np.maximum(tri - 0.5, 0).tolist()
+    K = enumerated(net)
+    assert K.n_regions == 1896
+    assert K.adjacency.nnz == 2 * 5708
+    assert K.n_facets.sum() == 2 * 5708 > 6 * 1896
+
+
+def test_the_box_indicator_is_enumerated_with_its_bounded_cells():
+    K = enumerated(toy.box_indicator(2))
+    assert (K.n_regions, K.n_bounded) == (17, 9)
+
+
+def test_the_network_of_maxima_has_fourteen_cells():
+    net = toy.maxima()
+    assert enumerated(net).n_regions == 14
+    points = lattice(2, -3, 3, 0.125) + np.array([1 / 64, 1 / 128])
+    assert cells_hit(net, points) == 14
+    z = np.column_stack([points, 1 - points.sum(axis=1)])
+    s = z + np.maximum(z, 0)
+    assert np.array_equal(net(points).ravel(), s.max(axis=1) + s[:, :2].max(axis=1))
+
+
+@pytest.mark.parametrize("name", toy.NAMED)
+def test_a_named_toy_is_always_the_same_and_has_the_cells_it_documents(name):
+    net = toy.named(name)
+    assert net.is_same(toy.named(name))
+    documented = re.search(rf"^ *{name}  .* (\d+)$", inspect.getdoc(toy.named), re.MULTILINE)
+    assert enumerated(net).n_regions == int(documented.group(1))
+
+
+def test_an_unknown_toy_is_answered_with_the_nearest():
+    with pytest.raises(InputError, match=r"'tend'.*Nearest: tent"):
+        toy.named("tend")
+
+
+@given(seed=SEEDS, units=st.integers(1, 6), reach=st.sampled_from([0.25, 1.0]))
+def test_uniform_biases_stay_in_reach_and_draw_zaslavskys_number_of_cells(seed, units, reach):
+    net = toy.uniform([2, units, 1], np.random.default_rng(seed), reach)
+    assert np.abs(net.steps[0].constant).max() <= reach
+    assert enumerated(net).n_regions == sum(comb(units, k) for k in range(3))
 
 
 @given(seed=SEEDS, units=st.integers(1, 6))
@@ -159,6 +238,8 @@ def test_integer_networks_have_integers(seed):
         (lambda: toy.tent(0), "depth 0"),
         (lambda: toy.cone(0), "dim is 0"),
         (lambda: toy.grid(2, 0), "lines is 0"),
+        (lambda: toy.braid(1), "dim is 1"),
+        (lambda: toy.b_arrangement(0), "dim is 0"),
         (lambda: toy.he([3], np.random.default_rng(0)), "widths"),
         (lambda: toy.degenerate("odd", np.random.default_rng(0)), "duplicate"),
         (lambda: toy.degenerate("dead", np.random.default_rng(0), (2, 1, 1)), "two units"),

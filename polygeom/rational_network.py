@@ -170,7 +170,7 @@ class RationalNetwork:
         """Return seed times the exact Jacobian of a value with respect to the input."""
 
         def linear(step: LinearStep, rows: ScaledMatrix) -> tuple[ScaledMatrix, ...]:
-            matrices, _ = self._matrices(step)
+            matrices, _ = self.matrices(step)
             return tuple(rows @ m for m in matrices)
 
         def gate(step: Gate, rows: ScaledMatrix) -> ScaledMatrix:
@@ -185,7 +185,7 @@ class RationalNetwork:
 
     def linear(self, step: LinearStep, *values: ScaledMatrix) -> ScaledMatrix:
         """Carry exact columns through a linear step; the constant joins the first column only."""
-        matrices, constant = self._matrices(step)
+        matrices, constant = self.matrices(step)
         total = matrices[0] @ values[0]
         for matrix, value in zip(matrices[1:], values[1:], strict=True):
             total = total + matrix @ value
@@ -196,7 +196,7 @@ class RationalNetwork:
         zeros = ScaledMatrix.from_floats(np.zeros((step.size, total.shape[1] - 1)))
         return total + _beside(constant, zeros)
 
-    def _matrices(self, step: LinearStep) -> tuple[tuple[ScaledMatrix, ...], ScaledMatrix | None]:
+    def matrices(self, step: LinearStep) -> tuple[tuple[ScaledMatrix, ...], ScaledMatrix | None]:
         """Return the exact matrices and constant of a linear step; kept."""
         if not self.is_feasible:
             raise TooLargeError(

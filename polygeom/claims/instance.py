@@ -75,12 +75,12 @@ class Instance:
 
     @cached_property
     def first_layer(self) -> Instance | None:
-        """The first layer alone, where that is a layer of elementwise units: its regions are an arrangement's."""
+        """The first layer alone, up to its units, if these are elementwise: its regions are an arrangement's."""
         steps = self.net.steps
         gate = next((k for k, step in enumerate(steps) if isinstance(step, Gate)), None)
         if gate is None or not isinstance(steps[gate], Elementwise):
             return None
-        if gate + 1 == len(steps) or len(self.net.gates) == 1:
+        if gate + 1 == len(steps):
             return self
         return replace(self, net=Network(steps[: gate + 1], self.net.input_shape))
 

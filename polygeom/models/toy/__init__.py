@@ -8,9 +8,11 @@ Sources: Zaslavsky 1975 (counts of arrangements); Telgarsky 2016 (the tent map).
 on which tools for partitions of ReLU networks are known to refuse, or to answer wrongly.
 """
 
+from polygeom.models.toy import trained
 from polygeom.models.toy.arrangements import b_arrangement, braid, cone, grid
 from polygeom.models.toy.catalog import NAMED, named
 from polygeom.models.toy.degeneracies import DEGENERATE, degenerate
+from polygeom.models.toy.folding import montufar
 from polygeom.models.toy.handmade import absolute, box_indicator, maxima, tent, three_axes, xor
 from polygeom.models.toy.random_weights import bias_free, he, integer, near_parallel, uniform
 
@@ -28,10 +30,12 @@ __all__ = [
     "he",
     "integer",
     "maxima",
+    "montufar",
     "named",
     "near_parallel",
     "tent",
     "three_axes",
+    "trained",
     "uniform",
     "xor",
 ]

@@ -13,6 +13,7 @@ cuts each cell by hyperplanes, and pre-activations are continuous. So two cells 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -136,22 +137,21 @@ def _neighbor_faults(
 ) -> tuple[int, list[tuple[str, str]]]:
     """Return how many facets leave the list, and what is wrong with the listed neighbors."""
     own, faults, leaving = listing.letters[region], [], 0
-    untied = listing.untied_units(region)
-    found = set()
+    alone, found = Counter(), set()
     for facet, units in zip(drawn, owners, strict=True):
         beyond = listing.exact_letters(facet.point, facet.normal)
         neighbor = int(listing.find(beyond[None])[0])
         flips = set(np.flatnonzero(beyond != own).tolist())
         where = f"across the facet of unit {min(units)} of region {region}"
-        for unit in units & untied:
-            if flips != {unit}:
-                faults.append(("neighbors", f"The units {sorted(flips)} flip {where}, not {unit} alone."))
+        alone.update(flips if len(flips) == 1 else ())
         if neighbor >= 0:
             found.add(neighbor)
             continue
         leaving += 1
         if listing.claimed.finished:
             faults.append(("neighbors", f"The code {where} is not listed."))
+    for unit, n in (listing.untied_units(region) - alone).items():
+        faults.append(("neighbors", f"Unit {unit} does not flip alone across {n} facets of region {region}."))
     if found != listing.claimed_neighbors(region):
         faults.append(
             ("neighbors", f"Region {region} has the neighbors {sorted(found)}; the adjacency differs.")

@@ -6,6 +6,7 @@ bounds, ties from rationals.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,10 +128,10 @@ class Listing:
         units = self.claimed_units(region)
         return int(self.claimed.n_facets[region]) if units is None else len(units)
 
-    def untied_units(self, region: int) -> set[int]:
-        """Return the units that are claimed to flip alone."""
+    def untied_units(self, region: int) -> Counter[int]:
+        """Return the units that are claimed to flip alone, each with the number of facets on which it does."""
         units, tied = self.claimed_units(region), self.claimed.arrays.facet_tied
-        return set() if units is None else set(units[~tied[self._claimed_facets(region)]].tolist())
+        return Counter() if units is None else Counter(units[~tied[self._claimed_facets(region)]].tolist())
 
     def claimed_bounded(self, region: int) -> bool | None:
         """Return whether a region is claimed to be bounded, or None if nothing is claimed."""

@@ -27,7 +27,8 @@ TENTS = range(1, 9)
 STACK = (2, (4, 4))
 """Input size and widths of Montufar's construction whose regions are counted."""
 
-ONE_LAYER = ("one-layer", "orthants", "grid", "braid", "xor", "absolute")
+MOST_DIMENSIONS = 4
+"""Dimensions up to which faces are counted."""
 
 
 # -- one layer -----------------------------------------------------------------------------------------------
@@ -76,9 +77,7 @@ def count_one_layer(instance: Instance) -> Verdict:
     source="Zaslavsky 1975; Buck 1943",
     settled_by="enumeration",
     expects={
-        **dict.fromkeys(
-            ("quick", "one-layer", "cones", "orthants", "absolute", "three-lines"), Outcome.HOLDS
-        ),
+        **dict.fromkeys(("quick", "one-layer", "cones", "orthants", "absolute", "tent"), Outcome.HOLDS),
         **dict.fromkeys(("grid", "braid", "xor", "three-axes"), Outcome.NOT_APPLICABLE),
     },
 )
@@ -165,8 +164,9 @@ def _within_bounds(K: PolyhedralComplex, widths: tuple[int, ...], tents: dict, s
     """Compare numbers of regions with their bounds again; those of the constructions are counted anew."""
     if widths and K.n_regions > min(pattern_bounds(K.dim, widths)):
         return REFUTED
-    found = {depth: _tent_pieces(depth) for depth in tents}
-    return PROVED if found == tents and _stack_regions() == stack and stack[0] >= stack[1] else REFUTED
+    if {depth: _tent_pieces(depth) for depth in tents} != tents or _stack_regions() != stack:
+        return REFUTED
+    return PROVED if stack[0] >= stack[1] else REFUTED
 
 
 @claim(
@@ -183,7 +183,7 @@ def count_bounds(instance: Instance) -> Verdict:
     widths = _relu_widths(instance.net)
     if not widths:
         return not_applicable("The upper bounds are those of chains of dense ReLU layers.")
-    K, tents, stack = instance.complex, {L: _tent_pieces(L) for L in TENTS}, _stack_regions()
+    K, (tents, stack) = instance.complex, _constructions()
     upper = pattern_bounds(instance.net.dim_in, widths)
     data = {"K": K, "widths": widths, "tents": {L: 2**L for L in TENTS}, "stack": stack}
     witness = Witness(data, _within_bounds)
@@ -193,7 +193,14 @@ def count_bounds(instance: Instance) -> Verdict:
         f"{tents[1]} to {tents[TENTS[-1]]} pieces."
     )
     numbers = {"regions": K.n_regions, "serra": upper[1], "montufar": upper[0]}
-    return (holds if witness.holds() else fails)(Level.EXACT, text, witness, **numbers)
+    fine = K.n_regions <= min(upper) and tents == data["tents"] and stack[0] >= stack[1]
+    return (holds if fine else fails)(Level.EXACT, text, witness, **numbers)
+
+
+@cache
+def _constructions() -> tuple[dict[int, int], tuple[int, int]]:
+    """Return the pieces of the tents, and the regions of Montufar's construction with their lower bound."""
+    return {depth: _tent_pieces(depth) for depth in TENTS}, _stack_regions()
 
 
 def _relu_widths(net: Network) -> tuple[int, ...]:
@@ -234,8 +241,10 @@ def _alternates(K: PolyhedralComplex, wanted: int) -> Check:
 def euler(instance: Instance) -> Verdict:
     """Judge by the f-vector."""
     K, d = instance.complex, instance.net.dim_in
-    if K.arrays.vertices is None:
-        return not_applicable(f"Faces are counted up to four dimensions; the input space is R^{d}.")
+    if d > MOST_DIMENSIONS:
+        return not_applicable(
+            f"Faces are counted up to {MOST_DIMENSIONS} dimensions; the input space is R^{d}."
+        )
     bounded = instance.domain is not None
     if bounded and not K.bounded.all():
         return not_applicable("The domain is unbounded, and not the whole space.")

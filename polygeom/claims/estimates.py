@@ -6,7 +6,7 @@ interval lies above, FAILS if it lies below, UNDECIDED if it contains it. A clai
 are there, and fails if one is not.
 
 Intervals are of confidence `CONFIDENCE`. A bootstrap over few networks is a little too short (with 8 the nominal
-99 % cover about 97 %); that is why the nominal confidence is high.
+99 % cover about 94 %); that is why the nominal confidence is high.
 """
 
 from __future__ import annotations

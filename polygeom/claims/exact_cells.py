@@ -32,8 +32,8 @@ class ExactCells:
         self.K, self.rational_net = K, K.network.exact()
         if not self.rational_net.is_feasible:
             raise TooLargeError(
-                f"This compares cells in rationals; the network has {self.rational_net.n_entries} matrix entries, too "
-                "many for them. Cut a smaller part with start=/stop=."
+                f"This compares cells in rationals; the network has {self.rational_net.n_entries} matrix entries, "
+                "too many for them. Cut a smaller part with start=/stop=."
             )
 
     def edges(self) -> Iterator[tuple[int, int, np.ndarray]]:

@@ -9,6 +9,7 @@ from zlib import crc32
 import numpy as np
 
 from polygeom.budget import Budget
+from polygeom.complex_checks import ComplexCheck, check_complex
 from polygeom.complexes import PolyhedralComplex
 from polygeom.enumeration.regions import enumerate_regions
 from polygeom.errors import UndecidedError
@@ -61,7 +62,7 @@ class Instance:
         UndecidedError
             If the budget is spent before all regions are found, or signs stay undecided.
         """
-        K = enumerate_regions(self.net, self.domain, store=self._store, budget=self.budget)
+        K = enumerate_regions(self.net, self.domain, budget=self.budget)
         if not K.finished:
             raise UndecidedError(
                 f"This needs all regions; {K.n_regions} were found within the budget ({self.budget}). Give a "
@@ -89,7 +90,14 @@ class Instance:
         """Whether all gates are positively homogeneous: gate(t z) = t gate(z) for t > 0."""
         return all(gate.is_homogeneous for gate in self.net.gates)
 
-    @property
-    def _store(self) -> str:
-        """Vertices are kept where they are cheap."""
-        return "cells" if self.net.dim_in <= 4 else "regions"
+    @cached_property
+    def report(self) -> ComplexCheck:
+        """All regions proved again, found once for all claims: `polygeom.check_complex` without sampling."""
+        return check_complex(self.complex, sample=None)
+
+    def some_regions(self, purpose: str, most: int) -> list[int]:
+        """Return all regions, or `most` of them drawn at random, ascending."""
+        n = self.complex.n_regions
+        return (
+            list(range(n)) if n <= most else sorted(self.rng(purpose).choice(n, most, replace=False).tolist())
+        )

@@ -9,6 +9,7 @@ at tx, t > 0, has the sign of :math:`a_i t + \tilde c_i \sqrt{v t^2 + \epsilon}`
 from __future__ import annotations
 
 from fractions import Fraction
+from operator import mul
 
 import numpy as np
 
@@ -77,10 +78,9 @@ def _folded(weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> list[tuple[F
     mean = sum(point, Fraction(0)) / len(point)
     centered = [value - mean for value in point]
     v = sum(value * value for value in centered) * Fraction(1, len(point))
-    return [
-        (sum(Fraction(float(w)) * p for w, p in zip(row, centered, strict=True)), Fraction(float(c)), v)
-        for row, c in zip(weight, bias, strict=True)
-    ]
+    rows = [[Fraction(float(w)) for w in row] for row in weight]
+    along = [sum(map(mul, row, centered), Fraction(0)) for row in rows]
+    return [(a, Fraction(float(c)), v) for a, c in zip(along, bias, strict=True)]
 
 
 @claim(
@@ -111,5 +111,7 @@ def ln_rays(instance: Instance) -> Verdict:
     numbers = {"rays": N_RAYS, "pairs": len(triples), "crossed": crossed}
     if not witness.holds():
         return fails(Level.EXACT, "Some unit changes elsewhere than at its threshold.", witness, **numbers)
-    text = f"On {N_RAYS} rays {crossed} of {len(triples)} units change, once, at their thresholds, none if eps = 0."
+    text = (
+        f"On {N_RAYS} rays {crossed} of {len(triples)} units change, once, where they must; none if eps = 0."
+    )
     return holds(Level.EXACT, text, witness, **numbers)

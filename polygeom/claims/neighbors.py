@@ -78,21 +78,19 @@ def facets_small(instance: Instance) -> Verdict:
     data = {"K": K, "mean": mean, "bound": bound}
     if mean >= bound:
         witness = Witness(data, _exceeds_again, K.witnesses)
-        check = witness.holds()
-        if not check:
+        if not instance.report:
             return undecided(f"{text}, not less than {bound}; but not every facet could be proved again.")
-        return fails(check.level, f"{text}, not less than {bound}.", witness, **numbers)
+        return fails(instance.report.level, f"{text}, not less than {bound}.", witness, **numbers)
     exactly = _simple_mean(instance)
     if exactly is not None and exactly != mean:
         return fails(
             Level.EXACT, f"{text}; a simple arrangement has {exactly}.", Witness(data, _mean_again), **numbers
         )
     witness = Witness(data, _mean_again, K.witnesses)
-    check = witness.holds()
-    if not check:
+    if not instance.report:
         return undecided(f"{text}; but not every facet could be proved again.")
     also = "" if exactly is None else f", exactly as a simple arrangement must have: {exactly}"
-    return holds(check.level, f"{text}, less than {bound}{also}.", witness, **numbers)
+    return holds(instance.report.level, f"{text}, less than {bound}{also}.", witness, **numbers)
 
 
 def _simple_mean(instance: Instance) -> Fraction | None:

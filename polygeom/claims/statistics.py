@@ -1,15 +1,16 @@
-r"""Claims of the polytope lens about trained networks: semantic boundaries, permuted labels, scaling.
+r"""Statistical claims: crossings at initialization, and what the polytope lens predicts of trained networks.
 
-These are predictions about networks in general, so each claim judges an ensemble that it trains itself on
-scikit-learn's digits, from the seed of the instance; the network given does not matter. Random are the networks,
-their images and which of these are joined; the boundaries between are counted exactly. The level is SAMPLED.
+These are statements about networks in general, so each claim judges an ensemble of its own, drawn from the seed of
+the instance; the network given does not matter. Boundaries are counted exactly, random is only the ensemble and
+where lines begin and end. The level is SAMPLED.
 
-Every claim says that some contrast is there (`polygeom.claims.estimates`): one number per network, a bootstrap
-interval over networks. It is refuted by an interval that lies below an effect of five percent, and undecided by
-one that contains it.
+The predictions are about training. Each is judged on networks that the claim trains on scikit-learn's digits, and
+says that some contrast is there (`polygeom.claims.estimates`): one number per network, a bootstrap interval over
+networks. It is refuted by an interval that lies below an effect of five percent, and undecided by one that contains
+it.
 
 Source: Black, Sharkey et al. 2022, Interpreting neural networks through the polytope lens (arXiv 2211.12312), the
-predictions on semantic boundaries and on scaling.
+predictions on semantic boundaries and on scaling; Hanin and Rolnick 2019.
 """
 
 from __future__ import annotations
@@ -34,13 +35,22 @@ from polygeom.claims.ensembles import (
     segment_places,
     trainings,
 )
-from polygeom.claims.estimates import bootstrapped, is_there, together
+from polygeom.claims.estimates import Estimate, binomial, bootstrapped, is_there, together
+from polygeom.claims.initialization import (
+    DEPTHS,
+    LAYERS,
+    Crossings,
+    draw,
+    flips_of_layers,
+    flips_per_unit,
+    parted_units,
+)
 from polygeom.claims.instance import Instance
 from polygeom.claims.registry import claim
 from polygeom.claims.verdict import Outcome, Verdict, Witness
 from polygeom.lines.scaling import scaling_crossings
 
-__all__ = ["class_changes", "density_classes", "permuted_labels", "scaling_range"]
+__all__ = ["class_changes", "crossings_init", "density_classes", "permuted_labels", "scaling_range"]
 
 ROWS, LINES = 100, 60
 """Images per network from which segments lead to others; and those whose lines are followed with classes."""
@@ -94,6 +104,61 @@ class _Study:
     def _again(self, sample: Sample, outcome: Outcome, **data: object) -> Check:
         same = np.array_equal(self.measure(**data), sample, equal_nan=True)
         return Check(True, Level.SAMPLED, 0.0) if same and self.decide(sample) is outcome else REFUTED
+
+
+# -- at initialization -----------------------------------------------------------------------------------------
+
+
+def _crossings_again(
+    weights: np.ndarray, biases: tuple, nets: tuple, crossings: Crossings, outcome: Outcome
+) -> Check:
+    """Check first layers by their letters at both ends, deep networks by following the segment again."""
+    again = Crossings(
+        tuple(parted_units(weights, b, crossings.first) for b in biases),
+        tuple(flips_per_unit(same_depth, crossings.deep) for same_depth in nets),
+        crossings.first,
+        crossings.deep,
+    )
+    agrees = again.same(crossings) and again.decide() is outcome
+    return Check(True, Level.SAMPLED, 0.0) if agrees else REFUTED
+
+
+@claim(
+    "crossings-init",
+    statement="At initialization m units of a first layer flip m theta / pi times on a segment on average, and "
+    "units at any depth at most as often as a constant says that depends on neither depth nor width.",
+    hypothesis="normal weights, biases normal or with a bounded symmetric density; the network given is not "
+    "looked at",
+    source="Hanin and Rolnick 2019, Theorem 1; the constants are derived in polygeom.claims.initialization",
+    settled_by="exact crossings of random networks; refuted if an exact binomial interval misses the formula, or "
+    "a bootstrap interval lies above the bound",
+    expects=ON_QUICK,
+)
+def crossings_init(instance: Instance) -> Verdict:
+    """Judge by 4000 random first layers, and by 800 random networks of depth 1 to 8, on two random segments.
+
+    The first layers have four scales of biases; the intervals of the share of flips are those of Clopper and
+    Pearson. UNDECIDED if an interval is wider than a tenth of its value to either side, or contains the bound.
+    """
+    drawn = draw(instance.rng("crossings-init"))
+    first, deep = drawn.pop("first"), drawn.pop("deep")
+    flips = tuple(flips_of_layers(drawn["weights"], b, first) for b in drawn["biases"])
+    rates = tuple(flips_per_unit(same_depth, deep) for same_depth in drawn["nets"])
+    crossings = Crossings(flips, rates, first, deep)
+    outcome, shares, means = crossings.decide(), crossings.shares, crossings.means
+    against = ", ".join(
+        f"{share} where theta/pi is {value:.3g}"
+        for share, value in zip(shares, crossings.expected, strict=True)
+    )
+    text = (
+        f"Of the units of {LAYERS} random first layers each (drawn here; the network given does not matter) a "
+        f"share flips of {against}. At depths {', '.join(map(str, DEPTHS))} units flip "
+        f"{', '.join(map(str, means))} times each; the bound is {crossings.bound:.3g}."
+    )
+    witness = Witness({**drawn, "crossings": crossings, "outcome": outcome}, _crossings_again)
+    numbers = {"shares": [s.mean for s in shares], "rates": [m.mean for m in means], "bound": crossings.bound}
+    level = None if outcome is Outcome.UNDECIDED else Level.SAMPLED
+    return Verdict(outcome, level, text, witness, numbers)
 
 
 # -- boundaries between classes --------------------------------------------------------------------------------
@@ -244,17 +309,17 @@ def class_changes(instance: Instance) -> Verdict:
 
 
 def _scaling_contrasts(networks: tuple, inputs: tuple) -> Sample:
-    """Return, per network: share of classes kept on [1/2, 2], contrasts around class changes, ranges in octaves.
+    """Return, per network: classes kept on [1/2, 2], contrasts around class changes, ranges in octaves.
 
-    The ranges are medians: of the class and of the code around 1, cut where scaling ends, and of the boundaries
-    crossed while the class stays.
+    The ranges are medians: of the class and of the code around 1, cut where scaling ends; and last the median of
+    the boundaries crossed while the class stays.
     """
     sample = []
     for net, points in zip(networks, inputs, strict=True):
         rest, activations = behind_first_layer(net, points)
         rays = [scaling_crossings(rest, x, 2.0**OCTAVES, classes=True) for x in activations]
         places = scaled_places(rays, OCTAVES)
-        kept = np.mean([not (np.abs(changes) <= 1).any() for _, changes in places])
+        kept = sum(not (np.abs(changes) <= 1).any() for _, changes in places)
         own, specific = around_changes(places, HALF_OCTAVE, (-OCTAVES, OCTAVES))
         stays = np.array([_around_one(changes) for _, changes in places])
         passed = [((u > low) & (u < high)).sum() for (u, _), (low, high) in zip(places, stays, strict=True)]
@@ -270,8 +335,12 @@ def _around_one(places: np.ndarray) -> tuple[float, float]:
 
 
 def _keeps_and_gathers(sample: Sample) -> Outcome:
-    kept, own = (bootstrapped(sample[:, k]) for k in (0, 1))
-    return together([is_there(kept, least=0.5), is_there(own)])
+    return together([is_there(_kept(sample), least=0.5), is_there(bootstrapped(sample[:, 1]))])
+
+
+def _kept(sample: Sample) -> Estimate:
+    """Return the share of classes that were kept."""
+    return binomial(int(sample[:, 0].sum()), LINES * len(sample))
 
 
 @claim(
@@ -298,12 +367,13 @@ def scaling_range(instance: Instance) -> Verdict:
         "inputs": tuple(one.inputs[rng.choice(len(one.inputs), LINES, replace=False)] for one in found),
     }
     sample = _scaling_contrasts(**data)
-    kept, own, specific, by_class, by_code, passed = (bootstrapped(column) for column in sample.T)
+    kept = _kept(sample)
+    own, specific, by_class, by_code, passed = (bootstrapped(column) for column in sample.T[1:])
     text = (
         f"{ENSEMBLE}, {LINES} activations behind the first layer each, scaled by 1/16 to 16: a share of {kept} "
         f"keeps its class from half to twice its length. The class stays for {by_class.mean:.1f} octaves and "
-        f"{passed.mean:.1f} boundaries, the code for {by_code.mean:.1f} octaves. Where the class changes there are "
-        f"{own.ratio} times as many boundaries per octave as on the ray, but {specific.ratio} times as many as at "
+        f"{passed.mean:.1f} boundaries, the code for {by_code.mean:.1f} octaves. Where the class changes there "
+        f"are {own.ratio} times as many boundaries per octave as on the ray, but {specific.ratio} times as many as at "
         "the same scale on other rays."
     )
     numbers = {"contrast": own.mean, "low": own.low, "high": own.high, "specific": specific.mean}

@@ -79,7 +79,8 @@ def bootstrapped(sample: np.ndarray) -> Estimate:
     found = bootstrap(
         (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=np.random.default_rng(0)
     )
-    return Estimate(mean, *map(float, found.confidence_interval), n)
+    low, high = found.confidence_interval
+    return Estimate(mean, float(low), float(high), n)
 
 
 def binomial(successes: int, trials: int, confidence: float = CONFIDENCE) -> Estimate:

@@ -6,7 +6,18 @@ from polygeom.claims.instance import Instance
 from polygeom.claims.registry import Claim, Registry, Verdicts, claim, registry, verify, verify_all
 from polygeom.claims.verdict import Outcome, Verdict, Witness, fails, holds, not_applicable, undecided
 
-FAMILIES = ("partition", "counts", "neighbors", "symmetries", "layers", "parallelograms", "layernorm", "statistics")
+FAMILIES = (
+    "partition",
+    "counts",
+    "cones",
+    "fan",
+    "neighbors",
+    "symmetries",
+    "layers",
+    "parallelograms",
+    "layernorm",
+    "statistics",
+)
 """The modules whose claims are registered when this package is imported, in the order of the registry."""
 
 for family in FAMILIES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from polygeom.errors import InputError
@@ -78,23 +80,42 @@ def box_indicator(dim: int) -> Network:
     return Network.from_layers([hidden, (-np.ones((1, 2 * dim)), [1]), ([[1]], [0])])
 
 
-def three_axes() -> Network:
-    r"""Return a network in R^3 whose cells have more than 2 d = 6 facets on average: 1896 cells.
+def three_axes(breakpoints: Sequence[int] = (9, 9, 9), levels: Sequence[float] = (1.5,)) -> Network:
+    r"""Return a network in R^3 whose cells may have more than 2 d = 6 facets on average: as it stands 1896 cells.
 
-    The first layer is that of ``grid(3, 9)``, the 27 units :math:`x_a - k`, a = 1, 2, 3, k = 0, ..., 8. The
-    second is the single unit :math:`tri(x) + tri(y) + tri(z) - 3/2`, with tri the zigzag of slopes 0, 1, -1, ...,
-    -1, 0 that is 0 at even and 1 at odd k. Of the :math:`10^3` boxes of the grid it cuts 896, each by one plane
-    that runs through none of their corners: 1000 + 896 cells. They share 5708 facets, and every facet counts for
-    two cells: 6.021 a cell on average, where one layer of any width stays below 6.
+    The first layer is a grid, the units :math:`x_a - k`, k = 0, ..., p_a - 1. Unit j of the second is
+    :math:`tri(x) + tri(y) + tri(z) - h_j`, with tri the zigzag of slopes 0, 1, -1, ..., 0 that is 0 at even and 1
+    at odd k. With p = (9, 9, 9) and h = 3/2 it cuts 896 of the :math:`10^3` boxes of the grid, each by a plane
+    that runs through none of their corners: 1000 + 896 cells. They share 5708 facets, and each counts for two
+    cells: 6.021 a cell on average, where one layer of any width stays below 6 (docs/facets_small.md).
+
+    Parameters
+    ----------
+    breakpoints : three odd numbers p_a
+    levels : sequence of float
+        The h_j, in (0, 3), none of them a whole number.
+
+    Raises
+    ------
+    InputError
+        If there are not three odd numbers of breakpoints, at least 3, or a level is whole or out of range.
 
     Examples
     --------
     >>> three_axes()([[1.0, 1.0, 1.0], [0.0, 0.5, 4.0]]).ravel()
     array([1.5, 0. ])
     """
-    hidden = np.repeat(np.eye(3), 9, axis=0), -np.tile(np.arange(9.0), 3)
-    zigzag = np.array([1.0, -2, 2, -2, 2, -2, 2, -2, 1])
-    return Network.from_layers([hidden, (np.tile(zigzag, 3)[None], [-1.5]), ([[1]], [0])])
+    if len(breakpoints) != 3 or any(p < 3 or p % 2 == 0 for p in breakpoints):
+        raise InputError(f"breakpoints are {tuple(breakpoints)}, wanted three odd numbers, at least 3.")
+    if not len(levels) or any(not 0 < h < 3 or float(h).is_integer() for h in levels):
+        raise InputError(f"levels are {tuple(levels)}, wanted numbers in (0, 3), none of them whole.")
+    grid = (
+        np.repeat(np.eye(3), breakpoints, axis=0),
+        -np.concatenate([np.arange(float(p)) for p in breakpoints]),
+    )
+    zigzag = np.concatenate([[1.0, *(2.0 * (-1) ** k for k in range(1, p - 1)), 1.0] for p in breakpoints])
+    surfaces = np.tile(zigzag, (len(levels), 1)), -np.array(levels, dtype=np.float64)
+    return Network.from_layers([grid, surfaces, (np.ones((1, len(levels))), [0])])
 
 
 def maxima() -> Network:

@@ -26,6 +26,12 @@ from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
 from polygeom.steps import LinearStep
 
+PLANE, SPACE = (2, 5, 4, 1), (3, 4, 3, 1)
+"""Widths of networks on which this takes a tenth of a second."""
+
+CLASSIC = (2, 12, 12, 1)
+"""Widths other tools were tried on."""
+
 Vector = tuple[int, ...]
 Point = tuple[Fraction, ...]
 Code = tuple[int, ...]

@@ -15,7 +15,7 @@ from polygeom.errors import InputError
 from polygeom.lines import arcs
 from polygeom.lines.arcs import ArcCrossings, arc_crossings
 from polygeom.lines.exact_arcs import ExactArc, order
-from tests.strategies import ACTIVATIONS, matrices, points
+from polygeom.testing import ACTIVATIONS, matrices, points
 
 BITS, SAME = 20_000, flint.arb(2) ** -6000
 """Precision of the oracle, and the distance below which it takes two places for one. Entries from 1e-310 to 1e160

@@ -19,7 +19,7 @@ from polygeom.claims.symmetries import symmetric_copy
 from polygeom.errors import ClaimError, InputError
 from polygeom.models import toy
 from polygeom.models.toy import NAMED
-from tests.strategies import any_networks, points
+from polygeom.testing import any_networks, points
 
 IN_THEORY = {
     "partition", "affine", "continuity", "one-flip", "count-one-layer", "count-bounds", "bias-free-cones",

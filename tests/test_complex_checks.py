@@ -26,8 +26,8 @@ from polygeom.complex_checks.arrangements import (
 from polygeom.complexes import PolyhedralComplex
 from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.network import Network
-from tests.degenerate_nets import FAMILIES, PLANE, SPACE, degenerate_networks
-from tests.region_oracle import OracleRegion, oracle_regions, region_arrays
+from polygeom.testing import FAMILIES, degenerate_networks
+from tests.region_oracle import PLANE, SPACE, OracleRegion, oracle_regions, region_arrays
 
 BOX = pg.Polyhedron.box(-1, 1, dim=2)
 PLANE_OF_FOUR = pg.AffineMap([[1, 0], [0, 1], [1, -1], [0.5, 2]], [0, 0.25, 0, -1])

@@ -18,9 +18,8 @@ from polygeom import Budget, Network, Polyhedron, complex_faces, enumerate_regio
 from polygeom.certificates import Level
 from polygeom.complexes import PolyhedralComplex
 from polygeom.errors import InputError
-from tests.degenerate_nets import degenerate_networks
+from polygeom.testing import degenerate_networks, graph_networks, networks
 from tests.region_oracle import oracle_regions, region_arrays
-from tests.strategies import graph_networks, networks
 
 FEW = 40
 """Most regions a drawn network may have here."""

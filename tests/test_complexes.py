@@ -18,8 +18,8 @@ from polygeom.complexes import PolyhedralComplex
 from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.errors import InputError
 from polygeom.exact import fractions_array
+from polygeom.testing import graph_networks, networks
 from tests.region_oracle import OracleRegion, adjacent_codes, letters_toward, oracle_regions, region_arrays
-from tests.strategies import graph_networks, networks
 
 FEW = 100
 """Most regions a drawn network may have."""

@@ -14,7 +14,7 @@ from polygeom.certificates import Level
 from polygeom.errors import InputError
 from polygeom.lines.segments import crossings_on
 from polygeom.models import toy
-from tests.strategies import any_networks, points
+from polygeom.testing import any_networks, points
 
 TOUCHING = pg.Network.from_layers([([[1], [-1]], [0, 0]), ([[1, 1]], [0]), ([[1]], [0])])
 """|x| behind a ReLU, which is off at 0 alone."""

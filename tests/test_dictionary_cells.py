@@ -17,8 +17,8 @@ from polygeom.enumeration.dictionary import DictionaryEngine
 from polygeom.errors import InputError
 from polygeom.exact import nearest_float
 from polygeom.network import Network
-from tests.degenerate_nets import CLASSIC, FAMILIES, PLANE, SPACE, degenerate_networks, generic
-from tests.region_oracle import Code, oracle_regions
+from polygeom.testing import FAMILIES, degenerate_networks, generic
+from tests.region_oracle import CLASSIC, PLANE, SPACE, Code, oracle_regions
 
 DOMAINS = {
     "box": pg.Polyhedron.box(-1, 1, dim=2),

@@ -21,8 +21,8 @@ from polygeom.error_free import doubled_difference, two_product, two_sum
 from polygeom.exact import ScaledMatrix
 from polygeom.network import Network
 from polygeom.steps import Gather, LinearStep
+from polygeom.testing import any_networks, points
 from tests.oracles import exact_walk
-from tests.strategies import any_networks, points
 from tests.test_steps import KINDS
 
 SMALL = st.floats(-(2.0**300), 2.0**300).filter(lambda a: a == 0 or abs(a) > 2.0**-300)

@@ -18,17 +18,16 @@ import polygeom as pg
 from polygeom.complex_checks import Outcome
 from polygeom.complex_checks.arrangements import central_regions, simple_regions
 from polygeom.network import Network
-from tests.degenerate_nets import (
-    CLASSIC,
+from polygeom.testing import (
     FAMILIES,
-    PLANE,
-    SPACE,
     degenerate_networks,
+    graph_networks,
+    networks,
+    overlapping_maxima,
     random_layers,
     residual_maxima,
 )
-from tests.region_oracle import Code, oracle_regions
-from tests.strategies import graph_networks, networks, overlapping_maxima
+from tests.region_oracle import CLASSIC, PLANE, SPACE, Code, oracle_regions
 
 Graph = dict[Code, frozenset[Code]]
 

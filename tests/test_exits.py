@@ -21,8 +21,8 @@ from polygeom.models import inception
 from polygeom.network import Network
 from polygeom.pieces import piece_at
 from polygeom.steps import Convolution, Dense
+from polygeom.testing import any_networks, points
 from tests.oracles import exact_walk
-from tests.strategies import any_networks, points
 
 
 @given(st.data())

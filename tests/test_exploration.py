@@ -25,9 +25,8 @@ from polygeom.exploration.paths import shortest_path
 from polygeom.exploration.search import explore
 from polygeom.network import Network
 from polygeom.pieces import piece_at, spline_codes
-from tests.degenerate_nets import FAMILIES, PLANE, SPACE, degenerate_networks, generic
-from tests.region_oracle import adjacent_codes, oracle_regions
-from tests.strategies import any_networks, graph_networks, points
+from polygeom.testing import FAMILIES, any_networks, degenerate_networks, generic, graph_networks, points
+from tests.region_oracle import PLANE, SPACE, adjacent_codes, oracle_regions
 
 NO_RATIONALS = "polygeom.rational_network.BUDGET"
 seeds = st.integers(0, 2**32 - 1)

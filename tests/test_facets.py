@@ -20,8 +20,8 @@ from polygeom.exact import is_exact_array
 from polygeom.pieces import piece_at
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.facets import facets, facets_batch
+from polygeom.testing import overlapping_maxima
 from tests.facet_oracles import facets_by_definition, facets_by_programs, facets_by_qhull, has_interior
-from tests.strategies import overlapping_maxima
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -12,8 +12,7 @@ from polygeom.lines import sweep
 from polygeom.lines.segments import line_crossings
 from polygeom.network import Network
 from polygeom.steps import Dense
-from tests.degenerate_nets import FAMILIES
-from tests.strategies import overlapping_maxima
+from polygeom.testing import FAMILIES, overlapping_maxima
 from tests.test_lines import (
     CONVOLUTIONAL,
     assert_as_walked,

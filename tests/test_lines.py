@@ -25,9 +25,16 @@ from polygeom.network import Network
 from polygeom.pieces import spline_codes
 from polygeom.rational_network import RationalNetwork
 from polygeom.steps import Dense
-from tests.degenerate_nets import FAMILIES, degenerate_networks, residual_maxima
+from polygeom.testing import (
+    FAMILIES,
+    degenerate_networks,
+    graph_networks,
+    networks,
+    overlapping_maxima,
+    points,
+    residual_maxima,
+)
 from tests.line_oracle import ExactWalk
-from tests.strategies import graph_networks, networks, overlapping_maxima, points
 
 Pair = tuple[np.ndarray, np.ndarray]
 

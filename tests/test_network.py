@@ -16,8 +16,8 @@ from polygeom.errors import InputError, TooLargeError
 from polygeom.gates import elementwise_gate
 from polygeom.network import Network
 from polygeom.pieces import spline_codes
+from polygeom.testing import any_networks, points
 from tests.oracles import exact_walk, within
-from tests.strategies import any_networks, points
 
 
 @given(st.data())

@@ -18,7 +18,7 @@ from polygeom.pieces import piece_at
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates import apex, dimension, is_cone, is_empty, is_equal, origin_test
 from polygeom.predicates.origin import _matrix_free
-from tests.strategies import networks, points, polyhedra
+from polygeom.testing import networks, points, polyhedra
 
 
 @given(st.data())

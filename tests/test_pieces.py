@@ -19,8 +19,8 @@ from polygeom.network import Network
 from polygeom.pieces import piece_at, spline_codes
 from polygeom.predicates import dimension, facets
 from polygeom.steps import Convolution, Dense, Gather
+from polygeom.testing import any_networks, matrices, points
 from tests.oracles import exact_walk, within
-from tests.strategies import any_networks, matrices, points
 
 TWO_LAYERS = Network.from_layers(
     [([[1, 0], [0, 1], [1, 1]], [0, 0, 0]), ([[1, -1, 0], [1, 1, -1]], [0, 0]), ([[1, 1]], [0])]

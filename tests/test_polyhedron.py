@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from polygeom.affine import AffineMap
 from polygeom.errors import InputError, UndecidedError
 from polygeom.polyhedron import UNKNOWN, Polyhedron
+from polygeom.testing import matrices, points, polyhedra
 from tests.oracles import exact_product, within
-from tests.strategies import matrices, points, polyhedra
 
 
 def exact_slacks(P: Polyhedron, x: np.ndarray) -> list[Fraction]:

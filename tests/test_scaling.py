@@ -15,8 +15,8 @@ import polygeom as pg
 from polygeom.certificates import Level
 from polygeom.errors import InputError
 from polygeom.models import toy
+from polygeom.testing import any_networks, points
 from tests.oracles import exact_walk
-from tests.strategies import any_networks, points
 
 
 def scaled(net: pg.Network, x: np.ndarray, t: Fraction) -> np.ndarray:

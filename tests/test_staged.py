@@ -23,9 +23,8 @@ from polygeom.exact import ScaledMatrix, rational
 from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.network import Network
 from polygeom.steps import Average, Concatenate, Convolution, Dense, Gather, Sum
-from tests.degenerate_nets import FAMILIES, PLANE, SPACE
-from tests.region_oracle import Code, oracle_regions
-from tests.strategies import graph_networks, networks
+from polygeom.testing import FAMILIES, graph_networks, networks
+from tests.region_oracle import PLANE, SPACE, Code, oracle_regions
 
 DOMAINS = {
     1: [None, pg.Polyhedron.box(-1, 2, dim=1)],

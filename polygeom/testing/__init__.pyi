@@ -1,0 +1,22 @@
+from .families import (
+    FAMILIES,
+    Family,
+    generic,
+    integer_layers,
+    overlapping_maxima,
+    random_layers,
+    residual_maxima,
+)
+from .strategies import (
+    ACTIVATIONS,
+    affine_maps,
+    any_networks,
+    degenerate_networks,
+    directions,
+    generic_points,
+    graph_networks,
+    matrices,
+    networks,
+    points,
+    polyhedra,
+)

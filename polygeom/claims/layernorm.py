@@ -89,7 +89,7 @@ def _folded(weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> list[tuple[F
     "if eps = 0; else unit i changes at most once, at t_i = |c_i| sqrt(eps / (a_i^2 - c_i^2 v)), exactly if "
     "a_i c_i < 0 and a_i^2 > c_i^2 v.",
     hypothesis="the network begins with a dense layer, read as the one behind LayerNorm (gain 1, shift 0), d >= 2",
-    source="THEORY Q2; docs/transformers.md",
+    source="docs/claims.md",
     settled_by="squares in rationals on random rays, on both sides of every threshold and far from it",
     expects={
         **dict.fromkeys(

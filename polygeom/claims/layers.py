@@ -142,7 +142,7 @@ def _hat_matrix(cells: ExactCells, region: int) -> tuple[flint.fmpq_mat, np.ndar
     "leverage",
     statement="With the hat matrix G of a cell scaled at an interior point, rows i with G_ii > 1/2 are facets.",
     hypothesis="some cell has normals that span the space",
-    source="docs/exactness.md",
+    source="docs/claims.md",
     settled_by="the exact hat matrix of every cell; the ray that meets the row before all others",
     expects=dict.fromkeys(("quick", "one-layer", "orthants", "three-axes", "grid"), Outcome.HOLDS),
 )

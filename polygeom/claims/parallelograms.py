@@ -8,7 +8,7 @@ induction the second difference of the network vanishes. Always
 .. math:: |\Delta \sigma(z)| \le s |\Delta z| + k, \quad
     k = |\sigma(z_{10} + z_{01} - z_{00}) - \sigma(z_{10}) - \sigma(z_{01}) + \sigma(z_{00})|,
 
-as :math:`z_{11}` differs from the parallelogram's own corner by :math:`\Delta z`. (docs/composition.md)
+as :math:`z_{11}` differs from the parallelogram's own corner by :math:`\Delta z`. (docs/claims.md)
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _bounded(network: Network, parallelograms: np.ndarray) -> Check:
     "composition",
     statement="Where every unit meets equal pre-activations along one of two directions, or four equal letters, "
     "the network's second difference along both vanishes; it is always at most sum_l |W_L| ... |W_{l+1}| k_l.",
-    source="docs/composition.md",
+    source="docs/claims.md",
     settled_by="second differences and bounds in rationals, on random parallelograms and on some inside regions",
     expects=dict.fromkeys(NAMED, Outcome.HOLDS),
 )

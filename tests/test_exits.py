@@ -75,6 +75,13 @@ def test_nearest_boundaries_are_the_smallest_slack_over_norm(data: st.DataObject
     assert near.level is Level.EXACT or not ordinary
 
 
+def test_distances_below_the_normal_floats_are_enclosed() -> None:
+    net = Network.from_layers([([[3e160]], [1e-160]), ([[0]], [0])])
+    near = nearest_boundaries(net, [0.0], k=1)
+    (low, high), true = near.bounds[0], Fraction(1e-160) / Fraction(3e160)
+    assert low <= true <= high
+
+
 def test_large_pieces_measure_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     net = Network.from_layers(

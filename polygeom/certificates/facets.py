@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from polygeom.certificates.check import PROVED, Check, Level
+from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check, Level, are_rows, finite_numbers
 from polygeom.certificates.facet_stack import FACET, REDUNDANT, UNDECIDED, CellStack, FacetProofs, prove_stack
 from polygeom.certificates.feasibility import InteriorPoint, implies, zero_rows
 from polygeom.errors import InputError
@@ -28,8 +28,6 @@ from polygeom.polyhedron import UNKNOWN, Polyhedron
 from polygeom.ranks import solve_near
 
 __all__ = ["CoincidentRow", "FacetBatch", "FacetReport", "FacetWitness", "RedundantRow", "canonical_rows"]
-
-REFUTED = Check(False, Level.EXACT, float("inf"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +55,12 @@ class FacetWitness:
         >>> bool(FacetWitness(0, np.array([2.0, 2.0])).holds(square))
         False
         """
-        if np.shape(self.point) != (P.dim,) or not 0 <= self.row < P.n_rows:
+        point = finite_numbers(self.point, P.dim)
+        if point is None or not are_rows(self.row, P.n_rows):
             return REFUTED
-        signs = P.slack_signs(self.point[None])[0]
-        if signs[self.row] == UNKNOWN or (signs == UNKNOWN).any():
-            return Check(False, Level.CERTIFIED, float("inf"))
+        signs = P.slack_signs(point[None])[0]
+        if (signs == UNKNOWN).any():
+            return OPEN
         if signs[self.row] != -1:
             return REFUTED
         stopped = np.flatnonzero(signs != 1)
@@ -103,23 +102,24 @@ class RedundantRow:
         >>> bool(RedundantRow(2, np.array([0, 1]), np.array([1.0, 1.0])).holds(P))
         True
         """
+        multipliers = finite_numbers(self.multipliers, -1)
+        center = None if self.center is None else finite_numbers(self.center, P.dim)
+        if multipliers is None or (center is None) != (self.center is None):
+            return REFUTED
+        if not are_rows(self.row, P.n_rows) or not are_rows(self.support, P.n_rows, len(multipliers)):
+            return REFUTED
         support = np.asarray(self.support, dtype=np.intp)
-        if not 0 <= self.row < P.n_rows or support.shape != np.shape(self.multipliers):
+        if (support == self.row).any() or any(_coincide(P, np.array([self.row, j])) for j in support):
             return REFUTED
-        if (support == self.row).any() or (support < 0).any() or (support >= P.n_rows).any():
-            return REFUTED
-        if support.size and any(_coincide(P, np.array([self.row, j])) for j in support):
-            return REFUTED
-        rows, own = _centered(P, support, self.center), _centered(P, np.array([self.row]), self.center)
-        check = implies(rows, self.multipliers, own)
+        rows, own = _centered(P, support, center), _centered(P, np.array([self.row]), center)
+        check = implies(rows, multipliers, own)
         if check and check.level is Level.EXACT:
             return check
-        nearest = self._nearest_exact(P, support)
+        nearest = self._nearest_exact(P, support, multipliers)
         return check if nearest is None else implies(P.select(support), nearest, P.select([self.row]))
 
-    def _nearest_exact(self, P: Polyhedron, support: np.ndarray) -> np.ndarray | None:
+    def _nearest_exact(self, P: Polyhedron, support: np.ndarray, given: np.ndarray) -> np.ndarray | None:
         """Return non-negative Fractions near float multipliers that combine the row exactly, if there are."""
-        given = np.asarray(self.multipliers)
         if is_exact_array(given) or not P.has_exact_rows or not support.size or not (given >= 0).all():
             return None
         A, _ = P.exact_rows(support)
@@ -151,7 +151,8 @@ class CoincidentRow:
         >>> bool(CoincidentRow(1, 0).holds(Polyhedron([[1, 2], [3, 6]], [1, 3])))
         True
         """
-        ordered = 0 <= self.representative < self.row < P.n_rows
+        rows = are_rows([self.representative, self.row], P.n_rows, 2)
+        ordered = rows and self.representative < self.row
         return PROVED if ordered and _coincide(P, np.array([self.representative, self.row])) else REFUTED
 
 

@@ -186,11 +186,10 @@ class OriginTest:
             return REFUTED
         if not self.is_cone:
             return self.cone.holds(P) if isinstance(self.cone, Escape) else REFUTED
-        if not signs.any():
-            return PROVED  # every hyperplane passes through 0
-        if not isinstance(self.cone, Inclusion) or not isinstance(P, Polyhedron):
-            return REFUTED
-        return self.cone.holds(*level_cone(P, signs))
+        if isinstance(self.cone, Inclusion) and isinstance(P, Polyhedron):
+            return self.cone.holds(*level_cone(P, signs))
+        # without a proof: where every hyperplane passes through 0
+        return REFUTED if signs.any() or self.cone is not None else PROVED
 
     def _distances_hold(self, P: Cell) -> bool:
         """Tell whether every distance is within its rigorous bounds; a large piece has none."""
@@ -227,6 +226,8 @@ class Apex:
         facets_hold = self.report.holds(P)
         if not facets_hold:
             return facets_hold
+        if self.exists and len(self.report.undecided):
+            return OPEN  # any undecided row may be a facet that misses the point
         walls = P.select(self.report.facets)
         if self.exists and finite_numbers(self.point, P.dim) is None:
             return REFUTED

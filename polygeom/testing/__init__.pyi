@@ -7,6 +7,8 @@ from .families import (
     random_layers,
     residual_maxima,
 )
+from .forgeries import answers, assert_certified, forgeries
+from .laws import assert_partition, assert_pullback, assert_same_complex, assert_witnessed
 from .strategies import (
     ACTIVATIONS,
     affine_maps,

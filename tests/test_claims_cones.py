@@ -12,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import polygeom as pg
+from paper_figures import fig_cones, fig_fan
 from polygeom.claims import Outcome, Verdict, Witness
 from polygeom.claims.cones import bias_free_cones, biased_steps, converse, letters_at_origin
 from polygeom.claims.exact_walls import walls
@@ -347,3 +348,25 @@ def test_a_wrong_list_of_regions_is_refuted():
 def test_steps_with_biases_are_named():
     assert biased_steps(toy.named("quick")) == [0, 2]
     assert biased_steps(toy.maxima()) == [0]
+
+
+# -- pictures ------------------------------------------------------------------------------------------------
+
+
+def test_the_picture_of_cones_counts_what_the_theorems_say():
+    data = fig_cones.compute(quick=True)
+    cones, apexes, open_ends, bounded = data["counts"].T
+    assert cones[0] == data["counts"][0].sum()
+    assert (cones[1:] == 0).all()
+    assert (bounded > 0).tolist() == [False, True, False]
+    assert apexes[2] == 2  # the half-planes at both ends of a row of strips
+    assert open_ends[1] > 0
+    assert data["rechecked"].all()
+
+
+def test_the_picture_of_the_fan_stays_below_the_bound():
+    data = fig_fan.compute(quick=True)
+    near, far, fan = (set(data["cone"][data["panel"] == panel].tolist()) for panel in range(3))
+    assert fan == set(range(int(data["regions"][2])))
+    assert far - {-1} == fan >= near - {-1}
+    assert (data["gap"] <= data["bound"] / fig_fan.STEPS).all()

@@ -13,6 +13,7 @@ from polygeom.lines.segments import line_crossings
 from polygeom.network import Network
 from polygeom.steps import Dense
 from polygeom.testing import FAMILIES, overlapping_maxima
+from tests.line_oracle import ExactWalk
 from tests.test_lines import (
     CONVOLUTIONAL,
     assert_as_walked,
@@ -155,3 +156,20 @@ def test_a_chain_that_overflows_is_not_decided_by_infinities(end):
     hits = crossed(net, [0, 0], [0, end])  # refused, or right
     if hits is not None:
         assert_as_walked(hits, net)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_inputs_that_tie_in_an_end_tie_nowhere_near_it(backwards):
+    """The maxima read the inputs themselves, so their ties are exact although rationals are out of reach."""
+    n = 24
+    windows = np.array([[i, (i + 1) % n, (i + 5) % n] for i in range(n)])
+    largest = MaxGate(inputs=(0,), shapes=((n,),), shape=(n,), index=windows)
+    units = Elementwise(inputs=(1,), shapes=((n,),), shape=(n,), **elementwise_gate("relu"))
+    net = Network((largest, units), (n,))
+    mixed = np.random.default_rng(1).standard_normal(n).astype(np.float32)
+    tied = np.repeat(np.float32([0, 1]), [n - 7, 7])
+    hits = without_rationals(net, *((tied, mixed) if backwards else (mixed, tied)))
+    walk = ExactWalk(net).along(hits.line)
+    assert not hits.undecided
+    assert len(hits) > 5
+    assert [sorted(units.tolist()) for units in hits.units] == walk.units

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
 import numpy as np
 
 from polygeom.gates import Gate, MaxGate
@@ -70,7 +73,7 @@ class Fallback:
         met = list(enumerate(levels.tolist()))
         for s, level in met if g > 0 else reversed(met):
             line = p - level, g, float(self._spread[unit]), float(self._drift[unit]), abs(p) + abs(level)
-            begin, end = (self._sign(line, node) for node in self._state.cuts[k : k + 2])
+            begin, end = self._signs(k, line, [unit], ([p, -level], [g]))
             letter += begin > 0 or (begin == 0 and end > 0)
             if begin * end < 0:
                 self._emit(k, unit, s + (begin > 0), s + (end > 0), self._root(k, line))
@@ -96,13 +99,15 @@ class Fallback:
             rivals.remove(winner)
             ahead = []
             for w in rivals:
-                line = self._difference(k, window[winner], window[w])
-                begin, end = (self._sign(line, node) for node in self._state.cuts[k : k + 2])
+                pair = window[[winner, w]]
+                line = self._difference(k, *pair)
+                terms = self._value[k, pair] * (1, -1), self._rate[k, pair] * (1, -1)
+                begin, end = self._signs(k, line, pair, terms)
                 begin = begin if begins else 1
                 if begin > 0 and end < 0:
                     ahead.append((self._root(k, line), w))
                 elif begin <= 0 or end == 0:
-                    self._doubt(k, unit, line, max(begin, 0), end, [window[winner], window[w]])
+                    self._doubt(k, unit, line, max(begin, 0), end, pair.tolist())
             if not ahead:
                 return
             winner, begins = self._overtaken(k, unit, winner, ahead), False
@@ -159,9 +164,11 @@ class Fallback:
         source = self._state.source
         if source is not None and np.equal(*source[k if len(source) > 1 else 0, [i, j]]):
             return True
-        is_exact = not (self._spread[[i, j]].any() or self._drift[[i, j]].any())
         same = self._value[k, i] == self._value[k, j] and self._rate[k, i] == self._rate[k, j]
-        return i == j or (is_exact and same)
+        return i == j or (same and self._is_exact([i, j]))
+
+    def _is_exact(self, entries: Sequence[int]) -> bool:
+        return not (self._spread[entries].any() or self._drift[entries].any())
 
     def _difference(self, k: int, i: int, j: int) -> Line:
         """Return the line of entry i minus entry j."""
@@ -170,6 +177,31 @@ class Fallback:
         return p - q, g - h, float(self._spread[i] + self._spread[j]), drift, abs(p) + abs(q)
 
     # -- decisions -------------------------------------------------------------------------------------------
+
+    def _signs(
+        self, k: int, line: Line, entries: Sequence[int], terms: tuple[Iterable[float], Iterable[float]]
+    ) -> tuple[int, int]:
+        """Return the signs of a line just inside the ends of piece k, 0 where they are not certain.
+
+        `terms` of some entries add up to its value and rate. If these have no errors, signs at nodes that are
+        floats are exact: entries that tie at an end of the segment tie there, and nowhere near it.
+        """
+        first, last = self._state.cuts[k : k + 2].tolist()
+        begin, end = self._sign(line, first), self._sign(line, last)
+        if (begin and end) or not self._is_exact(entries):
+            return begin, end
+        value, rate = (sum(map(Fraction, map(float, part)), Fraction(0)) for part in terms)
+        return begin or self._exact_sign(value, rate, first, 1), end or self._exact_sign(
+            value, rate, last, -1
+        )
+
+    def _exact_sign(self, value: Fraction, rate: Fraction, node: int, inward: int) -> int:
+        """Return the sign of an exact line at a node, or beside it if it vanishes there; 0 at no float."""
+        low, high = self._reach(node, node)
+        if low != high:
+            return 0
+        at_node = value + Fraction(low) * rate
+        return _sign_of(at_node) or inward * _sign_of(rate)
 
     def _sign(self, line: Line, node: int) -> int:
         return _sign_over(line, self._nodes.low[node], self._nodes.high[node])
@@ -210,6 +242,10 @@ class Fallback:
         before = self._reach(node, node)
         self._nodes.widen(node, low, high)
         self.moved |= self._reach(node, node) != before
+
+
+def _sign_of(value: Fraction) -> int:
+    return (value > 0) - (value < 0)
 
 
 def _sign_over(line: Line, low: float, high: float) -> int:

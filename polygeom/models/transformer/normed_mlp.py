@@ -22,7 +22,7 @@ from polygeom.errors import InputError
 from polygeom.exact import rational, rational_matrix
 from polygeom.models.transformer.activations import activation_name, apply
 from polygeom.models.transformer.folded import Centered, FoldedRows, exact_variance, sign_with_root
-from polygeom.rounding import TINY, gamma, round_up
+from polygeom.rounding import TINY, U, gamma, round_up
 
 __all__ = ["NormedMLP"]
 
@@ -170,34 +170,36 @@ class NormedMLP:
         letters = np.concatenate(parts) if parts else np.zeros((0, self.n_units), bool)
         return SplineCodes(letters.astype(np.uint8))
 
-    def signs(self, X: object) -> np.ndarray:
-        """Return the exact signs (N, m) of the pre-activations, int8: `codes` tells 1 from the others."""
+    def signs(self, X: object, level: float = 0.0) -> np.ndarray:
+        """Return the exact signs (N, m) of the pre-activations less a level, int8."""
         points = self._points(X)
-        values, errors = self._enclosed(self._centered(points))
+        values, errors = self._enclosed(self._centered(points), level)
         signs = (values > errors).astype(np.int8) - (values < -errors).astype(np.int8)
         for n in np.flatnonzero((signs == 0).any(axis=1)).tolist():
             units = np.flatnonzero(signs[n] == 0)
-            signs[n, units] = self._exact_signs(points[n], units)
+            signs[n, units] = self._exact_signs(points[n], units, level)
         return signs
 
-    def _enclosed(self, centered: Centered) -> tuple[np.ndarray, np.ndarray]:
-        """Return w~.x + c~ r(x), (N, m), and bounds on its errors: one product and one sum more than w~.x."""
+    def _enclosed(self, centered: Centered, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return w~.x + (c~ - level) r(x), (N, m), and bounds on its errors: three roundings more than w~.x."""
         folded, (root, root_error) = self.folded, (centered.root, centered.root_error)
         with np.errstate(over="ignore", invalid="ignore"):
             values, errors = folded.along(centered)
-            across = np.multiply.outer(root, folded.offsets)
+            heights = folded.offsets - level
+            doubt = round_up(folded.offset_errors + U * np.abs(heights), 2)
+            across = np.multiply.outer(root, heights)
             values += across
-            spread = np.multiply.outer(root_error, np.abs(folded.offsets) + folded.offset_errors)
-            spread += np.multiply.outer(root, folded.offset_errors)
+            spread = np.multiply.outer(root_error, np.abs(heights) + doubt)
+            spread += np.multiply.outer(root, doubt)
             errors = round_up(errors + spread + gamma(2) * (np.abs(across) + np.abs(values)) + TINY, 8)
         return values, np.where(np.isfinite(values) & np.isfinite(errors), errors, np.inf)
 
-    def _exact_signs(self, x: np.ndarray, units: np.ndarray) -> list[int]:
-        """Return the signs of some pre-activations at one point, in rationals."""
+    def _exact_signs(self, x: np.ndarray, units: np.ndarray, level: float) -> list[int]:
+        """Return the signs of some pre-activations less a level at one point, in rationals."""
         rows, offsets = self.folded.exact(units)
         along = (rows * rational_matrix(x)).entries()
-        square = exact_variance(x) + rational(self.eps)
-        return [sign_with_root(a, c, square) for a, c in zip(along, offsets.entries(), strict=True)]
+        square, height = exact_variance(x) + rational(self.eps), rational(level)
+        return [sign_with_root(a, c - height, square) for a, c in zip(along, offsets.entries(), strict=True)]
 
     def _points(self, X: object) -> np.ndarray:
         return as_points(X, "X", self.dim)

@@ -14,9 +14,9 @@ import polygeom as pg
 from polygeom.__main__ import AS_EXPECTED, DIFFERENT, REFUSED, main
 from polygeom.claims import Outcome, Witness, fails, holds, registry, undecided
 from polygeom.claims.counts import pattern_bounds
-from polygeom.claims.parallelograms import SecondDifference
 from polygeom.claims.symmetries import symmetric_copy
 from polygeom.errors import ClaimError, InputError
+from polygeom.lens import SecondDifference
 from polygeom.models import toy
 from polygeom.models.toy import NAMED
 from polygeom.testing import any_networks, points

@@ -1,0 +1,1 @@
+from .parallelograms import SecondDifference

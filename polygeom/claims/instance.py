@@ -12,7 +12,7 @@ from polygeom.budget import Budget
 from polygeom.complex_checks import ComplexCheck, check_complex
 from polygeom.complexes import PolyhedralComplex
 from polygeom.enumeration.regions import enumerate_regions
-from polygeom.errors import UndecidedError
+from polygeom.errors import InputError, UndecidedError
 from polygeom.gates import Elementwise, Gate
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
@@ -60,9 +60,13 @@ class Instance:
         Raises
         ------
         UndecidedError
-            If the budget is spent before all regions are found, or signs stay undecided.
+            If the budget is spent before all regions are found, signs stay undecided, or the enumeration refuses
+            the network.
         """
-        K = enumerate_regions(self.net, self.domain, budget=self.budget)
+        try:
+            K = enumerate_regions(self.net, self.domain, budget=self.budget)
+        except InputError as error:
+            raise UndecidedError(f"This needs all regions, which cannot be enumerated here: {error}") from error
         if not K.finished:
             raise UndecidedError(
                 f"This needs all regions; {K.n_regions} were found within the budget ({self.budget}). Give a "

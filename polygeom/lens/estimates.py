@@ -1,0 +1,91 @@
+r"""Estimates with intervals: the mean of a sample with its bootstrap interval, a frequency with its exact one.
+
+Intervals are of confidence `CONFIDENCE`. A bootstrap over few networks is a little too short (with 8 the nominal
+99 % cover about 94 %); that is why the nominal confidence is high. What is decided by them stands in
+`polygeom.claims.estimates`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["CONFIDENCE", "Estimate", "binomial", "bootstrapped"]
+
+CONFIDENCE = 0.99
+
+RESAMPLES = 9999
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its interval.
+
+    Attributes
+    ----------
+    mean, low, high : float
+    n : int
+        Sample size.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+    @property
+    def ratio(self) -> str:
+        """The ratio whose logarithm this is, with its interval."""
+        mean, low, high = np.exp([self.mean, self.low, self.high])
+        return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def bootstrapped(sample: np.ndarray) -> Estimate:
+    """Return the mean of a sample with its bias-corrected and accelerated bootstrap interval.
+
+    The resampling is seeded: the same sample has the same interval. Without an interval (values that are not
+    finite, or all equal) its ends are NaN, which decides nothing.
+
+    References
+    ----------
+    Efron 1987, Better bootstrap confidence intervals.
+
+    Examples
+    --------
+    >>> bootstrapped(np.array([1.0, 2.0, 3.0, 4.0, 5.0])).mean
+    3.0
+    >>> bootstrapped(np.array([1.0, 1.0, 1.0])).low
+    nan
+    """
+    from scipy.stats import bootstrap
+
+    mean, n = float(np.mean(sample)), len(sample)
+    if not np.isfinite(sample).all() or np.ptp(sample) == 0:
+        return Estimate(mean, np.nan, np.nan, n)
+    found = bootstrap(
+        (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=np.random.default_rng(0)
+    )
+    low, high = found.confidence_interval
+    return Estimate(mean, float(low), float(high), n)
+
+
+def binomial(successes: int, trials: int, confidence: float = CONFIDENCE) -> Estimate:
+    """Return a frequency with its exact interval.
+
+    References
+    ----------
+    Clopper and Pearson 1934.
+
+    Examples
+    --------
+    >>> print(binomial(50, 100))
+    0.5 [0.369, 0.631]
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(int(successes), int(trials)).proportion_ci(confidence, method="exact")
+    return Estimate(successes / trials, float(interval.low), float(interval.high), int(trials))

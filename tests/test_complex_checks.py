@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from itertools import combinations
 
 import flint
@@ -27,7 +25,8 @@ from polygeom.complexes import PolyhedralComplex
 from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.network import Network
 from polygeom.testing import FAMILIES, degenerate_networks
-from tests.region_oracle import PLANE, SPACE, OracleRegion, oracle_regions, region_arrays
+from tests.mutants import picked, with_arrays, without
+from tests.region_oracle import PLANE, SPACE, oracle_regions, region_arrays
 
 BOX = pg.Polyhedron.box(-1, 1, dim=2)
 PLANE_OF_FOUR = pg.AffineMap([[1, 0], [0, 1], [1, -1], [0.5, 2]], [0, 0.25, 0, -1])
@@ -125,137 +124,7 @@ def test_a_stopped_enumeration_is_called_incomplete():
     assert "stopped" in report["completeness"].text
 
 
-# -- whatever is changed is noticed ------------------------------------------------------------------------
-
-
-def with_arrays(K: PolyhedralComplex, **changes: object) -> PolyhedralComplex:
-    return replace(K, arrays=replace(K.arrays, **changes))
-
-
-def without(K: PolyhedralComplex, regions: list[int]) -> PolyhedralComplex:
-    """Return the complex without some regions."""
-    return picked(K, np.setdiff1d(np.arange(len(K.arrays)), regions))
-
-
-def picked(K: PolyhedralComplex, kept: np.ndarray) -> PolyhedralComplex:
-    """Return the complex of some regions, repeated if they are named twice."""
-    a = K.arrays
-    facets = np.concatenate([np.arange(a.facet_start[i], a.facet_start[i + 1]) for i in kept])
-    number_of_tied = np.cumsum(a.facet_tied) - 1
-    return with_arrays(
-        K,
-        packed=a.packed[kept],
-        witnesses=a.witnesses[kept],
-        exact_witnesses={
-            n: a.exact_witnesses[i] for n, i in enumerate(kept.tolist()) if i in a.exact_witnesses
-        },
-        bounded=a.bounded[kept],
-        facet_start=np.concatenate([[0], np.cumsum(np.diff(a.facet_start)[kept])]),
-        facet_units=a.facet_units[facets],
-        facet_tied=a.facet_tied[facets],
-        tied_points=a.tied_points[number_of_tied[facets[a.facet_tied[facets]]]],
-        domain_facets=a.domain_facets[kept],
-    )
-
-
-def a_region_missing(K: PolyhedralComplex) -> PolyhedralComplex:
-    return without(K, [3])
-
-
-def a_region_twice(K: PolyhedralComplex) -> PolyhedralComplex:
-    return picked(K, np.append(np.arange(len(K.arrays)), 2))
-
-
-def witnesses_exchanged(K: PolyhedralComplex) -> PolyhedralComplex:
-    order = np.arange(len(K.arrays))
-    order[[0, 1]] = [1, 0]
-    return with_arrays(K, witnesses=K.arrays.witnesses[order], exact_witnesses={})
-
-
-def a_witness_on_a_boundary(K: PolyhedralComplex) -> PolyhedralComplex:
-    """The convention gives a point of a facet to one of its two sides, but it is inside neither."""
-    truth = list(oracle_regions(K.network, K.domain, K.along).values())
-
-    def holds_a_facet_point(region: OracleRegion) -> tuple[Fraction, ...] | None:
-        codes = (
-            (f.point, K.network.exact().letters(K.network.exact().point(f.point))) for f in region.facets
-        )
-        return next((p for p, code in codes if tuple(code.tolist()) == region.code), None)
-
-    found = ((i, holds_a_facet_point(region)) for i, region in enumerate(truth))
-    i, point = next((i, p) for i, p in found if p is not None)
-    return with_arrays(K, exact_witnesses={**K.arrays.exact_witnesses, i: point})
-
-
-def a_letter_flipped(K: PolyhedralComplex) -> PolyhedralComplex:
-    """A code that belongs to no other region."""
-    listed = {row.tobytes() for row in K.arrays.packed}
-    for unit in range(K.network.n_units):
-        packed = K.arrays.packed.copy()
-        packed[0, unit // 8] ^= 128 >> unit % 8
-        if packed[0].tobytes() not in listed:
-            return with_arrays(K, packed=packed)
-    raise AssertionError("every flip is listed")
-
-
-def a_facet_missing(K: PolyhedralComplex) -> PolyhedralComplex:
-    a = K.arrays
-    start = a.facet_start - (np.arange(len(a) + 1) > 0)
-    assert not a.facet_tied[0]
-    return with_arrays(K, facet_start=start, facet_units=a.facet_units[1:], facet_tied=a.facet_tied[1:])
-
-
-def another_unit_named(K: PolyhedralComplex) -> PolyhedralComplex:
-    units = K.arrays.facet_units.copy()
-    units[0] = next(u for u in range(K.network.n_units) if u not in units[: K.arrays.facet_start[1]])
-    return with_arrays(K, facet_units=units)
-
-
-def a_flag_wrong(K: PolyhedralComplex) -> PolyhedralComplex:
-    bounded = K.arrays.bounded.copy()
-    bounded[0] ^= True
-    return with_arrays(K, bounded=bounded)
-
-
-def a_domain_facet_missing(K: PolyhedralComplex) -> PolyhedralComplex:
-    return with_arrays(K, domain_facets=np.zeros_like(K.arrays.domain_facets))
-
-
-def another_network(K: PolyhedralComplex) -> PolyhedralComplex:
-    first, *others = K.network.steps
-    weight = first.weight.copy()
-    weight[0] *= -1
-    return replace(K, network=Network((replace(first, weight=weight), *others), K.network.input_shape))
-
-
-def a_smaller_domain(K: PolyhedralComplex) -> PolyhedralComplex:
-    return replace(K, domain=pg.Polyhedron.box(-0.5, 0.5, dim=2))
-
-
-CHANGES: dict[Callable, set[str]] = {
-    a_region_missing: {"neighbors", "volumes"},
-    a_region_twice: {"distinct codes"},
-    witnesses_exchanged: {"witnesses"},
-    a_witness_on_a_boundary: {"witnesses"},
-    a_letter_flipped: {"witnesses", "facets"},
-    a_facet_missing: {"facets"},
-    another_unit_named: {"facets"},
-    a_flag_wrong: {"boundedness"},
-    a_domain_facet_missing: {"facets"},
-    another_network: {"witnesses"},
-    a_smaller_domain: {"witnesses"},
-}
-
-
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_a_change_is_noticed(change: Callable):
-    K = complex_of(FAMILIES["generic"](PLANE, 6), BOX)
-    assert check_complex(K)
-    report = check_complex(change(K))
-    refuted = {item.name for item in report.refuted}
-    assert CHANGES[change] <= refuted, report.text
-    assert not report
-    assert report["completeness"].outcome is Outcome.OPEN
+# -- what is missing is noticed (tests/test_mutations.py has all other changes) ----------------------------------
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -63,7 +63,7 @@ def count_one_layer(instance: Instance) -> Verdict:
     witness = Witness(data, _as_counted)
     text = f"{n} distinct hyperplanes in R^{d} make {wanted[0]} regions, {wanted[1]} bounded"
     if found != wanted:
-        return fails(Level.EXACT, f"{text}; found were {found}.", witness, hyperplanes=n)
+        return fails(Level.EXACT, f"{text}; found were {found}.", witness.opposite, hyperplanes=n)
     return holds(
         Level.EXACT, f"{text}, as found.", witness, hyperplanes=n, regions=found[0], bounded=found[1]
     )
@@ -101,7 +101,7 @@ def count_general_position(instance: Instance) -> Verdict:
     witness = Witness({"network": K.network, "regions": found[0], "bounded": found[1]}, _as_counted)
     text = f"{m} hyperplanes {kind} in R^{d}: {wanted[0]} regions, {wanted[1]} bounded"
     if found != wanted:
-        return fails(Level.EXACT, f"{text}; found were {found}.", witness, hyperplanes=m)
+        return fails(Level.EXACT, f"{text}; found were {found}.", witness.opposite, hyperplanes=m)
     return holds(
         Level.EXACT, f"{text}, as found.", witness, hyperplanes=m, regions=found[0], bounded=found[1]
     )
@@ -252,5 +252,5 @@ def euler(instance: Instance) -> Verdict:
     witness = Witness({"K": K, "wanted": wanted}, _alternates)
     text = f"The numbers of faces {tuple(int(n) for n in faces)} sum alternatingly to {wanted}."
     if not witness.holds():
-        return fails(Level.EXACT, f"The numbers of faces {faces} do not sum to {wanted}.", witness)
+        return fails(Level.EXACT, f"The numbers of faces {faces} do not sum to {wanted}.", witness.opposite)
     return holds(Level.EXACT, text, witness, faces=list(faces))

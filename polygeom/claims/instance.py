@@ -66,7 +66,9 @@ class Instance:
         try:
             K = enumerate_regions(self.net, self.domain, budget=self.budget)
         except InputError as error:
-            raise UndecidedError(f"This needs all regions, which cannot be enumerated here: {error}") from error
+            raise UndecidedError(
+                f"This needs all regions, which cannot be enumerated here: {error}"
+            ) from error
         if not K.finished:
             raise UndecidedError(
                 f"This needs all regions; {K.n_regions} were found within the budget ({self.budget}). Give a "

@@ -110,7 +110,9 @@ def ln_rays(instance: Instance) -> Verdict:
     witness = Witness({"weight": first.weight, "bias": bias, "rays": rays}, _thresholds_hold)
     numbers = {"rays": N_RAYS, "pairs": len(triples), "crossed": crossed}
     if not witness.holds():
-        return fails(Level.EXACT, "Some unit changes elsewhere than at its threshold.", witness, **numbers)
+        return fails(
+            Level.EXACT, "Some unit changes elsewhere than at its threshold.", witness.opposite, **numbers
+        )
     text = (
         f"On {N_RAYS} rays {crossed} of {len(triples)} units change, once, where they must; none if eps = 0."
     )

@@ -79,7 +79,9 @@ def power_diagram(instance: Instance) -> Verdict:
     witness = Witness({"K": K}, _separates_by_power)
     n, edges = K.n_regions, len(K.edges)
     if not witness.holds():
-        return fails(Level.EXACT, "On some facet the powers of its cells differ.", witness, regions=n)
+        return fails(
+            Level.EXACT, "On some facet the powers of its cells differ.", witness.opposite, regions=n
+        )
     text = f"All {edges} facets between the {n} cells lie where the powers of their cells are equal."
     return holds(Level.EXACT, text, witness, regions=n, facets=edges)
 
@@ -164,7 +166,7 @@ def leverage(instance: Instance) -> Verdict:
     told, all_facets = sum(map(len, claimed.values())), int(K.n_facets[list(claimed)].sum())
     numbers = {"cells": len(claimed), "told": told, "facets": all_facets}
     if not witness.holds():
-        return fails(Level.EXACT, "A row of leverage above 1/2 is no facet.", witness, **numbers)
+        return fails(Level.EXACT, "A row of leverage above 1/2 is no facet.", witness.opposite, **numbers)
     which = "cells" if everywhere else f"of {K.n_regions} cells, drawn at random,"
     text = f"In {len(claimed)} {which} leverage tells {told} of {all_facets} facets, rightly."
     return holds(Level.EXACT if everywhere else Level.SAMPLED, text, witness, **numbers)

@@ -57,7 +57,9 @@ def composition(instance: Instance) -> Verdict:
     numbers = {"parallelograms": len(found), "composing": composing, "vanishing": vanishing, "tight": tight}
     witness = Witness({"network": net, "parallelograms": parallelograms}, _bounded)
     if not witness.holds():
-        return fails(Level.EXACT, "On some parallelogram the statement is wrong.", witness, **numbers)
+        return fails(
+            Level.EXACT, "On some parallelogram the statement is wrong.", witness.opposite, **numbers
+        )
     text = (
         f"On {len(found)} parallelograms the bound holds, {tight} times with equality; on the {composing} that "
         f"meet the hypothesis the second difference vanishes (on {vanishing} in all)."

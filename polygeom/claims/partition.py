@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.certificates import Check, Level
-from polygeom.certificates.check import PROVED, REFUTED
+from polygeom.certificates.check import OPEN, PROVED, REFUTED
 from polygeom.claims.exact_cells import ExactCells, stacked_rank
 from polygeom.claims.instance import Instance
 from polygeom.claims.registry import claim
@@ -36,7 +36,9 @@ MOST_CELLS = 500
 def _rechecked(K: PolyhedralComplex) -> Check:
     """Check a complex again, every region."""
     report = check_complex(K, sample=None)
-    return Check(bool(report), report.level, 0.0 if report else float("inf"))
+    if not report:
+        return REFUTED if report.refuted else OPEN
+    return Check(True, report.level, 0.0)
 
 
 @claim(
@@ -51,7 +53,7 @@ def partition(instance: Instance) -> Verdict:
     K, report = instance.complex, instance.report
     witness = Witness({"K": K}, _rechecked, K.witnesses)
     if report.refuted:
-        return fails(Level.EXACT, str(report.refuted[0]), witness)
+        return fails(Level.EXACT, str(report.refuted[0]), witness.opposite)
     if report.open:
         return undecided(str(report.open[0]))
     text = f"{K.n_regions} regions. {report['completeness'].text}"
@@ -107,7 +109,9 @@ def affine(instance: Instance) -> Verdict:
     witness = Witness(data, _simplices_agree, cells.K.witnesses[chosen])
     n, corners = len(simplices), instance.net.dim_in + 1
     if not witness.holds():
-        return fails(Level.EXACT, "In some region the network is not its affine map.", witness, regions=n)
+        return fails(
+            Level.EXACT, "In some region the network is not its affine map.", witness.opposite, regions=n
+        )
     everywhere = n == cells.K.n_regions
     which = f"all {n}" if everywhere else f"{n} of {cells.K.n_regions}"
     text = (
@@ -168,7 +172,7 @@ def continuity(instance: Instance) -> Verdict:
     witness = Witness({"K": K}, _jumps_vanish)
     check, n = witness.holds(), len(K.edges)
     if not check:
-        return fails(Level.EXACT, "The map jumps on some facet.", witness, facets=n)
+        return fails(Level.EXACT, "The map jumps on some facet.", witness.opposite, facets=n)
     return holds(Level.EXACT, f"On all {n} facets the jump vanishes.", witness, facets=n)
 
 
@@ -195,7 +199,9 @@ def one_flip(instance: Instance) -> Verdict:
     witness = Witness({"K": K}, _flips_vanish)
     n, several = len(K.edges), int((np.diff(K.edge_units.indptr) > 1).sum())
     if not witness.holds():
-        return fails(Level.EXACT, "A unit flips on a facet where it does not vanish.", witness, facets=n)
+        return fails(
+            Level.EXACT, "A unit flips on a facet where it does not vanish.", witness.opposite, facets=n
+        )
     alone = (
         "one unit alone flips"
         if not several

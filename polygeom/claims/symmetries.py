@@ -117,7 +117,9 @@ def symmetries(instance: Instance) -> Verdict:
     K, other = instance.complex, replace(instance, net=copy).complex
     witness = Witness({"K": K, "other": other, "columns": columns}, _same_again)
     if not witness.holds():
-        return fails(Level.EXACT, "The complex of the renamed and rescaled network is another one.", witness)
+        return fails(
+            Level.EXACT, "The complex of the renamed and rescaled network is another one.", witness.opposite
+        )
     text = (
         f"The same {K.n_regions} regions and {len(K.edges)} neighbors with all units permuted and rescaled."
     )

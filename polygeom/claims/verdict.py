@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 
 from polygeom.certificates import Check, Level
+from polygeom.certificates.check import PROVED, REFUTED
 from polygeom.errors import InputError
 
 __all__ = ["Outcome", "Verdict", "Witness", "fails", "holds", "not_applicable", "undecided"]
@@ -55,6 +57,17 @@ class Witness:
     def holds(self) -> Check:
         """Check the data again."""
         return self.rule(**self.data)
+
+    @property
+    def opposite(self) -> Witness:
+        """The witness of the opposite: the same data, proved to break the rule. For claims that fail."""
+        return replace(self, rule=partial(_is_refuted, self.rule))
+
+
+def _is_refuted(rule: Callable[..., Check], **data: object) -> Check:
+    """Check that data is refuted by a rule, exactly."""
+    check = rule(**data)
+    return PROVED if not check and check.level is Level.EXACT else REFUTED
 
 
 @dataclass(frozen=True)

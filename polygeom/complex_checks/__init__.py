@@ -91,7 +91,9 @@ def check_complex(
     every = n_cells == len(listing) and K.finished
     with_volume = bool(bounded) and every and listing.dim <= VERTEX_DIMENSION
     items = [regionwise.witnesses(listing), regionwise.distinct_codes(listing)]
-    if items[-1].outcome is Outcome.REFUTED:  # names of regions that are not unique lead nowhere
+    if items[-1].outcome is not Outcome.REFUTED:  # names of regions that are not unique lead nowhere
+        items += regionwise.unreadable(listing)
+    if items[-1].outcome is Outcome.REFUTED:
         return ComplexCheck((*items, partition.completeness(listing, items)))
     cells = [check_cell(listing, region, with_volume) for region in chosen]
     items += [
@@ -101,9 +103,9 @@ def check_complex(
         partition.connected(listing),
         partition.points(listing, rng),
         partition.volumes(listing, cells, bounded),
-        *partition.arrangement_items(listing),
-        partition.euler(listing),
     ]
+    sound = all(item.outcome is not Outcome.REFUTED for item in items)
+    items += [*partition.arrangement_items(listing, sound), partition.euler(listing, sound)]
     return ComplexCheck((*items, partition.completeness(listing, items)))
 
 

@@ -11,9 +11,10 @@ from polygeom.certificates.check import OPEN, PROVED, REFUTED
 from polygeom.complex_checks.cells import CellCheck
 from polygeom.complex_checks.listing import Listing
 from polygeom.complex_checks.report import Item, not_applicable
+from polygeom.errors import InputError
 from polygeom.polyhedron import Polyhedron
 
-__all__ = ["adjacency", "boundedness", "cell_items", "distinct_codes", "sampled", "witnesses"]
+__all__ = ["adjacency", "boundedness", "cell_items", "distinct_codes", "sampled", "unreadable", "witnesses"]
 
 SHOWN = 3
 """Faults quoted in a report; the others are counted."""
@@ -78,6 +79,15 @@ def distinct_codes(listing: Listing) -> Item:
     if twice:
         return Item("distinct codes", REFUTED, f"{twice} codes are listed again.", {"again": twice})
     return Item("distinct codes", PROVED, f"{len(listing)} codes, all different.")
+
+
+def unreadable(listing: Listing) -> list[Item]:
+    """Return what keeps neighbors from being found at all: regions whose codes and witnesses do not fit."""
+    try:
+        _ = listing.adjacency
+    except InputError as error:
+        return [Item("adjacency", REFUTED, str(error))]
+    return []
 
 
 def adjacency(listing: Listing) -> Item:

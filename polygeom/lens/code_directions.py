@@ -1,0 +1,149 @@
+"""A direction in spline-code space: a set of units with target letters.
+
+To follow a direction from a code is to give these units these letters and keep all others. Following two of them
+is defined if they agree where they overlap, and then the order does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from polygeom.arrays import freeze
+from polygeom.errors import InputError
+from polygeom.lens.code_maps import n_letters
+from polygeom.lens.saved import Saved
+from polygeom.network import Network
+
+__all__ = ["CodeDirection", "UnitFlip", "unit_flips"]
+
+
+@dataclass(frozen=True, eq=False)
+class CodeDirection(Saved):
+    """Units and the letters they get.
+
+    Parameters
+    ----------
+    units : (k,) integer array
+        Columns of the code, each once; sorted here.
+    letters : (k,) integer array
+
+    Raises
+    ------
+    InputError
+        If a unit is named twice, or numbers of units and letters differ.
+
+    Examples
+    --------
+    >>> U, V = CodeDirection([0, 2], [1, 1]), CodeDirection([2, 3], [1, 0])
+    >>> U.follow(np.array([0, 0, 0, 1], dtype=np.uint8))
+    array([1, 0, 1, 1], dtype=uint8)
+    >>> U.agrees(V), U.union(V), U.agrees(CodeDirection([2], [0]))
+    (True, CodeDirection(0:1 2:1 3:0), False)
+    """
+
+    units: np.ndarray
+    letters: np.ndarray
+
+    def __post_init__(self) -> None:
+        units, letters = (np.array(a, dtype=np.intp).reshape(-1) for a in (self.units, self.letters))
+        if len(units) != len(letters):
+            raise InputError(
+                f"A direction got {len(units)} units and {len(letters)} letters, wanted as many."
+            )
+        if len(np.unique(units)) < len(units):
+            raise InputError("A direction names a unit twice; wanted one target letter for each unit.")
+        order = np.argsort(units)
+        object.__setattr__(self, "units", freeze(units[order]))
+        object.__setattr__(self, "letters", freeze(letters[order]))
+
+    def __repr__(self) -> str:
+        pairs = (f"{u}:{t}" for u, t in zip(self.units, self.letters, strict=True))
+        return f"CodeDirection({' '.join(pairs)})"
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def follow(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes (..., n_units) with these letters at these units."""
+        moved = np.array(codes)
+        moved[..., self.units] = self.letters
+        return moved
+
+    def shared(self, other: CodeDirection) -> np.ndarray:
+        """Return the units that both name."""
+        return np.intersect1d(self.units, other.units, assume_unique=True)
+
+    def agrees(self, other: CodeDirection) -> bool:
+        """Tell whether both give the same letters to the units that both name."""
+        both = self.shared(other)
+        own, others = (d.letters[np.isin(d.units, both)] for d in (self, other))
+        return bool(np.array_equal(own, others))
+
+    def union(self, other: CodeDirection) -> CodeDirection:
+        """Return the direction that does what both do.
+
+        Raises
+        ------
+        InputError
+            If they do not agree.
+        """
+        if not self.agrees(other):
+            raise InputError(f"{self} and {other} want different letters of one unit: nothing does both.")
+        new = ~np.isin(other.units, self.units)
+        return CodeDirection(
+            np.concatenate([self.units, other.units[new]]), np.concatenate([self.letters, other.letters[new]])
+        )
+
+
+@dataclass(frozen=True)
+class UnitFlip:
+    """One unit that takes its next letter, and the first one after the last: a ReLU goes on or off.
+
+    Unlike a `CodeDirection` it has an effect from every code.
+
+    Attributes
+    ----------
+    unit : int
+    n_letters : int
+        How many letters the unit has.
+
+    Examples
+    --------
+    >>> UnitFlip(1, 2).follow(np.array([[0, 1], [0, 0]], dtype=np.uint8))
+    array([[0, 0],
+           [0, 1]], dtype=uint8)
+    """
+
+    unit: int
+    n_letters: int
+
+    @property
+    def units(self) -> np.ndarray:
+        """The unit, as an array."""
+        return np.array([self.unit])
+
+    def follow(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes (..., n_units) with this unit flipped."""
+        moved = np.array(codes)
+        moved[..., self.unit] = (moved[..., self.unit] + 1) % self.n_letters
+        return moved
+
+    def agrees(self, other: UnitFlip) -> bool:
+        """Tell whether these are flips of two units."""
+        return self.unit != other.unit
+
+
+def unit_flips(net: Network, units: Sequence[int] | None = None) -> tuple[UnitFlip, ...]:
+    """Return the flips of some units, of all by default.
+
+    Examples
+    --------
+    >>> unit_flips(Network.from_layers([([[1], [2]], None), ([[1, 1]], None)]))
+    (UnitFlip(unit=0, n_letters=2), UnitFlip(unit=1, n_letters=2))
+    """
+    counts = n_letters(net)
+    chosen = range(net.n_units) if units is None else units
+    return tuple(UnitFlip(int(u), int(counts[u])) for u in chosen)

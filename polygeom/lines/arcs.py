@@ -33,18 +33,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, cmp_to_key, partial
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
 from polygeom.arrays import as_index, as_matrix, as_vector, freeze
 from polygeom.errors import InputError
 from polygeom.gates import Elementwise
-from polygeom.lines.exact_arcs import PRECISION, ExactArc, ExactRoot, float_bounds, order
+from polygeom.lines.exact_arcs import (
+    PRECISION,
+    ExactArc,
+    ExactCircle,
+    ExactRoot,
+    ExactUnit,
+    float_bounds,
+    order,
+)
 from polygeom.network import Network
 from polygeom.rounding import TINY, U, dot_error, gamma, round_up
 from polygeom.steps import Dense
 
-__all__ = ["ArcCrossings", "arc_crossings"]
+__all__ = ["ArcCrossings", "RowsOnCircle", "arc_crossings", "crossings_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +174,36 @@ def arc_crossings(layer: Network | tuple[object, object], u: object, v: object) 
     """
     W, b, levels, dtype = _rows(layer)
     u, v = as_vector(u, "u", W.shape[1]), as_vector(v, "v", W.shape[1])
-    return _Search(W, b, levels, ExactArc(u, v), u).crossings(dtype)
+    return crossings_of(_LayerOnArc(W, b, levels, ExactArc(u, v), u), dtype)
+
+
+class RowsOnCircle(Protocol):
+    """Rows (breakpoints of units) on a circle: row r is breakpoint r // m of unit r % m.
+
+    Attributes
+    ----------
+    circle : ExactCircle
+    shape : (int, int)
+        Breakpoints of a unit, and units.
+    start, tangent : (n,) arrays
+        What `ArcCrossings` makes points of.
+    """
+
+    circle: ExactCircle
+    shape: tuple[int, int]
+    start: np.ndarray
+    tangent: np.ndarray
+
+    def coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return a, c, h of ``z = a cos + c sin + h`` for all rows, and bounds on their errors, each (3, rows)."""
+
+    def unit(self, row: int) -> ExactUnit:
+        """Return one row in rationals."""
+
+
+def crossings_of(rows: RowsOnCircle, dtype: np.dtype) -> ArcCrossings:
+    """Return where rows on a circle vanish between its ends, for letters of this type (`arc_crossings`)."""
+    return _Search(rows).crossings(dtype)
 
 
 def _rows(layer: object) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.dtype]:
@@ -206,15 +244,39 @@ class _Places:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-class _Search:
-    """All rows of a layer on one arc; row r is breakpoint r // m of unit r % m."""
+class _LayerOnArc:
+    """The rows of a layer of floats on the arc between two vectors of floats (`RowsOnCircle`)."""
 
     def __init__(
-        self, W: np.ndarray, b: np.ndarray, levels: np.ndarray, arc: ExactArc, start: np.ndarray
+        self, W: np.ndarray, b: np.ndarray, levels: np.ndarray, circle: ExactArc, start: np.ndarray
     ) -> None:
-        self._W, self._b, self._levels, self._arc = W, b, levels, arc
-        self._start, self._tangent = start, freeze(arc.tangent())
-        self._near = np.zeros(levels.size, dtype=np.intp)
+        self._W, self._b, self._levels, self.circle = W, b, levels, circle
+        self.shape = levels.shape
+        self.start, self.tangent = start, freeze(circle.tangent())
+
+    def coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return a, c, h and their bounds (module docstring)."""
+        n, p, k = len(self.start), self.tangent, len(self._levels)
+        a, c = (self._W @ np.stack([self.start, p], axis=1)).T
+        sizes = np.stack([np.abs(self.start), np.abs(p), gamma(4) * np.abs(p) + TINY], axis=1)
+        of_a, of_c, of_p = (np.abs(self._W) @ sizes).T
+        h = (self._b - self._levels).ravel()
+        lost = np.where(self._levels.ravel() == 0, 0.0, U * np.abs(h))
+        errors = dot_error(of_a, n), round_up(dot_error(of_c, n) + of_p, n + 4)
+        return np.stack([*np.tile([a, c], k), h]), np.stack([*np.tile(errors, k), lost])
+
+    def unit(self, row: int) -> ExactUnit:
+        """Return one row in rationals."""
+        side, column = divmod(row, len(self._b))
+        return self.circle.unit(self._W[column], float(self._b[column]), float(self._levels[side, column]))
+
+
+class _Search:
+    """All rows on one arc."""
+
+    def __init__(self, rows: RowsOnCircle) -> None:
+        self._rows, self._arc, self._shape = rows, rows.circle, rows.shape
+        self._near = np.zeros(rows.shape[0] * rows.shape[1], dtype=np.intp)
         self._touches: list[tuple[float, int]] = []
         self._ends: tuple[list[int], list[int]] = ([], [])
         self._lying: list[int] = []
@@ -226,20 +288,23 @@ class _Search:
             found, open_ = self._by_floats()
         places = _Places.joined([found, *(self._by_rationals(int(row)) for row in open_)])
         boundary, places = self._ordered(places)
-        m = len(self._b)
+        m = self._shape[1]
         starts = np.flatnonzero(np.diff(boundary, prepend=-1))
         flips, number = np.unique(boundary * m + places.row % m, return_inverse=True)
         change = np.bincount(number, weights=2 * places.up - 1).astype(np.int64)
-        cuts = np.flatnonzero(np.diff(flips // m)) + 1
-        units, changes = (tuple(np.split(freeze(x), cuts)) if len(x) else () for x in (flips % m, change))
+        ends = (
+            np.flatnonzero(np.diff(flips // m, prepend=-1, append=-1)) if len(flips) else np.zeros(1, np.intp)
+        )
+        spans = list(pairwise(ends.tolist()))  # np.split takes longer than all products
+        units, changes = (tuple(x[i:j] for i, j in spans) for x in (freeze(flips % m), freeze(change)))
         touches = sorted(self._touches)
         return ArcCrossings(
-            self._start,
-            self._tangent,
+            self._rows.start,
+            self._rows.tangent,
             float(self._arc.angle(PRECISION)),
             freeze(np.maximum.accumulate(2 * np.arctan(places.half[starts]))),
             units,
-            freeze((self._near.reshape(self._levels.shape) > 0).sum(axis=0).astype(dtype)),
+            freeze((self._near.reshape(self._shape) > 0).sum(axis=0).astype(dtype)),
             freeze(np.array([t for t, _ in touches])),
             freeze(np.array([r % m for _, r in touches], dtype=np.intp)),
             tuple(freeze(np.unique(np.array(rows, dtype=np.intp) % m)) for rows in self._ends),
@@ -250,20 +315,9 @@ class _Search:
 
     # -- floats ----------------------------------------------------------------------------------------------
 
-    def _coefficients(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return a, c, h of all rows and bounds on their errors, each (3, rows)."""
-        n, p, k = len(self._start), self._tangent, len(self._levels)
-        a, c = (self._W @ np.stack([self._start, p], axis=1)).T
-        sizes = np.stack([np.abs(self._start), np.abs(p), gamma(4) * np.abs(p) + TINY], axis=1)
-        of_a, of_c, of_p = (np.abs(self._W) @ sizes).T
-        h = (self._b - self._levels).ravel()
-        lost = np.where(self._levels.ravel() == 0, 0.0, U * np.abs(h))
-        errors = dot_error(of_a, n), round_up(dot_error(of_c, n) + of_p, n + 4)
-        return np.stack([*np.tile([a, c], k), h]), np.stack([*np.tile(errors, k), lost])
-
     def _by_floats(self) -> tuple[_Places, np.ndarray]:
         """Return the crossings that floats prove, and the rows that they leave open."""
-        (a, c, h), (Ea, Ec, Eh) = values, errors = self._coefficients()
+        (a, c, h), (Ea, Ec, Eh) = values, errors = self._rows.coefficients()
         cosine, sine = map(float, self._arc.cosine_and_sine(PRECISION))
         first = _sign(a + h, Ea + Eh + U * np.abs(a + h))
         last = _sign_of_sum(values, errors, (cosine, sine, 1.0))
@@ -316,8 +370,7 @@ class _Search:
 
     def _by_rationals(self, row: int) -> _Places:
         """Return the crossings of a row; note touches, ends, and whether it lies on its breakpoint."""
-        side, column = divmod(row, len(self._b))
-        unit = self._arc.unit(self._W[column], float(self._b[column]), float(self._levels[side, column]))
+        unit = self._rows.unit(row)
         self._near[row] = unit.near_ends[0]
         if unit.is_zero:
             self._lying.append(row)

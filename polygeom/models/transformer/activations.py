@@ -13,7 +13,8 @@ Each falls up to one point and rises behind it.
   infinity, and has one zero.
 
 In both cases the derivative is negative before the zero and positive behind it, so two floats at which ball
-arithmetic proves opposite signs hold the stationary point between them. `turning_point` returns neighboring floats.
+arithmetic proves opposite signs hold the stationary point between them. `turning_point` returns neighboring
+floats.
 
 Source: D. Hendrycks, K. Gimpel 2016, Gaussian error linear units.
 """

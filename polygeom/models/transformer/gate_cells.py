@@ -1,18 +1,18 @@
 r"""Gate cells of a transformer block: the polyhedron of all inputs of the first linear layer with one code.
 
-In y, what LayerNorm hands on before gain and shift, unit i keeps one side of :math:`\tilde w_i \cdot y + \tilde c_i
-= t`; t is 0, or the stationary point of GELU for the cells on which every unit is monotone. The cell is a
-polyhedron in the hyperplane orthogonal to the ones vector, in the coordinates u of `Hyperplane`, and everything the
-library asks of polyhedra can be asked of it. Whether the cell reaches beyond the image of LayerNorm, a ball in that
-hyperplane, is for `polygeom.models.transformer.visible`.
+In y, what LayerNorm hands on before gain and shift, unit i keeps one side of :math:`\tilde w_i \cdot y + \tilde
+c_i = t`; t is 0, or the stationary point of GELU for the cells on which every unit is monotone. The cell is a
+polyhedron in the hyperplane orthogonal to the ones vector, in the coordinates u of `Hyperplane`, and everything
+the library asks of polyhedra can be asked of it. Whether the cell reaches beyond the image of LayerNorm, a ball in
+that hyperplane, is for `polygeom.models.transformer.visible`.
 
 Rows
 ----
-With :math:`g = \gamma * w`, the row over u is :math:`g_k - s` with :math:`s = \alpha \sum_{k < d} g_k + \omega g_d`,
-for y is orthogonal to 1 whether g is or not. g errs by u of itself, s by :math:`\gamma_{d + 1}` of the same sum over
-:math:`|g|`, the difference by u of itself. Exact rows come from the parameters. A unit whose exact row is zero draws
-no boundary and no row. The stationary point is known between neighboring floats only: those cells have no exact
-right-hand sides, and what depends on the last bit of one is undecided.
+With :math:`g = \gamma * w`, the row over u is :math:`g_k - s` with :math:`s = \alpha \sum_{k < d} g_k + \omega
+g_d`, for y is orthogonal to 1 whether g is or not. g errs by u of itself, s by :math:`\gamma_{d + 1}` of the same
+sum over :math:`|g|`, the difference by u of itself. Exact rows come from the parameters. A unit whose exact row is
+zero draws no boundary and no row. The stationary point is known between neighboring floats only: those cells have
+no exact right-hand sides, and what depends on the last bit of one is undecided.
 
 Activations that are not affine on a cell (GELU) have no affine map there; `GateCell.affine_map` refuses them.
 """
@@ -209,7 +209,9 @@ def gate_cell(block: NormedMLP, token: object, *, monotone: bool = False) -> Gat
     """
     point = as_vector(token, "token", block.dim)
     if not monotone:
-        return GateCell(block, point, freeze(block.codes(point).letters[0].copy()), _drawing(block), (0.0, 0.0))
+        return GateCell(
+            block, point, freeze(block.codes(point).letters[0].copy()), _drawing(block), (0.0, 0.0)
+        )
     if block.activation == "relu":
         raise InputError("The gate cells of a ReLU are its monotone cells; leave monotone=False.")
     low, high = turning_point(block.activation)

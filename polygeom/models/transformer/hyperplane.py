@@ -1,16 +1,16 @@
 r"""Coordinates of the hyperplane orthogonal to the ones vector, where the image of LayerNorm lies.
 
-LayerNorm's image spans :math:`1^\perp`, so gate cells are polyhedra there: in R^d their rows, orthogonal to 1, leave
-the line R1 free and nothing is ever bounded. u in R^{d-1} stands for y = M u,
+LayerNorm's image spans :math:`1^\perp`, so gate cells are polyhedra there: in R^d their rows, orthogonal to 1,
+leave the line R1 free and nothing is ever bounded. u in R^{d-1} stands for y = M u,
 
 .. math:: y_k = u_k - \alpha S \;(k < d), \qquad y_d = -\omega S, \qquad S = \sum u_k,\;
           \omega = 1 - (d - 1) \alpha.
 
 The columns of M sum to 0 for every :math:`\alpha`, so M maps onto :math:`1^\perp`, and
 :math:`M'M = I + \delta 11'` with :math:`\delta = \omega^2 + (d - 1) \alpha^2 - 2 \alpha`, which vanishes for
-:math:`\alpha = (1 - d^{-1/2}) / (d - 1)`: the coordinates of a Householder reflection. :math:`\alpha` is that number
-rounded to a multiple of :math:`2^{-50}`; then :math:`\alpha`, :math:`1 - \alpha` and :math:`\omega` are floats, M is
-exact, and lengths are kept up to :math:`|\delta| d / 2 < 2^{-49} d`, a relative distance.
+:math:`\alpha = (1 - d^{-1/2}) / (d - 1)`: the coordinates of a Householder reflection. :math:`\alpha` is that
+number rounded to a multiple of :math:`2^{-50}`; then :math:`\alpha`, :math:`1 - \alpha` and :math:`\omega` are
+floats, M is exact, and lengths are kept up to :math:`|\delta| d / 2 < 2^{-49} d`, a relative distance.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.arrays import as_index
-from polygeom.errors import InputError
+from polygeom.errors import InputError, PolygeomError
 from polygeom.models.tokens import as_tokens, context_length
 from polygeom.models.transformer.normed_mlp import NormedMLP
 
@@ -342,12 +342,14 @@ def residuals(
             f"Sequences have {batch.shape[1]} tokens; the model reads 1 to {reach}. "
             "Remedy: cut them, as TokenProtocol.sequences does."
         )
-    keep = slice(None) if positions is None else torch.as_tensor(np.asarray(positions))
+    keep = slice(None) if positions is None else torch.tensor(positions)
     seen: dict[int, torch.Tensor] = {}
 
     def hook(i: int) -> object:
         def catch(module: object, inputs: tuple) -> None:
             seen[i] = inputs[0].reshape(*batch.shape, -1)[:, keep]
+            if i == wanted[-1]:
+                raise _ReadEnoughError
 
         return _norm(body, model.config, i).register_forward_pre_hook(catch)
 
@@ -355,13 +357,17 @@ def residuals(
         return {}
     hooks = [hook(i) for i in wanted]
     try:
-        with torch.no_grad(), _evaluating(body):
-            body(torch.from_numpy(batch).to(body.device))
+        with torch.no_grad(), _evaluating(body), suppress(_ReadEnoughError):
+            body(torch.from_numpy(batch).to(body.device), use_cache=False)
     finally:
         for handle in hooks:
             handle.remove()
     shape = tokens.shape[:-1]
     return {i: _float64(x).reshape(*shape, *x.shape[1:]) for i, x in sorted(seen.items())}
+
+
+class _ReadEnoughError(PolygeomError):
+    """Ends a forward pass: nothing behind is asked for."""
 
 
 @contextmanager

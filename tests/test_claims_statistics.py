@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import polygeom as pg
 from polygeom.claims import Outcome, Verdict, ensembles, estimates, initialization, registry, statistics
 from polygeom.claims.estimates import Estimate, binomial, bootstrapped, is_there, together
+from polygeom.lens import density, places, scaling
 from polygeom.models import toy
 from polygeom.models.toy import trained
 
@@ -113,7 +114,7 @@ def test_density_classes_does_not_hold_of_permuted_labels(monkeypatch):
 
 
 def test_classes_taken_for_each_other_refute_density_classes(monkeypatch):
-    monkeypatch.setattr(statistics, "partners", lambda *given: ensembles.partners(*given)[:, [0, 2, 1]])
+    monkeypatch.setattr(statistics, "partners", lambda *given: density.partners(*given)[:, [0, 2, 1]])
     assert pg.verify("density-classes", net=toy.xor()).outcome is Outcome.FAILS
 
 
@@ -187,21 +188,21 @@ def test_the_contrast_of_one_layer_is_that_of_hamming_distances(seed):
     """A unit of one layer flips at most once on a segment, exactly if the codes of the ends differ."""
     rng = np.random.default_rng(seed)
     net, inputs, classes = toy.he((2, 8, 1), rng), rng.normal(size=(6, 2)) * 3, np.array([0, 0, 0, 1, 1, 1])
-    rows = ensembles.partners(classes, rng, 6)
+    rows = density.partners(classes, rng, 6)
     letters = pg.spline_codes(net, inputs).letters
     flips = (letters[:, None] != letters).sum(axis=2)
     length = np.linalg.norm(inputs[:, None] - inputs, axis=2)
     near, far = (np.mean(flips[rows[:, 0], rows[:, k]] / length[rows[:, 0], rows[:, k]]) for k in (1, 2))
     with np.errstate(divide="ignore", invalid="ignore"):
         expected = np.log(far / near)
-    assert ensembles.class_contrast(net, inputs, rows) == pytest.approx(expected, rel=1e-12, nan_ok=True)
+    assert density.class_contrast(net, inputs, rows) == pytest.approx(expected, rel=1e-12, nan_ok=True)
 
 
 @given(seed=SEEDS)
 def test_partners_are_others_of_the_same_and_of_another_class(seed):
     rng = np.random.default_rng(seed)
     classes = np.repeat(np.arange(3), 4)
-    first, same, other = ensembles.partners(classes, rng, 10).T
+    first, same, other = density.partners(classes, rng, 10).T
     assert len(set(first)) == 10
     assert (first != same).all()
     assert (classes[first] == classes[same]).all()
@@ -213,7 +214,7 @@ def test_evenly_spread_flips_have_no_contrast_around_changes(seed):
     rng = np.random.default_rng(seed)
     spread = (np.arange(1000) + 0.5) / 1000
     lines = [(spread, rng.uniform(size=3)) for _ in range(4)]
-    own, specific = ensembles.around_changes(lines, 0.1, (0.0, 1.0))
+    own, specific = places.around_changes(lines, 0.1, (0.0, 1.0))
     assert own == pytest.approx(0, abs=0.02)
     assert specific == pytest.approx(0, abs=0.02)
 
@@ -222,27 +223,27 @@ def test_crowded_changes_are_told_from_crowded_places():
     spread = (np.arange(100) + 0.5) / 100
     crowd = np.concatenate([spread, np.full(100, 0.5)])
     place = [(crowd, np.array([0.5]))] * 5  # all lines have many flips there
-    own, specific = ensembles.around_changes(place, 0.05, (0.0, 1.0))
+    own, specific = places.around_changes(place, 0.05, (0.0, 1.0))
     assert own == pytest.approx(np.log(110 / 0.1 / 200))
     assert specific == 0
     change = [
         (np.concatenate([spread, np.full(100, c)]), np.array([c])) for c in (0.125, 0.375, 0.625, 0.875)
     ]
-    own, specific = ensembles.around_changes(change, 0.0625, (0.0, 1.0))
+    own, specific = places.around_changes(change, 0.0625, (0.0, 1.0))
     assert own > 1
     assert specific == pytest.approx(np.log(9), rel=0.2)  # 112 or 113 flips against 12 or 13
 
 
 def test_windows_end_where_lines_do():
     spread = (np.arange(100) + 0.5) / 100
-    own, _ = ensembles.around_changes([(spread, np.array([0.0, 1.0]))] * 2, 0.1, (0.0, 1.0))
+    own, _ = places.around_changes([(spread, np.array([0.0, 1.0]))] * 2, 0.1, (0.0, 1.0))
     assert own == pytest.approx(0)
 
 
 def test_behind_the_first_layer_the_network_goes_on_as_before():
     rng = np.random.default_rng(0)
     net, x = toy.he((3, 5, 4, 2), rng), rng.normal(size=(7, 3))
-    rest, activations = ensembles.behind_first_layer(net, x)
+    rest, activations = scaling.behind_first_layer(net, x)
     assert np.allclose(rest(activations), net(x), rtol=1e-14)
     assert rest.n_units == 4
 

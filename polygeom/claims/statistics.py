@@ -22,17 +22,7 @@ import numpy as np
 
 from polygeom.certificates import Check, Level
 from polygeom.certificates.check import REFUTED
-from polygeom.claims.ensembles import (
-    AT,
-    NETWORKS,
-    around_changes,
-    behind_first_layer,
-    class_contrast,
-    partners,
-    scaled_places,
-    segment_places,
-    trainings,
-)
+from polygeom.claims.ensembles import AT, NETWORKS, trainings
 from polygeom.claims.estimates import Estimate, binomial, bootstrapped, is_there, together
 from polygeom.claims.initialization import (
     DEPTHS,
@@ -46,7 +36,9 @@ from polygeom.claims.initialization import (
 from polygeom.claims.instance import Instance
 from polygeom.claims.registry import claim
 from polygeom.claims.verdict import Outcome, Verdict, Witness
-from polygeom.lines.scaling import scaling_crossings
+from polygeom.lens.density import class_contrast, follow_segments, partners
+from polygeom.lens.places import around_changes
+from polygeom.lens.scaling import behind_first_layer, scale_activations
 
 __all__ = ["class_changes", "crossings_init", "density_classes", "permuted_labels", "scaling_range"]
 
@@ -58,6 +50,9 @@ WINDOW = 0.05
 
 OCTAVES, HALF_OCTAVE = 4, 0.25
 """How far activations are scaled up and down, and half the width of a window there."""
+
+SCALES = 3
+"""Scales at which codes are compared, the fewest there can be: nothing here depends on them."""
 
 ENSEMBLE = f"{NETWORKS} networks trained here on digits (the network given does not matter)"
 REFUTED_BY = "refuted if the 99 % bootstrap interval over networks lies below a ratio of 1.05"
@@ -260,8 +255,10 @@ def _change_contrasts(networks: tuple, inputs: tuple, rows: tuple) -> Sample:
     """Return the two contrasts around class changes on segments between classes, for every network."""
     return np.array(
         [
-            around_changes(segment_places(net, points, pairs), WINDOW, (0.0, 1.0))
-            for net, points, pairs in zip(networks, inputs, rows, strict=True)
+            around_changes(
+                follow_segments(net, points, triples[:, [0, 2]], classes=True).places(), WINDOW, (0.0, 1.0)
+            )
+            for net, points, triples in zip(networks, inputs, rows, strict=True)
         ]
     )
 
@@ -313,22 +310,13 @@ def _scaling_contrasts(networks: tuple, inputs: tuple) -> Sample:
     """
     sample = []
     for net, points in zip(networks, inputs, strict=True):
-        rest, activations = behind_first_layer(net, points)
-        rays = [scaling_crossings(rest, x, 2.0**OCTAVES, classes=True) for x in activations]
-        places = scaled_places(rays, OCTAVES)
-        kept = sum(not (np.abs(changes) <= 1).any() for _, changes in places)
+        found = scale_activations(*behind_first_layer(net, points), OCTAVES, SCALES)
+        places, stays = found.places(), found.class_range
         own, specific = around_changes(places, HALF_OCTAVE, (-OCTAVES, OCTAVES))
-        stays = np.array([_around_one(changes) for _, changes in places])
         passed = [((u > low) & (u < high)).sum() for (u, _), (low, high) in zip(places, stays, strict=True)]
-        cells = np.array([_around_one(u) for u, _ in places])
-        sizes = [np.median(ends[:, 1] - ends[:, 0]) for ends in (stays, cells)]
-        sample.append([kept, own, specific, *sizes, np.median(passed)])
+        sizes = [np.median(ends[:, 1] - ends[:, 0]) for ends in (stays, found.code_range)]
+        sample.append([found.kept().sum(), own, specific, *sizes, np.median(passed)])
     return np.array(sample)
-
-
-def _around_one(places: np.ndarray) -> tuple[float, float]:
-    """Return the octaves nearest to scale 1 on either side, the ends of scaling where there are none."""
-    return places[places < 0].max(initial=-OCTAVES), places[places >= 0].min(initial=OCTAVES)
 
 
 def _keeps_and_gathers(sample: Sample) -> Outcome:

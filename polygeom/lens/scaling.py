@@ -1,0 +1,236 @@
+r"""Scaling an activation: what changes along the ray from 0 through it, and where the class stays.
+
+The prediction: scaled within a range an activation keeps its meaning, and that changes where many boundaries are
+crossed. Followed are, against the scale :math:`2^u`: the boundaries crossed, exactly; the share of letters that
+differ from those at scale 1; the cosine between the output and that at scale 1; and the class, whose changes are
+exact, too. Scales are octaves, so that halving and doubling count alike.
+
+Source: Black, Sharkey et al. 2022, Interpreting neural networks through the polytope lens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import numpy as np
+
+from polygeom.arrays import as_points, freeze
+from polygeom.budget import Budget
+from polygeom.errors import InputError
+from polygeom.lens.places import Places
+from polygeom.lens.saved import Saved
+from polygeom.lines.scaling import ScalingCrossings, scaling_crossings
+from polygeom.network import Network
+from polygeom.steps import Dense
+
+__all__ = ["Scaling", "behind_first_layer", "nearest_changes", "scale_activations", "scaled_places"]
+
+
+def behind_first_layer(net: Network, inputs: np.ndarray) -> tuple[Network, np.ndarray]:
+    """Return the rest of a plain network behind its first gate, and the activations that arrive there."""
+    first, *rest = [(step.weight, step.constant) for step in net.steps if isinstance(step, Dense)]
+    W, b = first
+    return Network.from_layers(rest), np.maximum(inputs @ W.T + b, 0.0)
+
+
+def scaled_places(rays: Sequence[ScalingCrossings], octaves: float) -> Places:
+    """Return where units flip and where the class changes on rays, in octaves from the input, up to a limit."""
+    found = []
+    for ray in rays:
+        hits = ray.hits
+        both = np.log2(hits.t[hits.flips[0]]), np.log2(hits.class_t)
+        found.append(tuple(u[np.abs(u) <= octaves] for u in both))
+    return found
+
+
+def nearest_changes(places: np.ndarray, octaves: float) -> tuple[float, float]:
+    """Return the octaves nearest to scale 1 on either side among places; the ends of scaling where there are none.
+
+    Examples
+    --------
+    >>> nearest_changes(np.array([-2.0, -0.5, 3.0]), 4)
+    (-0.5, 3.0)
+    """
+    low, high = places[places < 0].max(initial=-octaves), places[places >= 0].min(initial=octaves)
+    return float(low), float(high)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling(Saved):
+    """What scaling does to N activations.
+
+    Attributes
+    ----------
+    octaves : (B,) array
+        Base-2 logarithms of the scales looked at; 0 is among them.
+    crossings : (N, B) integer array
+        Unit flips between scale 1 and this scale.
+    code_change : (N, B) array
+        Share of the letters that differ from those at scale 1.
+    cosine : (N, B) array
+        Between the output and that at scale 1; NaN where one is 0.
+    classes : (N, B) integer array
+        The largest output. Between scales looked at it may change and change back; `class_range` is exact.
+    class_range, code_range : (N, 2) arrays
+        Octaves between which the class, and the code, stay what they are at scale 1; cut at the ends.
+    flip_u, flip_ends, change_u, change_ends : arrays
+        In octaves: all flips, and all class changes, activation after activation, and where each one's begin.
+    stopped : str or None
+        Why activations are missing ("seconds", "interrupt").
+    """
+
+    octaves: np.ndarray
+    crossings: np.ndarray
+    code_change: np.ndarray
+    cosine: np.ndarray
+    classes: np.ndarray
+    class_range: np.ndarray
+    code_range: np.ndarray
+    flip_u: np.ndarray
+    flip_ends: np.ndarray
+    change_u: np.ndarray
+    change_ends: np.ndarray
+    stopped: str | None
+
+    def __len__(self) -> int:
+        return len(self.crossings)
+
+    def __repr__(self) -> str:
+        low, high = (f"2^{u:g}" for u in self.octaves[[0, -1]])
+        end = f", stopped ({self.stopped})" if self.stopped else ""
+        return f"Scaling({len(self)} activations from {low} to {high}, {len(self.flip_u)} flips{end})"
+
+    def kept(self, octaves: float = 1.0) -> np.ndarray:
+        """Tell which activations keep their class from 2^-octaves to 2^octaves, (N,)."""
+        return (self.class_range[:, 0] < -octaves) & (self.class_range[:, 1] > octaves)
+
+    def places(self) -> Places:
+        """Return where units flip and where the class changes, in octaves, activation by activation."""
+        return list(
+            zip(
+                np.split(self.flip_u, self.flip_ends[1:-1]),
+                np.split(self.change_u, self.change_ends[1:-1]),
+                strict=True,
+            )
+        )
+
+
+def scale_activations(
+    net: Network,
+    activations: object,
+    octaves: float = 4.0,
+    samples: int = 65,
+    *,
+    budget: Budget | None = None,
+    device: object = None,
+    progress: bool = False,
+) -> Scaling:
+    r"""Follow the rays from 0 through activations, from scale :math:`2^{-octaves}` to :math:`2^{octaves}`.
+
+    Parameters
+    ----------
+    net : Network
+        From the layer of the activations on; its largest output is the class.
+    activations : (N, n) array
+    octaves : float
+        How far to scale up and down.
+    samples : int
+        Scales at which codes, cosines and classes are compared, odd so that 1 is one of them. Flips and class
+        changes are exact whatever it is.
+    budget, device, progress
+        As for `follow_segments`; the budget is that of all rays together.
+
+    Raises
+    ------
+    InputError
+        If an activation is 0, on an even number of samples, octaves that are not positive, or if not one ray was
+        finished.
+
+    Notes
+    -----
+    The sweep begins at scale 0: boundaries below :math:`2^{-octaves}` are met and left out. Cost: that of
+    `scaling_crossings`, and a forward pass per sample.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1, 0], [0, 1]], [-1, -2]), ([[1, 0], [0, 3]], [0, 0])])
+    >>> found = scale_activations(net, [[1.5, 1.5]], octaves=2, samples=5)
+    >>> found.crossings[0], found.classes[0], found.class_range[0].round(3)
+    (array([1, 1, 0, 1, 1]), array([0, 0, 0, 0, 1]), array([-0.585,  0.737]))
+    """
+    points = as_points(activations, "activations", net.dim_in)
+    if isinstance(samples, bool) or samples < 3 or samples % 2 == 0:
+        raise InputError(
+            f"samples is {samples!r}, wanted an odd number of at least 3: scale 1 is one of them."
+        )
+    if not 0 < octaves < np.inf:
+        raise InputError(f"octaves is {octaves!r}, wanted a positive number.")
+    u = np.linspace(-octaves, octaves, samples)
+    began, stopped, rays = monotonic(), None, []
+    with _bar(len(points), progress) as bar:
+        for x in points:
+            spent = monotonic() - began
+            left = None if budget is None or budget.seconds is None else budget.seconds - spent
+            if left is not None and left <= 0:
+                stopped = "seconds"
+                break
+            within = None if left is None else Budget(seconds=left)
+            ray = scaling_crossings(net, x, 2.0**octaves, classes=True, budget=within, device=device)
+            if ray.hits.stopped:
+                stopped = ray.hits.stopped
+                break
+            rays.append(ray)
+            bar.update()
+    if not rays:
+        raise InputError(f"Not one ray was finished ({stopped}). Give more seconds.")
+    return _gathered(rays, u, stopped)
+
+
+def _gathered(rays: list[ScalingCrossings], u: np.ndarray, stopped: str | None) -> Scaling:
+    octaves, t = float(u[-1]), 2.0**u
+    places = scaled_places(rays, octaves)
+    flips, changes = ([one[k] for one in places] for k in (0, 1))
+    rows = [_along(ray, t) for ray in rays]
+    crossings, differing, cosines, classes = (freeze(np.stack(part)) for part in zip(*rows, strict=True))
+    class_range, code_range = (
+        freeze(np.array([nearest_changes(one, octaves) for one in part])) for part in (changes, flips)
+    )
+    ends = [freeze(np.cumsum([0, *map(len, part)])) for part in (flips, changes)]
+    every = [freeze(np.concatenate(part)) for part in (flips, changes)]
+    return Scaling(
+        freeze(u),
+        crossings,
+        differing,
+        cosines,
+        classes,
+        class_range,
+        code_range,
+        every[0],
+        ends[0],
+        every[1],
+        ends[1],
+        stopped,
+    )
+
+
+def _along(ray: ScalingCrossings, t: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return flips from 1, share of letters changed, cosine to the output at 1, and class, at scales t."""
+    hits, here = ray.hits, len(t) // 2
+    passed = np.searchsorted(hits.t[hits.flips[0]], t)
+    pieces = np.searchsorted(hits.t, t)
+    distinct, which = np.unique(pieces, return_inverse=True)
+    letters = hits.codes(distinct.tolist()).letters
+    differing = (letters != letters[which[here]]).mean(axis=1)[which] if hits.network.n_units else 0 * t
+    outputs = hits.output(t)
+    lengths = np.linalg.norm(outputs, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = outputs @ outputs[here] / (lengths * lengths[here])
+    return np.abs(passed - passed[here]), differing, cosine, hits.classes[np.searchsorted(hits.class_t, t)]
+
+
+def _bar(total: int, shown: bool) -> object:
+    from tqdm import tqdm
+
+    return tqdm(desc="rays", total=total, unit="ray", disable=not shown)

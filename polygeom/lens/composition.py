@@ -1,0 +1,321 @@
+r"""Directions of spline-code space added up: does that compose the function, and how wrong is it if they interact.
+
+This is the test the authors of the polytope lens ask for. Directions k of codes (`polygeom.lens.directions`) become
+changes of the input: least squares :math:`x \approx m + \sum_k h_k b_k` on the scores h of data, and :math:`u_k` is
+:math:`b_k` scaled to one length for all k, half the root mean square distance of the data from their mean: longer
+changes cross more boundaries, whatever their direction. Then for pairs j, k
+
+- *interaction*: the strength of :math:`D_{U_j} D_{U_k} T` on the codes of data (`polygeom.lens.interaction`), which
+  knows codes and letters only;
+- *error*: the second difference of the function,
+  :math:`\Delta f = f(x + u_j + u_k) - f(x + u_j) - f(x + u_k) + f(x)`, as a share of the changes it is made of,
+  :math:`|\Delta f| / (|f(x + u_j) - f(x)| + |f(x + u_k) - f(x)| + |f(x + u_j + u_k) - f(x)|)`, between 0 and 1;
+  its mean over data x.
+
+If interaction is what makes composition fail, the two are correlated over pairs. Pairs share directions, so they
+are no independent sample: the p-value is that of Mantel's test, which permutes directions, and intervals are over
+networks. Simpler predictors stand beside it: units in common (Jaccard), and the cosine of the two changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from polygeom.arrays import as_points, freeze
+from polygeom.errors import InputError
+from polygeom.lens.code_directions import CodeDirection
+from polygeom.lens.directions import DirectionFit
+from polygeom.lens.estimates import Estimate, bootstrapped
+from polygeom.lens.interaction import VANISHES, Interactions, interactions
+from polygeom.lens.parallelograms import SecondDifference
+from polygeom.lens.saved import Saved
+from polygeom.network import Network
+from polygeom.pieces import spline_codes
+
+__all__ = ["Composition", "ExactSecondDifferences", "compose", "input_changes", "mantel", "rank_correlations"]
+
+PERMUTATIONS = 999
+"""Relabelings of the directions in Mantel's test."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExactSecondDifferences(Saved):
+    """Second differences of a function on some parallelograms, in rationals.
+
+    Attributes
+    ----------
+    composing, vanishing : int
+        How many meet the hypothesis of the claim *composition*, and on how many the second difference is zero.
+    tightness : (n,) array
+        The largest second difference of an output over its bound, rounded; 0 where it vanishes.
+    """
+
+    composing: int
+    vanishing: int
+    tightness: np.ndarray
+
+    def __str__(self) -> str:
+        n = len(self.tightness)
+        median = float(np.median(self.tightness)) if n else float("nan")
+        return (
+            f"of {n} parallelograms {self.composing} meet the hypothesis of composition and {self.vanishing} "
+            f"vanish; the second difference is {median:.2g} of its bound (median)"
+        )
+
+    @classmethod
+    def of(cls, net: Network, parallelograms: Sequence[tuple]) -> ExactSecondDifferences:
+        """Measure parallelograms (x, u, v). Cost: four rational passes each.
+
+        Raises
+        ------
+        TooLargeError
+            If the network is too large for rational arithmetic.
+        """
+        found = [SecondDifference(net, *one) for one in parallelograms]
+        ratios = (
+            max((float(abs(v) / b) for v, b in zip(one.value, one.bound, strict=True) if b), default=0.0)
+            for one in found
+        )
+        return cls(
+            sum(one.composes for one in found),
+            sum(not any(one.value) for one in found),
+            freeze(np.array(list(ratios), dtype=np.float64)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Composition(Saved):
+    """Interaction of directions beside what adding them gets wrong.
+
+    Attributes
+    ----------
+    interaction : Interactions
+        Of the K directions that have units.
+    error : (K, K) array
+        Mean relative second difference of the function; the diagonal is NaN.
+    overlap, cosine : (K, K) arrays
+        Units in common over units in all; cosine of the changes of the input.
+    changes : (K, dim_in) array
+        The change of the input that stands for each direction.
+    exact : ExactSecondDifferences
+        A sample of the parallelograms, in rationals.
+    p_value : float
+        Share of relabelings with a rank correlation at least as large (Mantel 1967); NaN if there is none.
+    """
+
+    interaction: Interactions
+    error: np.ndarray
+    overlap: np.ndarray = field(repr=False)
+    cosine: np.ndarray = field(repr=False)
+    changes: np.ndarray = field(repr=False)
+    exact: ExactSecondDifferences
+    p_value: float
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """Pairs (P, 2) of directions that have an interaction and an error."""
+        both = np.isfinite(self.interaction.strength) & np.isfinite(self.error)
+        return np.argwhere(np.triu(both, 1))
+
+    @property
+    def rank_correlation(self) -> float:
+        """Spearman's correlation over pairs of interaction and error; NaN if one of them does not vary."""
+        return self.correlation_with(self.interaction.strength)
+
+    def correlation_with(self, predictor: np.ndarray) -> float:
+        """Return Spearman's correlation over pairs of a predictor (K, K) and the error."""
+        rows, columns = self.pairs.T
+        return _spearman(predictor[rows, columns], self.error[rows, columns])
+
+    @property
+    def non_interacting_error(self) -> float:
+        """Mean error over the pairs proved not to interact, disjoint ones of one layer left out; NaN if none."""
+        rows, columns = self.pairs.T
+        proved = (self.interaction.known == VANISHES) & ~self.interaction.one_layer
+        errors = self.error[rows, columns][proved[rows, columns]]
+        return float(errors.mean()) if errors.size else float("nan")
+
+    def dose(self, groups: int = 3) -> np.ndarray:
+        """Return the mean error of pairs grouped by their rank in interaction, from the least to the most."""
+        rows, columns = self.pairs.T
+        order = np.argsort(self.interaction.strength[rows, columns], kind="stable")
+        return np.array(
+            [part.mean() for part in np.array_split(self.error[rows, columns][order], groups) if len(part)]
+        )
+
+    def __str__(self) -> str:
+        pairs = self.pairs
+        mean = float(self.error[tuple(pairs.T)].mean()) if len(pairs) else float("nan")
+        return (
+            f"{len(pairs)} pairs: mean error {mean:.2f}, rank correlation with interaction "
+            f"{self.rank_correlation:.2f} (p = {self.p_value:.3f}); {self.exact}"
+        )
+
+
+def input_changes(fit: DirectionFit, inputs: np.ndarray) -> np.ndarray:
+    """Return the change of the input (K, dim) that stands for each direction, all of one length; 0 for one unused.
+
+    Raises
+    ------
+    InputError
+        If there are not as many inputs as codes were fitted to.
+    """
+    if len(inputs) != len(fit.scores):
+        raise InputError(f"{len(inputs)} inputs were given, but {len(fit.scores)} codes were fitted to.")
+    design = np.column_stack([fit.scores, np.ones(len(inputs))])
+    slopes = np.linalg.lstsq(design, inputs, rcond=None)[0][:-1]
+    lengths = np.linalg.norm(slopes, axis=1, keepdims=True)
+    spread = np.sqrt(((inputs - inputs.mean(axis=0)) ** 2).sum(axis=1).mean())
+    return np.divide(slopes, lengths, out=np.zeros_like(slopes), where=lengths > 0) * spread / 2
+
+
+def compose(
+    net: Network,
+    fit: DirectionFit,
+    inputs: object,
+    rng: np.random.Generator,
+    *,
+    n_inputs: int = 50,
+    n_exact: int = 20,
+) -> Composition:
+    """Measure whether directions of one fit compose the function.
+
+    Parameters
+    ----------
+    net : Network
+    fit : DirectionFit
+        Of the network's codes at the inputs (for the null model, of `shuffled_codes`).
+    inputs : (N, dim_in) array
+    rng : numpy.random.Generator
+        Draws the inputs from which directions are added, and the relabelings of the test.
+    n_inputs : int
+        How many inputs directions are added to.
+    n_exact : int
+        How many parallelograms are looked at in rationals (none if the network is too large).
+
+    Raises
+    ------
+    InputError
+        If less than two directions have units, or inputs and codes do not fit.
+
+    Examples
+    --------
+    >>> from polygeom.lens.directions import fit_directions
+    >>> from polygeom.lens.planted import planted
+    >>> rng = np.random.default_rng(0)
+    >>> toy, X = planted(rng), rng.standard_normal((200, 2))
+    >>> fit = fit_directions(spline_codes(toy.network, X), 4)
+    >>> found = compose(toy.network, fit, X, rng, n_exact=2)
+    >>> found.error.shape, len(found.exact.tightness)
+    ((4, 4), 2)
+    """
+    X = as_points(inputs, "inputs", net.dim_in)
+    changes = input_changes(fit, X)
+    directions = fit.directions()
+    kept = [k for k, d in enumerate(directions) if len(d)]
+    if len(kept) < 2:
+        raise InputError(
+            f"{len(kept)} directions have units, wanted at least two. Fit other codes, or more directions."
+        )
+    changes, directions = changes[kept], [directions[k] for k in kept]
+    some = X[np.sort(rng.choice(len(X), min(n_inputs, len(X)), replace=False))]
+    found = interactions(net, spline_codes(net, some).letters, directions, X, exact=False)
+    error = _errors(net, some, changes)
+    pairs = np.argwhere(np.triu(np.isfinite(found.strength) & np.isfinite(error), 1))
+    drawn = [
+        (some[rng.integers(len(some))], *changes[pairs[rng.integers(len(pairs))]]) for _ in range(n_exact)
+    ]
+    feasible = net.exact().is_feasible and len(pairs) > 0
+    exact = ExactSecondDifferences.of(net, drawn if feasible else [])
+    arrays = (error, _overlap(directions), _cosine(changes), changes)
+    p_value = mantel(found.strength, error, rng)
+    return Composition(found, *(freeze(a) for a in arrays), exact, p_value)
+
+
+def _errors(net: Network, X: np.ndarray, changes: np.ndarray) -> np.ndarray:
+    """Return the mean relative second difference of the function for every pair of changes."""
+    base = net(X)
+    single = [net(X + u) - base for u in changes]
+    error = np.full((len(changes), len(changes)), np.nan)
+    for j in range(len(changes)):
+        for k in range(j + 1, len(changes)):
+            both = net(X + changes[j] + changes[k]) - base
+            second = np.linalg.norm(both - single[j] - single[k], axis=1)
+            whole = sum(np.linalg.norm(d, axis=1) for d in (both, single[j], single[k]))
+            relative = np.divide(second, whole, out=np.zeros_like(whole), where=whole > 0)
+            error[j, k] = error[k, j] = relative.mean()
+    return error
+
+
+def _overlap(directions: Sequence[CodeDirection]) -> np.ndarray:
+    """Return units in common over units in all, (K, K)."""
+    shared = np.array([[len(U.shared(V)) for V in directions] for U in directions])
+    sizes = np.array([len(U) for U in directions])
+    return shared / (sizes[:, None] + sizes[None] - shared)
+
+
+def _cosine(changes: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(changes, axis=1)
+    scale = np.outer(lengths, lengths)
+    return np.divide(changes @ changes.T, scale, out=np.zeros_like(scale), where=scale > 0)
+
+
+# -- statistics ------------------------------------------------------------------------------------------------
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Return Spearman's rank correlation; NaN for less than three values, or if one side does not vary."""
+    from scipy.stats import rankdata
+
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def mantel(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
+    """Return the one-sided p-value of the rank correlation of two symmetric matrices, by relabeling one of them.
+
+    NaN where the correlation is. Entries that are NaN in either matrix are left out.
+
+    References
+    ----------
+    Mantel 1967, The detection of disease clustering and a generalized regression approach.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal(8)
+    >>> distance = np.abs(x[:, None] - x)
+    >>> mantel(distance, distance**2, np.random.default_rng(1)) < 0.01
+    True
+    """
+    rows, columns = np.triu_indices(len(a), 1)
+
+    def correlation(order: np.ndarray) -> float:
+        left, right = a[np.ix_(order, order)][rows, columns], b[rows, columns]
+        both = np.isfinite(left) & np.isfinite(right)
+        return _spearman(left[both], right[both])
+
+    observed = correlation(np.arange(len(a)))
+    if np.isnan(observed):
+        return float("nan")
+    as_large = sum(correlation(rng.permutation(len(a))) >= observed for _ in range(PERMUTATIONS))
+    return (1 + as_large) / (1 + PERMUTATIONS)
+
+
+def rank_correlations(found: Sequence[Composition]) -> dict[str, Estimate]:
+    """Return mean rank correlations with the error over networks, with bootstrap intervals, by predictor.
+
+    The interaction, and the simpler predictors *overlap* and *cosine*. A network whose correlation does not exist
+    is left out; n says how many are left.
+    """
+    values = {
+        "interaction": [one.rank_correlation for one in found],
+        "overlap": [one.correlation_with(one.overlap) for one in found],
+        "cosine": [one.correlation_with(np.abs(one.cosine)) for one in found],
+    }
+    kept = {name: np.array([v for v in some if np.isfinite(v)]) for name, some in values.items()}
+    nothing = Estimate(float("nan"), float("nan"), float("nan"), 0)
+    return {name: bootstrapped(some) if len(some) > 1 else nothing for name, some in kept.items()}

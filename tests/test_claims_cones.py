@@ -23,8 +23,7 @@ from polygeom.gates import Elementwise, elementwise_gate
 from polygeom.models import toy
 from polygeom.models.toy import NAMED
 from polygeom.steps import Concatenate, Dense
-from polygeom.testing import any_networks
-from tests.degenerate_nets import degenerate_networks, mirrored, residual_maxima
+from polygeom.testing import FAMILIES, any_networks, degenerate_networks, residual_maxima
 
 IDS = ("bias-free-cones", "cones-iff", "converse", "fan-at-infinity")
 SMALL = pg.Budget(regions=60)
@@ -204,7 +203,7 @@ def test_cells_match_by_cone_where_codes_do_not():
 @given(SEEDS, st.floats(-1, 1))
 def test_cones_on_which_a_unit_vanishes_match_too(seed, bias):
     """Second-layer units -relu(z) and relu(z) + bias: each is 0 on half of the fan."""
-    net = mirrored((2, 3, 2, 1), seed)
+    net = FAMILIES["mirrored"]((2, 3, 2, 1), seed)
     moved = replace(net.steps[2], constant=np.full(2, bias))
     net = pg.Network((*net.steps[:2], moved, *net.steps[3:]), net.input_shape)
     assert holds_again(pg.verify(fan_at_infinity, net))

@@ -246,7 +246,10 @@ def assert_witnessed(verdict: Verdict) -> None:
         if verdict.level is not Level.SAMPLED:
             raise broken("A verdict rests on no witness", str(verdict))
         return
-    check = verdict.witness.holds()
+    try:
+        check = verdict.witness.holds()
+    except PolygeomError as error:
+        raise broken("The witness of a verdict does not hold", f"{verdict} It is none: {error}") from error
     if not check:
         raise broken("The witness of a verdict does not hold", f"{verdict} Re-checking it gave {check}.")
     if STRENGTH.index(check.level) > STRENGTH.index(verdict.level):

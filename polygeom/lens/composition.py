@@ -1,12 +1,14 @@
 r"""Directions of spline-code space added up: does that compose the function, and how wrong is it if they interact.
 
-This is the test the authors of the polytope lens ask for. Directions k of codes (`polygeom.lens.directions`) become
-changes of the input: least squares :math:`x \approx m + \sum_k h_k b_k` on the scores h of data, and :math:`u_k` is
-:math:`b_k` scaled to one length for all k, half the root mean square distance of the data from their mean: longer
-changes cross more boundaries, whatever their direction. Then for pairs j, k
+This is the test the authors of the polytope lens ask for. Directions k of codes (`polygeom.lens.directions`)
+become changes of the input: least squares :math:`x \approx m + \sum_k h_k b_k` on the scores h of data, and
+:math:`u_k` is :math:`b_k` scaled to one length for all k, half the root mean square distance of the data from their
+mean: longer changes cross more boundaries, whatever their direction. Then for pairs j, k
 
-- *interaction*: the strength of :math:`D_{U_j} D_{U_k} T` on the codes of data (`polygeom.lens.interaction`), which
-  knows codes and letters only;
+- *interaction*: the strength of :math:`D_{U_j} D_{U_k} T` on the codes of data (`polygeom.lens.interaction`),
+  which knows codes and letters only;
+- *bends*: the share of units whose letters at the four corners of a parallelogram differ; where there are none, the
+  function composes (docs/claims.md, *composition*);
 - *error*: the second difference of the function,
   :math:`\Delta f = f(x + u_j + u_k) - f(x + u_j) - f(x + u_k) + f(x)`, as a share of the changes it is made of,
   :math:`|\Delta f| / (|f(x + u_j) - f(x)| + |f(x + u_k) - f(x)| + |f(x + u_j + u_k) - f(x)|)`, between 0 and 1;
@@ -96,6 +98,8 @@ class Composition(Saved):
         Of the K directions that have units.
     error : (K, K) array
         Mean relative second difference of the function; the diagonal is NaN.
+    bends : (K, K) array
+        Mean share of units whose four letters differ.
     overlap, cosine : (K, K) arrays
         Units in common over units in all; cosine of the changes of the input.
     changes : (K, dim_in) array
@@ -108,6 +112,7 @@ class Composition(Saved):
 
     interaction: Interactions
     error: np.ndarray
+    bends: np.ndarray = field(repr=False)
     overlap: np.ndarray = field(repr=False)
     cosine: np.ndarray = field(repr=False)
     changes: np.ndarray = field(repr=False)
@@ -223,31 +228,39 @@ def compose(
     changes, directions = changes[kept], [directions[k] for k in kept]
     some = X[np.sort(rng.choice(len(X), min(n_inputs, len(X)), replace=False))]
     found = interactions(net, spline_codes(net, some).letters, directions, X, exact=False)
-    error = _errors(net, some, changes)
+    error, bends = _errors(net, some, changes)
     pairs = np.argwhere(np.triu(np.isfinite(found.strength) & np.isfinite(error), 1))
     drawn = [
         (some[rng.integers(len(some))], *changes[pairs[rng.integers(len(pairs))]]) for _ in range(n_exact)
     ]
     feasible = net.exact().is_feasible and len(pairs) > 0
     exact = ExactSecondDifferences.of(net, drawn if feasible else [])
-    arrays = (error, _overlap(directions), _cosine(changes), changes)
+    arrays = (error, bends, _overlap(directions), _cosine(changes), changes)
     p_value = mantel(found.strength, error, rng)
     return Composition(found, *(freeze(a) for a in arrays), exact, p_value)
 
 
-def _errors(net: Network, X: np.ndarray, changes: np.ndarray) -> np.ndarray:
-    """Return the mean relative second difference of the function for every pair of changes."""
-    base = net(X)
+def _errors(net: Network, X: np.ndarray, changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean relative second difference of the function, and the mean share of bends, of every pair."""
+    base, code = net(X), _letters(net, X)
     single = [net(X + u) - base for u in changes]
-    error = np.full((len(changes), len(changes)), np.nan)
+    flips = [_letters(net, X + u) != code for u in changes]
+    error, bends = np.full((2, len(changes), len(changes)), np.nan)
     for j in range(len(changes)):
         for k in range(j + 1, len(changes)):
-            both = net(X + changes[j] + changes[k]) - base
+            corner = X + changes[j] + changes[k]
+            both = net(corner) - base
             second = np.linalg.norm(both - single[j] - single[k], axis=1)
             whole = sum(np.linalg.norm(d, axis=1) for d in (both, single[j], single[k]))
             relative = np.divide(second, whole, out=np.zeros_like(whole), where=whole > 0)
             error[j, k] = error[k, j] = relative.mean()
-    return error
+            bent = flips[j] | flips[k] | (_letters(net, corner) != code)
+            bends[j, k] = bends[k, j] = bent.mean()
+    return error, bends
+
+
+def _letters(net: Network, X: np.ndarray) -> np.ndarray:
+    return spline_codes(net, X).letters
 
 
 def _overlap(directions: Sequence[CodeDirection]) -> np.ndarray:
@@ -308,11 +321,12 @@ def mantel(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
 def rank_correlations(found: Sequence[Composition]) -> dict[str, Estimate]:
     """Return mean rank correlations with the error over networks, with bootstrap intervals, by predictor.
 
-    The interaction, and the simpler predictors *overlap* and *cosine*. A network whose correlation does not exist
+    The interaction, the bends, and the simpler predictors *overlap* and *cosine*. A network whose correlation does not exist
     is left out; n says how many are left.
     """
     values = {
         "interaction": [one.rank_correlation for one in found],
+        "bends": [one.correlation_with(one.bends) for one in found],
         "overlap": [one.correlation_with(one.overlap) for one in found],
         "cosine": [one.correlation_with(np.abs(one.cosine)) for one in found],
     }

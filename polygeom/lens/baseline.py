@@ -1,10 +1,10 @@
 r"""What affine maps account for: the best one from every layer to the output, beside the network itself.
 
-A statement about polytopes means little where one affine map says as much. For the input and for what leaves every
-gate, the affine map to the output is fitted by least squares on half of the data and judged on the other half.
-What it leaves unexplained is the share that needs the polytopes of the layers behind: of the output's variance, of the
-classes, and of the changes of class. Changes of class are exact: on segments between held-out points of different
-classes the network's are those of `polygeom.line_crossings`, and so are the affine map's.
+A statement about polytopes means little where one affine map says as much. For the input and for what leaves
+every gate, the affine map to the output is fitted by least squares on half of the data and judged on the other
+half. What it leaves unexplained is the share that needs the polytopes of the layers behind: of the output's
+variance, of the classes, and of the changes of class. Changes of class are exact: on segments between held-out
+points of different classes the network's are those of `polygeom.line_crossings`, and so are the affine map's.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def linear_baseline(
     Raises
     ------
     InputError
-        If half of the data are fewer than the widest layer's values and a constant (an affine map would fit them
-        whatever they are), or if the output is constant.
+        If half of the data are fewer than the widest layer's values and a constant (an affine map would fit
+        them whatever they are), or if the output is constant.
 
     Notes
     -----
@@ -165,8 +165,8 @@ def _check(values: dict[str, np.ndarray], output: np.ndarray, n: int) -> None:
     if n <= values[widest].shape[1] + 1:
         raise InputError(
             f"{n} points are fitted to, but '{widest}' has {values[widest].shape[1]} values: an affine map fits "
-            "any output on so few points. Give more than twice as many inputs as the widest layer has values, or a "
-            "part of the network."
+            "any output on so few points. Give more than twice as many inputs as the widest layer has values, or "
+            "a part of the network."
         )
     if not np.ptp(output, axis=0).any():
         raise InputError("The output is the same at all inputs: there is nothing to explain.")

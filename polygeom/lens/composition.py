@@ -1,22 +1,23 @@
-r"""Directions of spline-code space added up: does that compose the function, and how wrong is it if they interact.
+r"""Directions of spline-code space added up: does that compose the function, and how wrong is it if not.
 
 This is the test the authors of the polytope lens ask for. Directions k of codes (`polygeom.lens.directions`)
 become changes of the input: least squares :math:`x \approx m + \sum_k h_k b_k` on the scores h of data, and
-:math:`u_k` is :math:`b_k` scaled to one length for all k, half the root mean square distance of the data from their
-mean: longer changes cross more boundaries, whatever their direction. Then for pairs j, k
+:math:`u_k` is :math:`b_k` scaled to one length for all k, half the root mean square distance of the data from
+their mean: longer changes cross more boundaries, whatever their direction. Then for pairs j, k
 
 - *interaction*: the strength of :math:`D_{U_j} D_{U_k} T` on the codes of data (`polygeom.lens.interaction`),
   which knows codes and letters only;
-- *bends*: the share of units whose letters at the four corners of a parallelogram differ; where there are none, the
-  function composes (docs/claims.md, *composition*);
+- *bends*: the share of units whose letters at the four corners of a parallelogram differ; where there are
+  none, the function composes (docs/claims.md, *composition*);
 - *error*: the second difference of the function,
   :math:`\Delta f = f(x + u_j + u_k) - f(x + u_j) - f(x + u_k) + f(x)`, as a share of the changes it is made of,
   :math:`|\Delta f| / (|f(x + u_j) - f(x)| + |f(x + u_k) - f(x)| + |f(x + u_j + u_k) - f(x)|)`, between 0 and 1;
   its mean over data x.
 
-If interaction is what makes composition fail, the two are correlated over pairs. Pairs share directions, so they
-are no independent sample: the p-value is that of Mantel's test, which permutes directions, and intervals are over
-networks. Simpler predictors stand beside it: units in common (Jaccard), and the cosine of the two changes.
+If interaction is what makes composition fail, the two are correlated over pairs. Pairs share directions, so
+they are no independent sample: the p-value is that of Mantel's test, which permutes directions, and intervals
+are over networks. Simpler predictors stand beside it: units in common (Jaccard), and the cosine of the two
+changes.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class Composition(Saved):
 
     @property
     def non_interacting_error(self) -> float:
-        """Mean error over the pairs proved not to interact, disjoint ones of one layer left out; NaN if none."""
+        """Mean error over the pairs proved not to interact, but disjoint ones of one layer; NaN if none."""
         rows, columns = self.pairs.T
         proved = (self.interaction.known == VANISHES) & ~self.interaction.one_layer
         errors = self.error[rows, columns][proved[rows, columns]]
@@ -161,7 +162,7 @@ class Composition(Saved):
 
 
 def input_changes(fit: DirectionFit, inputs: np.ndarray) -> np.ndarray:
-    """Return the change of the input (K, dim) that stands for each direction, all of one length; 0 for one unused.
+    """Return the change of the input (K, dim) that stands for each direction, all of one length (unused: 0).
 
     Raises
     ------
@@ -241,7 +242,7 @@ def compose(
 
 
 def _errors(net: Network, X: np.ndarray, changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean relative second difference of the function, and the mean share of bends, of every pair."""
+    """Return the mean relative second difference of the function, and the mean share of bends."""
     base, code = net(X), _letters(net, X)
     single = [net(X + u) - base for u in changes]
     flips = [_letters(net, X + u) != code for u in changes]
@@ -289,7 +290,7 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def mantel(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
-    """Return the one-sided p-value of the rank correlation of two symmetric matrices, by relabeling one of them.
+    """Return the one-sided p-value of the rank correlation of symmetric matrices, by relabeling one.
 
     NaN where the correlation is. Entries that are NaN in either matrix are left out.
 
@@ -321,8 +322,8 @@ def mantel(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
 def rank_correlations(found: Sequence[Composition]) -> dict[str, Estimate]:
     """Return mean rank correlations with the error over networks, with bootstrap intervals, by predictor.
 
-    The interaction, the bends, and the simpler predictors *overlap* and *cosine*. A network whose correlation does not exist
-    is left out; n says how many are left.
+    The interaction, the bends, and the simpler predictors *overlap* and *cosine*. A network whose correlation
+    does not exist is left out; n says how many are left.
     """
     values = {
         "interaction": [one.rank_correlation for one in found],

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -523,6 +526,37 @@ def test_training_learns_and_is_read_back(data, tmp_path):
     start = small_gpt2.untrained(size)
     assert not torch.equal(start.transformer.h[1].mlp.c_fc.weight, model.transformer.h[1].mlp.c_fc.weight)
     assert torch.equal(small_gpt2.untrained(size).transformer.wte.weight, start.transformer.wte.weight)
+
+
+def test_the_script_trains_reports_and_saves(data, tmp_path, monkeypatch, capsys):
+    """The whole script, at a size that takes seconds; it ends in its own assertion."""
+
+    @dataclass(frozen=True)
+    class Size(small_gpt2.Size):
+        vocabulary: int = 600
+        width: int = 32
+        blocks: int = 2
+        heads: int = 2
+        context: int = 32
+
+    @dataclass(frozen=True)
+    class Schedule(small_gpt2.Schedule):
+        batch: int = 16
+        rate: float = 0.01
+
+    texts = read_documents(limit=40)
+    monkeypatch.setattr(small_gpt2, "Size", Size)
+    monkeypatch.setattr(small_gpt2, "Schedule", Schedule)
+    monkeypatch.setattr("polygeom.models.tokens.read_documents", lambda: texts)
+    monkeypatch.setattr("sys.argv", ["train_small_gpt2.py", "--steps", "120", "--out", str(tmp_path)])
+    runpy.run_path(
+        str(Path(__file__).parent.parent / "examples" / "train_small_gpt2.py"), run_name="__main__"
+    )
+    shown = capsys.readouterr().out
+    history = json.loads((tmp_path / "training.json").read_text())
+    assert f"{history['held_out']:.3f} nats" in shown
+    assert len(history["loss"]) == 120
+    assert gpt2.mlp_inputs(small_gpt2.trained(tmp_path), "some text", 1).shape[1] == 32
 
 
 def test_too_little_text_and_an_untrained_folder_are_refused(data, tmp_path):

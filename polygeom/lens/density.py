@@ -21,10 +21,12 @@ from time import monotonic
 
 import numpy as np
 
-from polygeom.arrays import as_points, freeze
+from polygeom.arrays import as_array, as_points, freeze
 from polygeom.budget import Budget
+from polygeom.codes import SplineCodes
 from polygeom.errors import InputError
 from polygeom.lens.estimates import Estimate, bootstrapped
+from polygeom.lens.partners import partners
 from polygeom.lens.places import Places
 from polygeom.lens.saved import Saved
 from polygeom.lines.density import density
@@ -39,40 +41,9 @@ __all__ = [
     "class_contrast",
     "class_density",
     "follow_segments",
-    "partners",
+    "sampled_class_density",
     "training_density",
 ]
-
-
-def partners(classes: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Return rows (input, another one of its class, one of another class), (n, 3); no first input twice.
-
-    First inputs are those that have company in their class.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two classes, or fewer than n inputs with company.
-
-    Examples
-    --------
-    >>> a, same, other = partners(np.array([0, 0, 1, 1]), np.random.default_rng(0), 4).T
-    >>> a // 2 == same // 2, a // 2 == other // 2
-    (array([ True,  True,  True,  True]), array([False, False, False, False]))
-    """
-    known, which, sizes = np.unique(classes, return_inverse=True, return_counts=True)
-    everyone = np.arange(len(which))
-    first = everyone[sizes[which] > 1]
-    if len(known) < 2 or len(first) < n:
-        raise InputError(
-            f"There are {len(first)} inputs with another of their class, in {len(known)} classes; wanted {n}, in "
-            "at least 2."
-        )
-    rows = []
-    for a in rng.choice(first, n, replace=False):
-        alike = which == which[a]
-        rows.append([a, rng.choice(everyone[alike & (everyone != a)]), rng.choice(everyone[~alike])])
-    return np.array(rows)
 
 
 # -- segments ----------------------------------------------------------------------------------------------------
@@ -311,6 +282,7 @@ def class_density(
 
     Examples
     --------
+    >>> from polygeom.lens.partners import partners
     >>> from polygeom.models.toy.trained import digits
     >>> training = digits((8,), at=(0, 60), images=100)
     >>> rows = partners(training.classes, np.random.default_rng(0), 20)
@@ -345,6 +317,42 @@ def _first(found: Segments, n: int) -> Segments:
         found.undecided[:n],
         found.stopped,
     )
+
+
+def sampled_class_density(points: object, codes: SplineCodes, rows: np.ndarray) -> np.ndarray:
+    """Return the densities within and between classes as the paper samples them, (P, 2).
+
+    Hamming distance of the codes over Euclidean distance: never above the exact density, and at once for many
+    points. Where a code is read at the points themselves no network is needed.
+
+    Parameters
+    ----------
+    points : (N, n) array
+    codes : SplineCodes
+        Of the same points.
+    rows : (P, 3) integers
+        From `partners`.
+
+    Raises
+    ------
+    InputError
+        If points and codes differ in number.
+
+    Examples
+    --------
+    >>> codes = SplineCodes(np.array([[0, 0], [0, 1], [1, 1]], dtype=np.uint8))
+    >>> sampled_class_density([[0.0], [2.0], [4.0]], codes, [[0, 1, 2]])
+    array([[0.5, 0.5]])
+    """
+    X, letters = as_array(points, "points"), codes.letters
+    if len(X) != len(letters):
+        raise InputError(f"There are {len(X)} points and {len(letters)} codes, wanted as many.")
+    first, *others = np.asarray(rows).T
+    densities = [
+        (letters[first] != letters[other]).sum(axis=1) / np.linalg.norm(X[first] - X[other], axis=1)
+        for other in others
+    ]
+    return np.column_stack(densities)
 
 
 def class_contrast(net: Network, inputs: np.ndarray, rows: np.ndarray) -> float:

@@ -158,7 +158,7 @@ def scale_activations(
     >>> net = Network.from_layers([([[1, 0], [0, 1]], [-1, -2]), ([[1, 0], [0, 3]], [0, 0])])
     >>> found = scale_activations(net, [[1.5, 1.5]], octaves=2, samples=5)
     >>> found.crossings[0], found.classes[0], found.class_range[0].round(3)
-    (array([1, 1, 0, 1, 1]), array([0, 0, 0, 0, 1]), array([-0.585,  0.737]))
+    (array([1, 1, 0, 1, 1]), array([0, 0, 0, 1, 1]), array([-2.   ,  0.737]))
     """
     points = as_points(activations, "activations", net.dim_in)
     if isinstance(samples, bool) or samples < 3 or samples % 2 == 0:

@@ -13,7 +13,7 @@ import numpy as np
 
 from polygeom.arrays import freeze
 from polygeom.errors import InputError
-from polygeom.lens.code_maps import n_letters
+from polygeom.lens.code_maps import unit_letters
 from polygeom.lens.saved import Saved
 from polygeom.network import Network
 
@@ -107,18 +107,18 @@ class UnitFlip:
     Attributes
     ----------
     unit : int
-    n_letters : int
-        How many letters the unit has.
+    letters : tuple of int
+        The letters the unit can have, ascending.
 
     Examples
     --------
-    >>> UnitFlip(1, 2).follow(np.array([[0, 1], [0, 0]], dtype=np.uint8))
+    >>> UnitFlip(1, (0, 1)).follow(np.array([[0, 1], [0, 0]], dtype=np.uint8))
     array([[0, 0],
            [0, 1]], dtype=uint8)
     """
 
     unit: int
-    n_letters: int
+    letters: tuple[int, ...]
 
     @property
     def units(self) -> np.ndarray:
@@ -128,7 +128,8 @@ class UnitFlip:
     def follow(self, codes: np.ndarray) -> np.ndarray:
         """Return codes (..., n_units) with this unit flipped."""
         moved = np.array(codes)
-        moved[..., self.unit] = (moved[..., self.unit] + 1) % self.n_letters
+        place = np.searchsorted(self.letters, moved[..., self.unit])
+        moved[..., self.unit] = np.array(self.letters)[(place + 1) % len(self.letters)]
         return moved
 
     def agrees(self, other: UnitFlip) -> bool:
@@ -142,8 +143,8 @@ def unit_flips(net: Network, units: Sequence[int] | None = None) -> tuple[UnitFl
     Examples
     --------
     >>> unit_flips(Network.from_layers([([[1], [2]], None), ([[1, 1]], None)]))
-    (UnitFlip(unit=0, n_letters=2), UnitFlip(unit=1, n_letters=2))
+    (UnitFlip(unit=0, letters=(0, 1)), UnitFlip(unit=1, letters=(0, 1)))
     """
-    counts = n_letters(net)
+    letters = unit_letters(net)
     chosen = range(net.n_units) if units is None else units
-    return tuple(UnitFlip(int(u), int(counts[u])) for u in chosen)
+    return tuple(UnitFlip(int(u), letters[int(u)]) for u in chosen)

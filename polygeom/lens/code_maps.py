@@ -29,22 +29,24 @@ from polygeom.rows import RowLabels
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["CodeCell", "code_cell", "enclosed_maps", "exact_map", "n_letters", "some_codes"]
+__all__ = ["CodeCell", "code_cell", "enclosed_maps", "exact_map", "some_codes", "unit_letters"]
 
 
-def n_letters(net: Network) -> np.ndarray:
-    """Return how many letters each unit has, (n_units,).
+def unit_letters(net: Network) -> tuple[tuple[int, ...], ...]:
+    """Return the letters each unit can have: of a maximum, the positions of its window that are not padding.
 
     Examples
     --------
-    >>> n_letters(Network.from_layers([([[1], [2]], None), ([[1, 1]], None)], "hardtanh"))
-    array([3, 3])
+    >>> unit_letters(Network.from_layers([([[1], [2]], None), ([[1, 1]], None)], "hardtanh"))
+    ((0, 1, 2), (0, 1, 2))
     """
-    counts = [
-        gate.valid.sum(axis=1) if isinstance(gate, MaxGate) else np.full(gate.size, gate.n_letters)
-        for gate in net.gates
-    ]
-    return np.concatenate([np.zeros(0, dtype=np.intp), *counts])
+    found: list[tuple[int, ...]] = []
+    for gate in net.gates:
+        if isinstance(gate, MaxGate):
+            found += (tuple(np.flatnonzero(valid).tolist()) for valid in gate.valid)
+        else:
+            found += [tuple(range(gate.n_letters))] * gate.size
+    return tuple(found)
 
 
 def some_codes(net: Network, codes: object, name: str = "codes") -> np.ndarray:
@@ -61,9 +63,16 @@ def some_codes(net: Network, codes: object, name: str = "codes") -> np.ndarray:
             f"{name} has shape {np.shape(codes)} and type {letters.dtype}, wanted integers (B, {net.n_units}): "
             "letters of all units, as spline_codes returns them."
         )
-    if (letters < 0).any() or any((letters[:, g.columns] >= g.n_letters).any() for g in net.gates):
+    if not all(_exist(gate, letters[:, gate.columns]) for gate in net.gates):
         raise InputError(f"{name} holds letters that a unit does not have. Likely cause: another network.")
     return letters.astype(net.letter_dtype)
+
+
+def _exist(gate: Gate, letters: np.ndarray) -> bool:
+    """Tell whether the units of a gate have these letters (B, size)."""
+    if (letters < 0).any() or (letters >= gate.n_letters).any():
+        return False
+    return not isinstance(gate, MaxGate) or bool(gate.valid[np.arange(gate.size), letters].all())
 
 
 # -- the affine map of a code ----------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ import numpy as np
 
 from polygeom.arrays import as_points, freeze
 from polygeom.errors import InputError
-from polygeom.exact import fraction
+from polygeom.exact import fraction, nearest_float
 from polygeom.lens.code_directions import CodeDirection, UnitFlip
 from polygeom.lens.code_maps import CodeCell, code_cell, enclosed_maps, exact_map, some_codes
 from polygeom.lens.saved import Saved
@@ -121,14 +121,21 @@ def code_interaction(net: Network, code: object, U: Direction, V: Direction) -> 
     base, by_u, by_v, by_both = maps = [exact_map(net, c) for c in codes]
     second = by_both - by_u - by_v + base
     value = np.array([fraction(v) for v in second.entries()], dtype=object).reshape(net.dim_out, -1)
-    floats = np.array([[float(fraction(v)) for v in m.entries()] for m in maps])
-    strength = _strengths(floats[0], floats[1], floats[2], floats[3])
+    floats = np.array([[nearest_float(v) for v in m.entries()] for m in maps])
+    strength = _strengths(*floats)
     cells = tuple(code_cell(net, c) for c in codes)
     return CodeInteraction(freeze(codes), freeze(value), cells, float(strength))
 
 
-def _strengths(base: np.ndarray, by_u: np.ndarray, by_v: np.ndarray, by_both: np.ndarray) -> np.ndarray:
-    """Return relative second differences over the last axis; 0 where nothing changes."""
+def _strengths(*corners: np.ndarray) -> np.ndarray:
+    """Return relative second differences over the last axis (maps of s, s[U], s[V], s[U, V]); 0 without change.
+
+    They do not depend on scale: the largest entry is divided by first, so that no square overflows.
+    """
+    largest = np.max([np.abs(corner).max(axis=-1, initial=0.0) for corner in corners], axis=0)[..., None]
+    base, by_u, by_v, by_both = (
+        np.divide(corner, largest, out=np.zeros_like(corner), where=largest > 0) for corner in corners
+    )
     second = np.linalg.norm((by_both - by_u) - (by_v - base), axis=-1)
     whole = sum(np.linalg.norm(moved - base, axis=-1) for moved in (by_u, by_v, by_both))
     return np.divide(second, whole, out=np.zeros_like(whole), where=whole > 0)

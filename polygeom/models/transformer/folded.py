@@ -81,8 +81,9 @@ class FoldedRows:
         errors = round_up(U * (lengths + sizes) + np.sqrt(d) * (of_mean + TINY), 2 * d + 8)
         offsets = W @ shift + b
         offset_errors = dot_error(np.abs(W) @ np.abs(shift) + np.abs(b), d)
-        parts = weights, offsets, errors, offset_errors
-        return cls(*(freeze(part) for part in parts), gain, shift, W, b)
+        for part in (weights, offsets, errors, offset_errors):
+            freeze(part)
+        return cls(weights, offsets, errors, offset_errors, gain, shift, W, b)
 
     @property
     def dim(self) -> int:
@@ -98,6 +99,16 @@ class FoldedRows:
         lengths = np.sqrt(np.einsum("ij,ij->i", self.weights, self.weights))
         lost = round_up(gamma(2 * self.dim + 8) * lengths + self.weight_errors + self.dim * np.sqrt(TINY), 4)
         return freeze(np.maximum(lengths * (1 - 4 * U) - lost, 0.0)), freeze(round_up(lengths + lost, 1))
+
+    @cached_property
+    def is_zero(self) -> np.ndarray:
+        """Which true rows are zero, (m,) bool, exactly: these units draw no boundary."""
+        zero = ~(self.sizes[0] > 0)
+        doubtful = np.flatnonzero(zero)
+        if doubtful.size:
+            rows, _ = self.exact(doubtful)
+            zero[doubtful] = [not any(row) for row in rows.table()]
+        return freeze(zero)
 
     def exact(self, units: object) -> tuple[flint.fmpq_mat, flint.fmpq_mat]:
         """Return the true rows (k, d) and offsets (k, 1) of some units as rationals. Cost: d rationals a unit."""

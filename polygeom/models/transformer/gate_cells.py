@@ -226,11 +226,5 @@ def gate_cell(block: NormedMLP, token: object, *, monotone: bool = False) -> Gat
 
 
 def _drawing(block: NormedMLP) -> np.ndarray:
-    """Return the units whose exact folded row is not zero."""
-    folded = block.folded
-    draws = folded.sizes[0] > 0
-    doubtful = np.flatnonzero(~draws)
-    if doubtful.size:
-        rows, _ = folded.exact(doubtful)
-        draws[doubtful] = [any(row) for row in rows.table()]
-    return freeze(np.flatnonzero(draws))
+    """Return the units that draw a boundary."""
+    return freeze(np.flatnonzero(~block.folded.is_zero))

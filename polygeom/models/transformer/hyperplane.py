@@ -10,18 +10,26 @@ The columns of M sum to 0 for every :math:`\alpha`, so M maps onto :math:`1^\per
 :math:`M'M = I + \delta 11'` with :math:`\delta = \omega^2 + (d - 1) \alpha^2 - 2 \alpha`, which vanishes for
 :math:`\alpha = (1 - d^{-1/2}) / (d - 1)`: the coordinates of a Householder reflection. :math:`\alpha` is that
 number rounded to a multiple of :math:`2^{-50}`; then :math:`\alpha`, :math:`1 - \alpha` and :math:`\omega` are
-floats, M is exact, and lengths are kept up to :math:`|\delta| d / 2 < 2^{-49} d`, a relative distance.
+floats and M is exact. The eigenvalues of M'M lie within :math:`|\delta| d` of 1 (`distortion`,
+:math:`2 \cdot 10^{-11}` for d = 768), so with that number t at most 1/2
+
+.. math:: |M u| \le (1 + t) |u|, \qquad |\omega| \le (1 + t) |M'\omega| \;\text{ for } \omega \perp 1,
+
+since :math:`\omega = M (M'M)^{-1} M'\omega` and the least singular value of M is at least :math:`\sqrt{1 - t}`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from math import sqrt
 
 import numpy as np
 
 from polygeom.affine import AffineMap
+from polygeom.exact import nearest_float
+from polygeom.rounding import round_up
 
 __all__ = ["Hyperplane"]
 
@@ -55,6 +63,13 @@ class Hyperplane:
     def omega(self) -> float:
         """1 - (d - 1) alpha, exactly."""
         return 1.0 - (self.d - 1) * self.alpha
+
+    @cached_property
+    def distortion(self) -> float:
+        """An upper bound on |delta| d, by which lengths over u and in the hyperplane may differ, relatively."""
+        alpha, omega = Fraction(self.alpha), Fraction(self.omega)
+        delta = omega * omega + (self.d - 1) * alpha * alpha - 2 * alpha
+        return float(round_up(abs(nearest_float(delta)) * self.d, 2))
 
     @cached_property
     def along(self) -> AffineMap:

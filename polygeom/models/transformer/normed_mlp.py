@@ -173,15 +173,19 @@ class NormedMLP:
     def signs(self, X: object, level: float = 0.0) -> np.ndarray:
         """Return the exact signs (N, m) of the pre-activations less a level, int8."""
         points = self._points(X)
-        values, errors = self._enclosed(self._centered(points), level)
+        values, errors = self.enclosed(points, level)
         signs = (values > errors).astype(np.int8) - (values < -errors).astype(np.int8)
         for n in np.flatnonzero((signs == 0).any(axis=1)).tolist():
             units = np.flatnonzero(signs[n] == 0)
             signs[n, units] = self._exact_signs(points[n], units, level)
         return signs
 
-    def _enclosed(self, centered: Centered, level: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return w~.x + (c~ - level) r(x), (N, m), and bounds on its errors: three roundings more than w~.x."""
+    def enclosed(self, X: object, level: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """Return w~.x + (c~ - level) r(x), (N, m), and bounds on its errors: three roundings more than w~.x.
+
+        That is the pre-activation less the level, times r(x).
+        """
+        centered = self._centered(self._points(X))
         folded, (root, root_error) = self.folded, (centered.root, centered.root_error)
         with np.errstate(over="ignore", invalid="ignore"):
             values, errors = folded.along(centered)

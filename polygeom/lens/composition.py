@@ -1,9 +1,11 @@
 r"""Directions of spline-code space added up: does that compose the function, and how wrong is it if not.
 
 This is the test the authors of the polytope lens ask for. Directions k of codes (`polygeom.lens.directions`)
-become changes of the input: least squares :math:`x \approx m + \sum_k h_k b_k` on the scores h of data, and
-:math:`u_k` is :math:`b_k` scaled to one length for all k, half the root mean square distance of the data from
-their mean: longer changes cross more boundaries, whatever their direction. Then for pairs j, k
+become changes of the input: :math:`u_k` is the *lift* of the inputs, their mean weighted by the scores of k minus
+their mean, as a direction's letters are the lift of the letters. (Least squares on the scores would not do: scores
+of one factorization nearly add up to a constant, and what they share then leaks into every slope.) All are scaled
+to one length, half the root mean square distance of the data from their mean: longer changes cross more
+boundaries, whatever their direction. Then for pairs j, k
 
 - *interaction*: the strength of :math:`D_{U_j} D_{U_k} T` on the codes of data (`polygeom.lens.interaction`),
   which knows codes and letters only;
@@ -145,12 +147,11 @@ class Composition(Saved):
         return float(errors.mean()) if errors.size else float("nan")
 
     def dose(self, groups: int = 3) -> np.ndarray:
-        """Return the mean error of pairs grouped by their rank in interaction, from the least to the most."""
+        """Return the mean error of pairs grouped by rank in interaction, from least to most; NaN for none."""
         rows, columns = self.pairs.T
         order = np.argsort(self.interaction.strength[rows, columns], kind="stable")
-        return np.array(
-            [part.mean() for part in np.array_split(self.error[rows, columns][order], groups) if len(part)]
-        )
+        parts = np.array_split(self.error[rows, columns][order], groups)
+        return np.array([part.mean() if len(part) else np.nan for part in parts])
 
     def __str__(self) -> str:
         pairs = self.pairs
@@ -171,11 +172,13 @@ def input_changes(fit: DirectionFit, inputs: np.ndarray) -> np.ndarray:
     """
     if len(inputs) != len(fit.scores):
         raise InputError(f"{len(inputs)} inputs were given, but {len(fit.scores)} codes were fitted to.")
-    design = np.column_stack([fit.scores, np.ones(len(inputs))])
-    slopes = np.linalg.lstsq(design, inputs, rcond=None)[0][:-1]
-    lengths = np.linalg.norm(slopes, axis=1, keepdims=True)
+    total = fit.scores.sum(axis=0)[:, None]
+    weighted = fit.scores.T @ inputs
+    means = np.divide(weighted, total, out=np.zeros_like(weighted), where=total > 0)
+    lift = np.where(total > 0, means - inputs.mean(axis=0), 0.0)
+    lengths = np.linalg.norm(lift, axis=1, keepdims=True)
     spread = np.sqrt(((inputs - inputs.mean(axis=0)) ** 2).sum(axis=1).mean())
-    return np.divide(slopes, lengths, out=np.zeros_like(slopes), where=lengths > 0) * spread / 2
+    return np.divide(lift, lengths, out=np.zeros_like(lift), where=lengths > 0) * spread / 2
 
 
 def compose(
@@ -231,11 +234,11 @@ def compose(
     found = interactions(net, spline_codes(net, some).letters, directions, X, exact=False)
     error, bends = _errors(net, some, changes)
     pairs = np.argwhere(np.triu(np.isfinite(found.strength) & np.isfinite(error), 1))
+    n_drawn = n_exact if len(pairs) and net.exact().is_feasible else 0
     drawn = [
-        (some[rng.integers(len(some))], *changes[pairs[rng.integers(len(pairs))]]) for _ in range(n_exact)
+        (some[rng.integers(len(some))], *changes[pairs[rng.integers(len(pairs))]]) for _ in range(n_drawn)
     ]
-    feasible = net.exact().is_feasible and len(pairs) > 0
-    exact = ExactSecondDifferences.of(net, drawn if feasible else [])
+    exact = ExactSecondDifferences.of(net, drawn)
     arrays = (error, bends, _overlap(directions), _cosine(changes), changes)
     p_value = mantel(found.strength, error, rng)
     return Composition(found, *(freeze(a) for a in arrays), exact, p_value)

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 import polygeom as pg
 from polygeom.claims import Outcome, Verdict, ensembles, estimates, initialization, registry, statistics
 from polygeom.claims.estimates import Estimate, binomial, bootstrapped, is_there, together
-from polygeom.lens import density, places, scaling
-from polygeom.lens import partners as pairs
+from polygeom.lens import density, pairing, places, scaling
 from polygeom.models import toy
 from polygeom.models.toy import trained
 
@@ -115,7 +114,7 @@ def test_density_classes_does_not_hold_of_permuted_labels(monkeypatch):
 
 
 def test_classes_taken_for_each_other_refute_density_classes(monkeypatch):
-    monkeypatch.setattr(statistics, "partners", lambda *given: pairs.partners(*given)[:, [0, 2, 1]])
+    monkeypatch.setattr(statistics, "partners", lambda *given: pairing.partners(*given)[:, [0, 2, 1]])
     assert pg.verify("density-classes", net=toy.xor()).outcome is Outcome.FAILS
 
 
@@ -189,7 +188,7 @@ def test_the_contrast_of_one_layer_is_that_of_hamming_distances(seed):
     """A unit of one layer flips at most once on a segment, exactly if the codes of the ends differ."""
     rng = np.random.default_rng(seed)
     net, inputs, classes = toy.he((2, 8, 1), rng), rng.normal(size=(6, 2)) * 3, np.array([0, 0, 0, 1, 1, 1])
-    rows = pairs.partners(classes, rng, 6)
+    rows = pairing.partners(classes, rng, 6)
     letters = pg.spline_codes(net, inputs).letters
     flips = (letters[:, None] != letters).sum(axis=2)
     length = np.linalg.norm(inputs[:, None] - inputs, axis=2)
@@ -203,7 +202,7 @@ def test_the_contrast_of_one_layer_is_that_of_hamming_distances(seed):
 def test_partners_are_others_of_the_same_and_of_another_class(seed):
     rng = np.random.default_rng(seed)
     classes = np.repeat(np.arange(3), 4)
-    first, same, other = pairs.partners(classes, rng, 10).T
+    first, same, other = pairing.partners(classes, rng, 10).T
     assert len(set(first)) == 10
     assert (first != same).all()
     assert (classes[first] == classes[same]).all()

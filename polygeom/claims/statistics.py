@@ -37,7 +37,7 @@ from polygeom.claims.instance import Instance
 from polygeom.claims.registry import claim
 from polygeom.claims.verdict import Outcome, Verdict, Witness
 from polygeom.lens.density import class_contrast, follow_segments
-from polygeom.lens.partners import partners
+from polygeom.lens.pairing import partners
 from polygeom.lens.places import around_changes
 from polygeom.lens.scaling import behind_first_layer, scale_activations
 

@@ -1,6 +1,25 @@
+from .activations import ImageActivations, image_activations, image_files
+from .cluster_tree import CondensedTree, condensed_tree
+from .clusters import Clustering, Meaning, cluster, meaning
 from .code_directions import CodeDirection, UnitFlip, unit_flips
 from .code_maps import CodeCell, code_cell
+from .density import (
+    ClassDensity,
+    Segments,
+    TrainingDensity,
+    class_density,
+    follow_segments,
+    sampled_class_density,
+    training_density,
+)
 from .directions import DirectionComparison, DirectionFit, compare_directions, fit_directions, shuffled_codes
+from .distances import euclidean_distances, hamming_distances
+from .estimates import Estimate, binomial, bootstrapped
 from .interaction import CodeInteraction, Interactions, code_interaction, interactions
+from .pairing import matched_partners, partners
 from .parallelograms import SecondDifference
+from .places import Profile, around_changes, line_contrasts, profile
 from .planted import Planted, planted
+from .polysemantic import Polysemanticity, polysemanticity
+from .scaling import Scaling, behind_first_layer, scale_activations
+from .wordnet import wordnet_groups

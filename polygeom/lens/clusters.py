@@ -2,7 +2,7 @@
 
 The protocol of the polytope lens: activations by Euclidean distance, codes by Hamming distance; clustering and
 not a reduction of dimension, since it keeps what holds locally. All distances come from one product of matrices.
-The hierarchy is that of `polygeom.lens.condensed_tree`, since Hamming distances tie, which scikit-learn's
+The hierarchy is that of `polygeom.lens.cluster_tree`, since Hamming distances tie, which scikit-learn's
 HDBSCAN is not made for; without ties the clusters are the same.
 
 What clusters mean is told by labels from outside (WordNet groups, tokens), always beside what chance would give:
@@ -21,7 +21,7 @@ import numpy as np
 from polygeom.arrays import freeze
 from polygeom.codes import SplineCodes
 from polygeom.errors import InputError
-from polygeom.lens.condensed_tree import CondensedTree, condensed_tree
+from polygeom.lens.cluster_tree import CondensedTree, condensed_tree
 from polygeom.lens.distances import euclidean_distances, hamming_distances
 from polygeom.lens.saved import Saved
 from polygeom.threads import one_blas_thread

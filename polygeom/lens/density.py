@@ -26,7 +26,7 @@ from polygeom.budget import Budget
 from polygeom.codes import SplineCodes
 from polygeom.errors import InputError
 from polygeom.lens.estimates import Estimate, bootstrapped
-from polygeom.lens.partners import partners
+from polygeom.lens.pairing import partners
 from polygeom.lens.places import Places
 from polygeom.lens.saved import Saved
 from polygeom.lines.density import density
@@ -282,7 +282,7 @@ def class_density(
 
     Examples
     --------
-    >>> from polygeom.lens.partners import partners
+    >>> from polygeom.lens.pairing import partners
     >>> from polygeom.models.toy.trained import digits
     >>> training = digits((8,), at=(0, 60), images=100)
     >>> rows = partners(training.classes, np.random.default_rng(0), 20)

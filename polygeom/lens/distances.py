@@ -78,8 +78,8 @@ def euclidean_distances(points: object) -> np.ndarray:
     products = centered @ centered.T
     squares = np.diag(products).copy()
     products *= -2
-    products += squares
-    products += squares[:, None]
+    for i, row in enumerate(products):
+        row += squares + squares[i]  # in this order the matrix stays symmetric, bit by bit
     np.maximum(products, 0, out=products)
     np.sqrt(products, out=products)
     np.fill_diagonal(products, 0)

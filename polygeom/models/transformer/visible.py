@@ -117,7 +117,7 @@ def visible_facets(cell: GateCell, report: FacetReport | None = None, programs: 
     Notes
     -----
     Cost at (768, 3072): one second for each of three interior points, whose hat directions see most facets, and up
-    to 1200 sweeps of two products for the rest; half a minute a program.
+    to 2000 sweeps of two products for the rest; half a minute a program.
 
     Examples
     --------

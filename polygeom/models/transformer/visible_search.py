@@ -31,11 +31,15 @@ __all__ = ["Found", "hat_points", "least_norm_by_program", "least_norms"]
 BEYOND = 2**33 * U
 """How far points are moved beyond their facet, as a share of their distance from the interior point."""
 
-AIM = 2**47 * U
-"""How far beyond its row the nearest point is asked for, as a share of the slack of the interior point."""
+AIMS = 2**47 * U, 2**39 * U
+"""How far beyond its row the nearest point is asked for, as shares of the slack of the interior point: nearly all
+facets are seen with the first, those that the ball barely reaches with the second."""
 
-SWEEPS = 1200
-"""Steps of the dual ascent before the rows left are given up."""
+PROGRAM_AIM = 2**39 * U
+"""The same for a cone program, whose points are sharper."""
+
+SWEEPS = 1000
+"""Steps of the dual ascent for each aim before the rows left are given up."""
 
 SWEEPS_PER_LOOK = 20
 """Steps between two looks at what has been reached."""
@@ -82,8 +86,10 @@ def least_norms(
     slack = h - N @ center
     size = max(1, BLOCK // len(b))
     for start in range(0, len(rows), size):
-        ascent = _Ascent(N, h, slack, rows[start : start + size])
-        for _ in range(SWEEPS // SWEEPS_PER_LOOK):
+        ascent = _Ascent(N, h, rows[start : start + size])
+        for look in range(len(AIMS) * SWEEPS // SWEEPS_PER_LOOK):
+            if look % (SWEEPS // SWEEPS_PER_LOOK) == 0:
+                ascent.aim(AIMS[look * SWEEPS_PER_LOOK // SWEEPS] * slack)
             ascent.climb(SWEEPS_PER_LOOK)
             done = np.zeros(len(ascent.rows), dtype=bool)
             points = _cut(N, h, center, ascent.points(), ascent.rows)
@@ -96,15 +102,19 @@ def least_norms(
 class _Ascent:
     """Accelerated dual ascent for some rows of N y <= h, in single precision."""
 
-    def __init__(self, N: np.ndarray, h: np.ndarray, slack: np.ndarray, rows: np.ndarray) -> None:
-        self.N, self.rows = N.astype(np.float32), rows
+    def __init__(self, N: np.ndarray, h: np.ndarray, rows: np.ndarray) -> None:
+        self.N, self.h, self.rows = N.astype(np.float32), h, rows
         self.step = np.float32(1.0 / np.linalg.norm(N, 2) ** 2)
         own = np.arange(len(rows)), rows
         self.goal = np.tile(h.astype(np.float32), (len(rows), 1))
-        self.goal[own] += (AIM * slack[rows]).astype(np.float32)
         self.multipliers = np.zeros_like(self.goal)
         self.multipliers[own] = -self.goal[own]
         self.ahead, self.momentum = self.multipliers.copy(), np.ones(len(rows), dtype=np.float32)
+
+    def aim(self, beyond: np.ndarray) -> None:
+        """Ask for points so far beyond each row, and begin a new run from the multipliers reached."""
+        self.goal[np.arange(len(self.rows)), self.rows] = (self.h + beyond)[self.rows]
+        self.ahead, self.momentum = self.multipliers.copy(), np.ones(len(self.rows), dtype=np.float32)
 
     def climb(self, sweeps: int) -> None:
         """Take some steps."""
@@ -150,7 +160,7 @@ def least_norm_by_program(A: np.ndarray, b: np.ndarray, center: np.ndarray, row:
     lengths = np.linalg.norm(A, axis=1)
     N, h = A / lengths[:, None], b / lengths
     others = np.delete(np.arange(len(b)), row)
-    aim = h[row] + AIM * (h[row] - N[row] @ center)
+    aim = h[row] + PROGRAM_AIM * (h[row] - N[row] @ center)
     y = cp.Variable(len(center))
     below, at = N[others] @ y <= h[others], N[row] @ y == aim
     problem = cp.Problem(cp.Minimize(cp.norm(y)), [below, at])

@@ -342,8 +342,7 @@ def pass_doubled_gate(
         )
         if is_open:
             error = np.where(open_, gate.window(state.error, 0.0).max(axis=2).reshape(error.shape), error)
-        source = winners if state.source is None else np.take_along_axis(state.source, winners, axis=1)
-        return Doubled(value, rest, error, source)
+        return Doubled(value, rest, error, gate.sources(winners, state.source, open_))
     slope, offset = gate.chosen(gate.slopes, letters), gate.chosen(gate.offsets, letters)
     value, rest, error = _scale(state, slope)
     if is_open:

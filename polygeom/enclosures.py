@@ -189,7 +189,7 @@ def moved_sources(step: LinearStep, states: tuple[Enclosed, ...]) -> np.ndarray 
         n, size = len(state.value), state.value[0].size
         own = np.broadcast_to(np.arange(size), (n, size)) if state.source is None else state.source
         numbers.append((first + own).reshape(state.value.shape).astype(np.float64))
-        first += size
+        first += int(own.max(initial=0)) + 1
     return step.linear(*numbers).reshape(len(numbers[0]), -1).astype(np.int64)
 
 
@@ -274,7 +274,7 @@ def pass_gate(gate: Gate, state: Enclosed, letters: np.ndarray, open_: np.ndarra
         if open_ is not None and open_.any():
             widest = gate.window(state.error, 0.0).max(axis=2).reshape(n, *gate.shape)
             error = np.where(open_, widest, error)
-        source = winners if state.source is None else np.take_along_axis(state.source, winners, axis=1)
+        source = gate.sources(winners, state.source, open_)
         live = None if state.live is None else won(state.live)
         return Enclosed(won(state.value), error, live, source)
     slope, offset = gate.chosen(gate.slopes, letters), gate.chosen(gate.offsets, letters)

@@ -161,6 +161,31 @@ class MaxGate(Gate):
         chosen = letters.reshape(len(letters), self.size).astype(np.intp)
         return self.index[np.arange(self.size)[None], chosen]
 
+    def sources(
+        self, winners: np.ndarray, source: np.ndarray | None, open_: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return numbers (N, size) of the maxima, equal where they are one entry.
+
+        Parameters
+        ----------
+        winners : (N, size) array
+            Flat input positions.
+        source : (N, input size) or (1, input size) array or None
+            Numbers of the input's entries; None: their positions.
+        open_ : (N, ...) or (1, size) bool array, optional
+            Whose winner is not certain: each such maximum has a number of its own.
+        """
+        if source is None:
+            found = winners
+        else:
+            found = np.take_along_axis(
+                np.broadcast_to(source, (len(winners), source.shape[1])), winners, axis=1
+            )
+        if open_ is None or not open_.any():
+            return found
+        own = found.max(initial=0) + 1 + np.arange(self.size)
+        return np.where(open_.reshape(-1, self.size), own, found)
+
 
 def elementwise_gate(name: str, *parameters: object) -> dict[str, object]:
     """Return name, breakpoints, slopes and offsets of a named unit, for `Elementwise`.

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polygeom.enclosures import enclose_pass
 from polygeom.gates import Elementwise, MaxGate, elementwise_gate
 from polygeom.lines import sweep
 from polygeom.lines.segments import line_crossings
 from polygeom.network import Network
+from polygeom.pieces import spline_codes
+from polygeom.rational_network import RationalNetwork
 from polygeom.steps import Dense
 from polygeom.testing import FAMILIES, overlapping_maxima
 from tests.line_oracle import ExactWalk
@@ -173,3 +176,64 @@ def test_inputs_that_tie_in_an_end_tie_nowhere_near_it(backwards):
     assert not hits.undecided
     assert len(hits) > 5
     assert [sorted(units.tolist()) for units in hits.units] == walk.units
+
+
+# -- what looks like zero, and what looks like one function ------------------------------------------------------
+
+
+def _dense(value: int, weight: list, bias: list) -> Dense:
+    W = np.array(weight, dtype=np.float64)
+    shapes = ((W.shape[1],),), (W.shape[0],)
+    return Dense(
+        inputs=(value,), shapes=shapes[0], shape=shapes[1], weight=W, constant=np.array(bias, np.float64)
+    )
+
+
+def _largest(value: int, n: int, windows: list) -> MaxGate:
+    return MaxGate(inputs=(value,), shapes=((n,),), shape=(len(windows),), index=np.array(windows))
+
+
+def _relu(value: int, n: int) -> Elementwise:
+    return Elementwise(inputs=(value,), shapes=((n,),), shape=(n,), **elementwise_gate("relu"))
+
+
+NEARLY = [[0.0, 0.0, 0.0], [0.3, 0.4, -0.7]]
+"""The second row sums to 0 in floats, and is 2^-54 t on the diagonal."""
+
+HIDDEN = {
+    "behind a maximum": ((_dense(0, NEARLY, [-1, 0]), _relu(1, 2), _largest(2, 2, [[0, 1]])), -1.0, 1.0),
+    "behind a ReLU": (
+        (_dense(0, [[0, 0, 0], [1, 1e-30, -1]], [-1, 0]), _relu(1, 2), _relu(2, 2)), 0.5, 1.0
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_units_that_are_on_but_zero_in_floats_are_not_zero(name):
+    steps, a, b = HIDDEN[name]
+    net = Network(steps, (3,))
+    hits = line_crossings(net, [a] * 3, [b] * 3)
+    assert_as_walked(hits, net)
+    assert hits.check()
+    assert_right_outside_bands(without_rationals(net, [a] * 3, [b] * 3), net)
+
+
+def test_windows_whose_winners_are_open_are_not_one_function():
+    steps = (
+        _dense(0, [[1, 0], [1, 1e-17], [0, 0]], [0, 0, -9]),
+        _largest(1, 3, [[0, 1], [0, 2]]),
+        _largest(2, 2, [[1, 0]]),
+    )
+    net = Network(steps, (2,))
+    assert_right_outside_bands(without_rationals(net, [1, -1], [2, 2]), net)
+
+
+def test_a_point_behind_open_windows_is_not_decided_by_a_false_tie():
+    first = _dense(0, [[1, 0, 0], [1, 1e-60, 0], [0, 0, 1]], [0, 0, 0])
+    net = Network((first, _largest(1, 3, [[0, 1], [0, 2]]), _largest(2, 2, [[1, 0]])), (3,))
+    passed = enclose_pass(net, np.array([[1.0, 1.0, -5.0]]))
+    assert passed.undecided[0].tolist() == [True, False, True]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RationalNetwork, "is_feasible", False)
+        codes = spline_codes(net, [[1.0, 1.0, -5.0]])
+    assert codes.undecided[0, 2] or codes.letters[0].tolist() == [1, 0, 1]

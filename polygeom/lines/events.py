@@ -90,7 +90,7 @@ class Located:
     owners : (F, 4) integer array
         Piece, unit, letter before and letter after.
     doubts : (D, 2) integer array
-        Piece and unit where floats could not tell; empty once settled.
+        Piece and unit where floats could not tell, settled or not.
     exact : list
         Exact places of the last roots, where rationals found them.
     errors : (2, *input shape) array or None

@@ -42,6 +42,7 @@ def pass_gate(gate: Gate, state: LineState, nodes: Nodes, doubts: Doubts) -> Pas
         state = replace(state, errors=state.errors + settled.errors)
     inside, node = _placed(gate, state, settled, nodes, doubts)
     events = _events(gate, state, settled.letters, inside, node)
+    settled = replace(settled, doubts=located.doubts)
     return Passed(_behind(gate, state, settled, inside, node), settled.letters[0], events)
 
 
@@ -174,17 +175,24 @@ def _behind(
     if behind.source is None:
         return behind
     winners = gate.index[unit, inside[:, 3]]
-    if state.source is None:
-        return replace(behind, source=_source_of_children(behind, winners))
-    moved = state.source[piece if len(state.source) > 1 else 0, winners]
+    moved = winners if state.source is None else state.source[piece if len(state.source) > 1 else 0, winners]
+    if settled.open is not None:  # they keep the numbers of their own
+        moved = np.where(settled.open[unit], behind.source[0, unit], moved)
     return replace(behind, source=_source_of_children(behind, moved))
 
 
 def _open_entries(gate: Elementwise, state: LineState, settled: Located, flipped: np.ndarray) -> LineState:
-    """Return the state behind an elementwise gate with the letters settled, some units of which flip later."""
+    """Return the state behind an elementwise gate with the letters settled, some units of which flip later.
+
+    A unit that is on although its floats are 0 and 0 (rationals settled that) is not clipped: where they are both
+    0 a clipped entry is the zero function.
+    """
     chosen = settled.letters.reshape(-1, *gate.shape)
     if gate.name == "relu":
         clipped = np.ones(gate.size, dtype=bool) if settled.open is None else ~settled.open
+        piece, unit = settled.doubts.T
+        hidden = (state.lines.reshape(2, state.lines.shape[1], -1)[:, piece, unit] == 0.0).all(axis=0)
+        clipped[unit[hidden]] = False
         on = settled.letters.any(axis=0) | ~clipped
         on[flipped] = True
         lines = np.where(chosen, state.lines, 0.0)
@@ -209,7 +217,7 @@ def _open_winners(gate: MaxGate, state: LineState, settled: Located, _: np.ndarr
         2, K, *gate.shape
     )
     errors = gate.window(state.errors, 0.0).max(axis=2).reshape(2, *gate.shape)
-    source = winners if state.source is None else np.take_along_axis(state.source, winners, axis=1)
+    source = gate.sources(winners, state.source, settled.open)
     clipped = None if state.clipped is None else _are_clipped(gate, state.clipped)
     return replace(state, lines=lines, errors=errors, clipped=clipped, source=source)
 

@@ -70,7 +70,8 @@ class LineState:
     errors : (2, *shape) array
         Bounds on their errors, for all pieces.
     clipped : (size,) bool array or None
-        Which entries are straight from units that are 0 or positive (`polygeom.kernels.line_events`); None: none.
+        Which entries are straight from units that are 0 or positive, and 0 wherever value and rate are both 0
+        (`polygeom.kernels.line_events`); None: none.
     source : (B, size) or (1, size) integer array or None
         Entries with equal numbers are one function, on each piece or on all.
     flips : Flips or None

@@ -61,9 +61,11 @@ def offset_signs(P: Cell) -> np.ndarray:
     """Return the exact signs of b, (m,) int8: 1 where 0 is strictly inside, UNKNOWN where undecided."""
     if not isinstance(P, Polyhedron):
         return _enclosed_signs(*P.slacks(np.zeros((1, P.dim_in))))
-    if P.b_error is None:
-        return np.sign(P.b).astype(np.int8)
-    return P.slack_signs(np.zeros((1, P.dim)))[0]
+    signs = np.sign(P.b).astype(np.int8)
+    if P.b_error is not None:
+        open_ = np.flatnonzero(np.abs(P.b) <= P.b_error)
+        signs[open_] = P.select(open_).slack_signs(np.zeros((1, P.dim)))[0]
+    return signs
 
 
 def rate_signs(P: Cell, direction: np.ndarray) -> np.ndarray:
@@ -79,13 +81,15 @@ def _enclosed_signs(value: np.ndarray, error: np.ndarray) -> np.ndarray:
     return np.where(decided, np.sign(value), UNKNOWN)[0].astype(np.int8)
 
 
-def distance_bounds(P: Polyhedron) -> tuple[np.ndarray, np.ndarray]:
+def distance_bounds(
+    P: Polyhedron, norms: tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return rigorous bounds (m,) on the signed distances ``b / |a|`` of 0 to the hyperplanes, inf for zero rows.
 
     A quotient of enclosed numbers, rounded outward by one relative gamma; a norm that may be 0 bounds nothing.
     """
-    _, b_error = P.errors
-    low, high = norm_interval(P)
+    b_error = 0.0 if P.b_error is None else P.b_error
+    low, high = norm_interval(P) if norms is None else norms
     zero = zero_rows(P, np.arange(P.n_rows))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         least, most = P.b - b_error, P.b + b_error

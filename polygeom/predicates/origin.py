@@ -80,8 +80,8 @@ def origin_test(P: Polyhedron | AffinePiece, point: object = None) -> OriginTest
 
 def _distances(P: Polyhedron) -> np.ndarray:
     """Return the signed distances ``b / |a|``, inf for zero rows, within their rigorous bounds."""
-    nearest, farthest = distance_bounds(P)
-    low, high = norm_interval(P)
+    low, high = norms = norm_interval(P)
+    nearest, farthest = distance_bounds(P, norms)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         quotient = np.nan_to_num(P.b / (0.5 * low + 0.5 * high), nan=np.inf, posinf=np.inf, neginf=-np.inf)
     return np.clip(quotient, nearest, farthest)

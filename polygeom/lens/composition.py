@@ -45,6 +45,9 @@ __all__ = ["Composition", "ExactSecondDifferences", "compose", "input_changes", 
 PERMUTATIONS = 999
 """Relabelings of the directions in Mantel's test."""
 
+LEAST_LIFT = 2
+"""Size of a lift of the inputs, in multiples of what is expected by chance, below which a direction has none."""
+
 
 @dataclass(frozen=True, eq=False)
 class ExactSecondDifferences(Saved):
@@ -98,7 +101,7 @@ class Composition(Saved):
     Attributes
     ----------
     interaction : Interactions
-        Of the K directions that have units.
+        Of the K directions that have units and change the input.
     error : (K, K) array
         Mean relative second difference of the function; the diagonal is NaN.
     bends : (K, K) array
@@ -162,8 +165,12 @@ class Composition(Saved):
         )
 
 
-def input_changes(fit: DirectionFit, inputs: np.ndarray) -> np.ndarray:
-    """Return the change of the input (K, dim) that stands for each direction, all of one length (unused: 0).
+def input_changes(fit: DirectionFit, inputs: np.ndarray, least_lift: float = LEAST_LIFT) -> np.ndarray:
+    """Return the change of the input (K, dim) that stands for each direction, all of one length.
+
+    0 for a direction that has none: no code uses it, or its lift is not `least_lift` times the size expected of a
+    mean of as many inputs drawn at random. (One that is used on both sides of the mean, as a unit of an absolute value is,
+    has no lift; scaled to the common length it would be noise.)
 
     Raises
     ------
@@ -173,12 +180,13 @@ def input_changes(fit: DirectionFit, inputs: np.ndarray) -> np.ndarray:
     if len(inputs) != len(fit.scores):
         raise InputError(f"{len(inputs)} inputs were given, but {len(fit.scores)} codes were fitted to.")
     total = fit.scores.sum(axis=0)[:, None]
-    weighted = fit.scores.T @ inputs
-    means = np.divide(weighted, total, out=np.zeros_like(weighted), where=total > 0)
-    lift = np.where(total > 0, means - inputs.mean(axis=0), 0.0)
+    weights = np.divide(fit.scores.T, total, out=np.zeros_like(fit.scores.T), where=total > 0)
+    lift = np.where(total > 0, weights @ inputs - inputs.mean(axis=0), 0.0)
     lengths = np.linalg.norm(lift, axis=1, keepdims=True)
     spread = np.sqrt(((inputs - inputs.mean(axis=0)) ** 2).sum(axis=1).mean())
-    return np.divide(lift, lengths, out=np.zeros_like(lift), where=lengths > 0) * spread / 2
+    by_chance = spread * np.linalg.norm(weights, axis=1, keepdims=True)
+    has_one = lengths > least_lift * by_chance
+    return np.divide(lift, lengths, out=np.zeros_like(lift), where=has_one) * spread / 2
 
 
 def compose(
@@ -189,6 +197,7 @@ def compose(
     *,
     n_inputs: int = 50,
     n_exact: int = 20,
+    least_lift: float = LEAST_LIFT,
 ) -> Composition:
     """Measure whether directions of one fit compose the function.
 
@@ -204,11 +213,13 @@ def compose(
         How many inputs directions are added to.
     n_exact : int
         How many parallelograms are looked at in rationals (none if the network is too large).
+    least_lift : float
+        See `input_changes`. With 0, directions of shuffled codes have changes too: they are random ones.
 
     Raises
     ------
     InputError
-        If less than two directions have units, or inputs and codes do not fit.
+        If less than two directions have units and change the input, or inputs and codes do not fit.
 
     Examples
     --------
@@ -222,12 +233,13 @@ def compose(
     ((4, 4), 2)
     """
     X = as_points(inputs, "inputs", net.dim_in)
-    changes = input_changes(fit, X)
+    changes = input_changes(fit, X, least_lift)
     directions = fit.directions()
-    kept = [k for k, d in enumerate(directions) if len(d)]
+    kept = [k for k, d in enumerate(directions) if len(d) and changes[k].any()]
     if len(kept) < 2:
         raise InputError(
-            f"{len(kept)} directions have units, wanted at least two. Fit other codes, or more directions."
+            f"{len(kept)} directions have units and change the input, wanted two or more. "
+            "Fit other codes, or more directions."
         )
     changes, directions = changes[kept], [directions[k] for k in kept]
     some = X[np.sort(rng.choice(len(X), min(n_inputs, len(X)), replace=False))]

@@ -7,11 +7,10 @@ at once: then a cluster needs several directions. Beside it stands the null mode
 codes, scored on the same codes.
 
 *Levels.* The codes of the first l layers cut the points into cells, finer with every layer. HDBSCAN's
-hierarchy is single linkage of mutual reachability distances; its condensed tree keeps the splits into two
-parts of at least `min_cluster_size` points each (Campello, Moulavi, Sander 2013). Both are compared at every
-such split (adjusted Rand index, share of a cluster that is in one cell), and, as cells of few points say
-little, by the rank correlation of distances: Hamming distance of the codes of the first l layers, and height
-at which two points meet in the tree.
+condensed tree (`polygeom.lens.cluster_tree`) is made of clusters within clusters. Both are compared at every split
+of the tree (adjusted Rand index, share of a cluster that is in one cell), and, as cells of few points say little,
+by the rank correlation of distances: Hamming distance of the codes of the first l layers, and height at which two
+points part in the tree.
 """
 
 from __future__ import annotations
@@ -22,7 +21,9 @@ import numpy as np
 
 from polygeom.arrays import as_array, freeze
 from polygeom.errors import InputError
+from polygeom.lens.cluster_tree import CondensedTree, condensed_tree
 from polygeom.lens.directions import DirectionFit, fit_directions, shuffled_codes
+from polygeom.lens.distances import euclidean_distances, hamming_distances
 from polygeom.lens.saved import Saved
 from polygeom.network import Network
 
@@ -246,7 +247,7 @@ def code_levels(
     Examples
     --------
     >>> net = Network.from_layers([([[1.0]], [0]), ([[1.0]], [-3.0]), ([[1.0]], [0])])
-    >>> x = np.concatenate([np.linspace(-2, -1, 20), np.linspace(1, 2, 20), np.linspace(4, 5, 20)])[:, None]
+    >>> x = np.concatenate([np.linspace(-2, -1, 20), np.linspace(1, 2, 20), np.linspace(5, 6, 20)])[:, None]
     >>> codes = np.column_stack([x > 0, x > 3]).astype(np.uint8)
     >>> found = code_levels(net, codes, x, np.random.default_rng(0))
     >>> found.cells, found.agreement[0].max(axis=1).round(2)
@@ -262,24 +263,25 @@ def code_levels(
             f"{len(X)} points were given, wanted between {2 * min_cluster_size} (two clusters of "
             f"min_cluster_size={min_cluster_size}) and {MOST_POINTS}."
         )
-    tree = _linkage(X, min_cluster_size)
-    heights = _split_heights(tree, min_cluster_size)
-    flat = [_clusters_below(tree, h, min_cluster_size) for h in heights]
+    tree = condensed_tree(euclidean_distances(X), min_cluster_size, min_cluster_size)
+    splits = np.unique(tree.births[1:])
+    flat = [_clusters_at(tree, at) for at in splits]
+    apart = -_parting(tree)[np.triu_indices(len(X), 1)]
     versions = (letters, shuffled_codes(letters, rng))
     ends = [gate.first_column + gate.size for gate in net.gates]
     cells = [[_cells(version[:, :end]) for end in ends] for version in versions]
     counts = [np.unique(c, return_counts=True)[1] for c in cells[0]]
-    shape = (2, len(ends), len(heights))
+    shape = (2, len(ends), len(splits))
     return CodeLevels(
         tuple(gate.path for gate in net.gates),
         freeze(np.array([len(c) for c in counts])),
         freeze(np.array([(c == 1).sum() / len(X) for c in counts])),
-        freeze(heights),
+        freeze(1.0 / splits),
         freeze(np.array([len(np.unique(f[f >= 0])) for f in flat], dtype=np.intp)),
         freeze(np.array([np.count_nonzero(f < 0) for f in flat], dtype=np.intp)),
         freeze(np.array([[[_agreement(c, f) for f in flat] for c in row] for row in cells]).reshape(shape)),
         freeze(np.array([[[_together(c, f) for f in flat] for c in row] for row in cells]).reshape(shape)),
-        freeze(np.array([[_correlation(v[:, :end], tree) for end in ends] for v in versions])),
+        freeze(np.array([[_correlation(v[:, :end], apart) for end in ends] for v in versions])),
     )
 
 
@@ -288,34 +290,32 @@ def _cells(codes: np.ndarray) -> np.ndarray:
     return np.unique(codes, axis=0, return_inverse=True)[1].ravel()
 
 
-def _linkage(X: np.ndarray, min_cluster_size: int) -> np.ndarray:
-    """Return single linkage of mutual reachability: the hierarchy that HDBSCAN condenses."""
-    from scipy.cluster.hierarchy import linkage
-    from scipy.spatial.distance import pdist, squareform
-
-    distance = squareform(pdist(X))
-    core = np.partition(distance, min_cluster_size - 1, axis=1)[:, min_cluster_size - 1]
-    reach = np.maximum(distance, np.maximum(core[:, None], core[None]))
-    np.fill_diagonal(reach, 0.0)
-    return linkage(squareform(reach, checks=False), "single")
+def _exits(tree: CondensedTree, cluster: int) -> np.ndarray:
+    """Return lambda where each point leaves a cluster, alone or with a part that comes off; NaN if never in it."""
+    exits = np.full(len(tree.leaves_from), np.nan)
+    alone = tree.leaves_from == cluster
+    exits[alone] = tree.leaves_at[alone]
+    for part in np.flatnonzero(tree.parents == cluster):
+        exits[~np.isnan(_exits(tree, part))] = tree.births[part]
+    return exits
 
 
-def _split_heights(tree: np.ndarray, least: int) -> np.ndarray:
-    """Return the heights at which two parts of at least so many points part, from the top."""
-    n = len(tree) + 1
-    sizes = np.concatenate([np.ones(n), tree[:, 3]])
-    left, right = tree[:, :2].astype(np.intp).T
-    parts = (sizes[left] >= least) & (sizes[right] >= least)
-    return np.unique(tree[parts, 2])[::-1]
+def _clusters_at(tree: CondensedTree, split: float) -> np.ndarray:
+    """Return the cluster of each point just beyond a lambda, -1 where it is in none."""
+    found = np.full(len(tree.leaves_from), -1)
+    for cluster in np.flatnonzero(tree.births <= split):
+        found[_exits(tree, cluster) > split] = cluster
+    return found
 
 
-def _clusters_below(tree: np.ndarray, height: float, least: int) -> np.ndarray:
-    """Return the cluster of each point just below a height, -1 in parts of less than so many points."""
-    from scipy.cluster.hierarchy import fcluster
-
-    parts = fcluster(tree, np.nextafter(height, 0.0), "distance")
-    sizes = np.bincount(parts)
-    return np.where(sizes[parts] >= least, parts, -1)
+def _parting(tree: CondensedTree) -> np.ndarray:
+    """Return lambda where two points part: the first of them leaves the smallest cluster that had both, (N, N)."""
+    parting = np.zeros((len(tree.leaves_from),) * 2)
+    for cluster in range(len(tree)):  # parts have larger numbers than the whole
+        exits = _exits(tree, cluster)
+        inside = np.flatnonzero(~np.isnan(exits))
+        parting[np.ix_(inside, inside)] = np.minimum.outer(exits[inside], exits[inside])
+    return parting
 
 
 def _agreement(cells: np.ndarray, clusters: np.ndarray) -> float:
@@ -332,13 +332,11 @@ def _together(cells: np.ndarray, clusters: np.ndarray) -> float:
     return float(largest / inside.sum())
 
 
-def _correlation(codes: np.ndarray, tree: np.ndarray) -> float:
-    """Return the rank correlation of Hamming distance and height in the tree."""
-    from scipy.cluster.hierarchy import cophenet
-    from scipy.spatial.distance import pdist
+def _correlation(codes: np.ndarray, apart: np.ndarray) -> float:
+    """Return the rank correlation of Hamming distance and distance in the tree, over pairs."""
     from scipy.stats import rankdata
 
-    hamming, height = pdist(codes, "hamming"), cophenet(tree)
-    if np.ptp(hamming) == 0 or np.ptp(height) == 0:
+    hamming = hamming_distances(codes)[np.triu_indices(len(codes), 1)]
+    if np.ptp(hamming) == 0 or np.ptp(apart) == 0:
         return float("nan")
-    return float(np.corrcoef(rankdata(hamming), rankdata(height))[0, 1])
+    return float(np.corrcoef(rankdata(hamming), rankdata(apart))[0, 1])

@@ -23,6 +23,7 @@ FOUND = {
     "permuted-labels": Outcome.HOLDS,
     "class-changes": Outcome.FAILS,
     "scaling-range": Outcome.HOLDS,
+    "polysemantic-neurons": Outcome.HOLDS,
 }
 """What was found on the ensembles of seed 0."""
 
@@ -122,6 +123,15 @@ def test_labels_taken_for_each_other_refute_permuted_labels(monkeypatch):
     other = {"real": "permuted", "permuted": "real"}
     monkeypatch.setattr(statistics, "trainings", lambda seed, of: ensembles.trainings(seed, other[of]))
     assert pg.verify("permuted-labels", net=toy.xor()).outcome is Outcome.FAILS
+
+
+def test_shuffled_classes_refute_polysemantic_neurons(monkeypatch):
+    def shuffled(seed: int, labels: str) -> tuple[trained.Training, ...]:
+        rng = np.random.default_rng(0)
+        return tuple(replace(t, classes=rng.permutation(t.classes)) for t in ensembles.trainings(seed, labels))
+
+    monkeypatch.setattr(statistics, "trainings", shuffled)
+    assert pg.verify("polysemantic-neurons", net=toy.xor()).outcome is Outcome.FAILS
 
 
 def test_networks_without_class_changes_decide_nothing_on_them(monkeypatch):

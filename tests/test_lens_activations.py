@@ -9,7 +9,7 @@ from PIL import Image
 
 from polygeom.errors import InputError
 from polygeom.lens import kept_rows
-from polygeom.lens.activations import ImageActivations, image_activations, image_files
+from polygeom.lens.activations import ImageActivations, behind_layer, image_activations, image_files
 from polygeom.lens.wordnet import GROUPS, wordnet_groups
 from polygeom.models import inception
 
@@ -176,6 +176,17 @@ def test_an_unknown_layer_of_a_result_is_named(model, folder):
     for ask in (found.at, found.codes):
         with pytest.raises(InputError, match="relu2"):
             ask("relu2")
+
+
+def test_behind_a_layer_the_network_goes_on_as_before(model, folder):
+    files = [folder / "0.png", folder / "1.png"]
+    net, entering = behind_layer(model, files, start="average")
+    with torch.no_grad():
+        logits = model(inception.preprocess(files)).numpy()
+    assert net.dim_in == 1024 * 7 * 7
+    assert np.allclose(net(entering), logits, rtol=1e-3, atol=1e-3 * np.abs(logits).max())
+    with pytest.raises(InputError, match="broken"):
+        behind_layer(model, [folder / "broken.jpg"], start="average")
 
 
 # -- groups ------------------------------------------------------------------------------------------------------

@@ -296,6 +296,15 @@ def test_directions_and_neurons_agree_and_dead_ones_are_counted():
         polysemanticity(np.ones((40, 2)), found, labels, rng, top=10)
 
 
+def test_directions_that_cut_through_one_cluster_only_are_not_judged():
+    rng = np.random.default_rng(0)
+    X = blobs(rng, (20, 20))
+    found = polysemanticity(X, cluster(X), np.repeat(["a", "b"], 20), rng, top=10)
+    assert not found.judged.any()
+    assert np.isnan(found.gain.mean)
+    assert "0 judged" in repr(found)
+
+
 def test_what_does_not_fit_is_named(tmp_path):
     rng = np.random.default_rng(0)
     X, labels = blobs(rng, (20, 20)), np.repeat(["a", "b"], 20)

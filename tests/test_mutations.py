@@ -363,7 +363,10 @@ WRONG_WITNESSES: dict[str, dict[str, tuple[Callable, ...]]] = {
 TRUE_OF_ANYTHING = {"composition", "ln-rays"}
 """Theorems about any network and any points: another number in the witness is another instance that holds."""
 
-STATISTICAL = {"crossings-init", "density-classes", "permuted-labels", "scaling-range", "class-changes"}
+STATISTICAL = {
+    "crossings-init", "density-classes", "permuted-labels", "scaling-range", "class-changes",
+    "polysemantic-neurons",
+}  # fmt: skip
 """Claims about samples, tested with their family."""
 
 

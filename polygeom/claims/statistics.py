@@ -10,7 +10,7 @@ networks. It is refuted by an interval that lies below an effect of five percent
 contains it.
 
 Source: Black, Sharkey et al. 2022, Interpreting neural networks through the polytope lens (arXiv 2211.12312), the
-predictions on semantic boundaries and on scaling; Hanin and Rolnick 2019.
+predictions on polysemanticity, semantic boundaries and scaling; Hanin and Rolnick 2019.
 """
 
 from __future__ import annotations
@@ -36,12 +36,23 @@ from polygeom.claims.initialization import (
 from polygeom.claims.instance import Instance
 from polygeom.claims.registry import claim
 from polygeom.claims.verdict import Outcome, Verdict, Witness
+from polygeom.lens.clusters import cluster
 from polygeom.lens.density import class_contrast, follow_segments
 from polygeom.lens.pairing import partners
 from polygeom.lens.places import around_changes
+from polygeom.lens.polysemantic import polysemanticity
 from polygeom.lens.scaling import behind_first_layer, scale_activations
+from polygeom.network import Network
+from polygeom.pieces import spline_codes
 
-__all__ = ["class_changes", "crossings_init", "density_classes", "permuted_labels", "scaling_range"]
+__all__ = [
+    "class_changes",
+    "crossings_init",
+    "density_classes",
+    "permuted_labels",
+    "polysemantic_neurons",
+    "scaling_range",
+]
 
 ROWS, LINES = 100, 60
 """Images per network from which segments lead to others; and those whose lines are followed with classes."""
@@ -51,6 +62,9 @@ WINDOW = 0.05
 
 OCTAVES, HALF_OCTAVE = 4, 0.25
 """How far activations are scaled up and down, and half the width of a window there."""
+
+SMALLEST, SAMPLES = 5, 2
+"""Of clusters: fewest members, and neighbors that density is taken from."""
 
 SCALES = 3
 """Scales at which codes are compared, the fewest there can be: nothing here depends on them."""
@@ -298,6 +312,70 @@ def class_changes(instance: Instance) -> Verdict:
     )
     numbers = {"contrast": own.mean, "low": own.low, "high": own.high, "specific": specific.mean}
     return _Study(_change_contrasts, _gathers).verdict(data, sample, text, **numbers)
+
+
+# -- clusters --------------------------------------------------------------------------------------------------
+
+
+def _taken_apart(networks: tuple, inputs: tuple, classes: tuple) -> Sample:
+    """Return per network what clusters add to the purity of neurons' strongest inputs, and what they are.
+
+    These are log(purity of the parts by cluster / that of random parts) after training and before it, the clusters
+    that a neuron cuts through, the distinct codes per member of a cluster, and the purity before the parting.
+    """
+    sample = []
+    for (first, last), points, told in zip(networks, inputs, classes, strict=True):
+        before, after = (_neurons_by_clusters(net, points, told) for net in (first, last))
+        sample.append([after[0], before[0], *after[1:]])
+    return np.array(sample)
+
+
+def _neurons_by_clusters(net: Network, points: np.ndarray, classes: np.ndarray) -> tuple[float, ...]:
+    _, activations = behind_first_layer(*behind_first_layer(net, points))
+    clusters = cluster(activations, SMALLEST, SAMPLES, selection="leaf")
+    if not len(clusters):
+        return (np.nan,) * 4
+    found = polysemanticity(activations, clusters, classes, np.random.default_rng(0))
+    apart, chance, together = (a[found.judged].mean() for a in (found.apart, found.by_chance, found.together))
+    codes = clusters.regions(spline_codes(net, points))
+    return np.log(apart / chance), found.clusters.mean(), codes.sum() / clusters.sizes.sum(), together
+
+
+def _apart(sample: Sample) -> Outcome:
+    return is_there(bootstrapped(sample[:, 0]))
+
+
+@claim(
+    "polysemantic-neurons",
+    statement="Neurons whose strongest inputs are of several classes cut through several clusters of activations, "
+    "each of which is purer in class than inputs drawn at random from the same.",
+    hypothesis=HYPOTHESIS,
+    source=f"{LENS}: polysemantic directions overlap with several monosemantic polytope regions",
+    settled_by=f"HDBSCAN and the classes of the inputs; {REFUTED_BY}, for purity by cluster over that by chance",
+    expects=ON_QUICK,
+)
+def polysemantic_neurons(instance: Instance) -> Verdict:
+    """Judge by the 50 strongest inputs of every neuron of the second layer, taken apart by clusters.
+
+    Clusters are the finest of at least five activations. Beside the verdict stands what it does not claim: the
+    same before training, since inputs of one class are alike from the start; and that clusters are no regions, as
+    nearly every member of one has a code of its own.
+    """
+    found = trainings(instance.seed, "real")
+    data = {
+        "networks": tuple((one.networks[0], one.networks[-1]) for one in found),
+        "inputs": tuple(one.inputs for one in found),
+        "classes": tuple(one.classes for one in found),
+    }
+    sample = _taken_apart(**data)
+    after, before, cut, codes, together_ = (bootstrapped(column) for column in sample.T)
+    text = (
+        f"{ENSEMBLE}: the strongest inputs of a neuron have one class with a share of {together_.mean:.2f}; "
+        f"parted by the {cut.mean:.1f} clusters that they are in they are {after.ratio} times as pure as random parts "
+        f"({before.ratio} before training). Members of a cluster have {codes.mean:.2f} codes each."
+    )
+    numbers = {"contrast": after.mean, "low": after.low, "high": after.high, "untrained": before.mean}
+    return _Study(_taken_apart, _apart).verdict(data, sample, text, **numbers, clusters=cut.mean)
 
 
 # -- scaling ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-from .activations import ImageActivations, image_activations, image_files
+from .activations import ImageActivations, behind_layer, image_activations, image_files
 from .cluster_tree import CondensedTree, condensed_tree
 from .clusters import Clustering, Meaning, cluster, meaning
 from .code_directions import CodeDirection, UnitFlip, unit_flips
@@ -23,3 +23,6 @@ from .planted import Planted, planted
 from .polysemantic import Polysemanticity, polysemanticity
 from .scaling import Scaling, behind_first_layer, scale_activations
 from .wordnet import wordnet_groups
+from .baseline import LinearBaseline, linear_baseline
+from .composition import Composition, ExactSecondDifferences, compose, rank_correlations
+from .levels import ClustersByDirections, CodeLevels, clusters_by_directions, code_levels

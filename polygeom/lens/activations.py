@@ -33,11 +33,12 @@ from polygeom.errors import InputError
 from polygeom.lens.kept_rows import KeptRows, Row
 from polygeom.lens.saved import Saved
 from polygeom.models import inception
+from polygeom.network import Network
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ImageActivations", "image_activations", "image_files"]
+__all__ = ["ImageActivations", "behind_layer", "image_activations", "image_files"]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
@@ -238,6 +239,43 @@ def _assembled(
         tuple(skipped.items()),
         computed,
     )
+
+
+def behind_layer(
+    model: torch.nn.Module,
+    files: Iterable[str | PathLike[str]],
+    start: str = "inception_5b",
+    stop: str = "logits",
+) -> tuple[Network, np.ndarray]:
+    """Return the network from a layer to the logits, exact end to end, and what enters it for images.
+
+    On these go `class_density` and `scale_activations`; from ``inception_3a`` on there is nothing that is not
+    piecewise affine.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        InceptionV1, as `polygeom.models.inception.load` returns it.
+    files : iterable of path
+        Images that can be read.
+    start, stop : str
+        Submodules: from the input of the first to the output of the last.
+
+    Returns
+    -------
+    Network, (N, dim_in) float64 array
+
+    Raises
+    ------
+    InputError
+        If a file is no readable image, or there is no such submodule.
+    """
+    from polygeom.models.convert import from_torch
+
+    pixels = inception.preprocess([Path(file) for file in files])
+    entering = inception.entering(model, pixels, [start])[start]
+    network = from_torch(model, pixels[:1], start=start, stop=stop)
+    return network, freeze(entering.reshape(len(entering), -1))
 
 
 # -- the network ---------------------------------------------------------------------------------------------

@@ -75,7 +75,12 @@ class Polysemanticity(Saved):
 
     @property
     def gain(self) -> Estimate:
-        """What clusters add to purity over parts drawn at random, on average over the directions judged."""
+        """What clusters add to purity over parts drawn at random, on average over the directions judged.
+
+        NaN if none is judged. The interval takes directions as independent, which neurons of one layer are not.
+        """
+        if not self.judged.any():
+            return Estimate(np.nan, np.nan, np.nan, 0)
         return bootstrapped((self.apart - self.by_chance)[self.judged])
 
 

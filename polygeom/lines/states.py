@@ -114,6 +114,29 @@ class LineState:
         source = state.source if on_all else state.source[pieces]
         return replace(state, cuts=cuts, lines=state.lines[:, pieces], source=source)
 
+    def between(self, first: int, last: int) -> LineState:
+        """Return pieces first to last - 1, children left as flips: only the row they begin with is spelled out."""
+        cuts, on_all = self.cuts[first : last + 1], self.source is None or len(self.source) == 1
+        source = self.source if on_all else self.source[first:last].copy()
+        if self.flips is None:
+            return replace(self, cuts=cuts, lines=self.lines[:, first:last].copy(), source=source)
+        flips = self.flips
+        parents = np.searchsorted(flips.children, [first, last - 1], side="right") - 1
+        lines = self.lines[:, parents[0] : parents[1] + 1].copy()
+        passed = slice(flips.starts[flips.children[parents[0]] + 1], flips.starts[first + 1])
+        rows = lines.reshape(2, lines.shape[1], -1)
+        for row, after in zip(rows, flips.after, strict=True):  # in order: the last flip of a unit stays
+            row[0, flips.units[passed]] = after[passed]
+        begin, end = flips.starts[[first + 1, last]]
+        kept = Flips(
+            np.clip(flips.children[parents[0] : parents[1] + 2], first, last) - first,
+            np.append(0, flips.starts[first + 1 : last + 1] - begin),
+            flips.units[begin:end],
+            flips.before[:, begin:end],
+            flips.after[:, begin:end],
+        )
+        return replace(self, cuts=cuts, lines=lines, source=source, flips=kept)
+
     def known(self, copies: np.ndarray | None) -> LineState:
         """Return the state with copies known on the whole line (`polygeom.lines.copies`), if it has no others."""
         if copies is None or self.source is not None:

@@ -180,10 +180,11 @@ class _Sweep:
         node = self._gap(part)
         left, right = {}, {}
         for i, state in part.states.items():
-            state = state.renamed(self.nodes).spelled_out()
+            state = state.renamed(self.nodes)
             at = int(np.searchsorted(self.nodes.t[state.cuts], self.nodes.t[node]))
-            left[i] = state.taken(np.append(state.cuts[:at], node), np.arange(at))
-            right[i] = state.taken(np.append(node, state.cuts[at:]), np.arange(at - 1, state.n_pieces))
+            cuts = state.cuts
+            left[i] = replace(state.between(0, at), cuts=np.append(cuts[:at], node))
+            right[i] = replace(state.between(at - 1, state.n_pieces), cuts=np.append(node, cuts[at:]))
         rest = _Part(part.step, right, part.doubts.cut(node))
         part.states = left
         return rest

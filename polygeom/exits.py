@@ -46,7 +46,7 @@ class RayExit:
     t : float
         x + t direction is where the ray leaves the cell of x; inf if it never does.
     bounds : (float, float)
-        The exact t lies between them.
+        The exact t lies between them: 0 and infinity if the cell of x itself is not certain.
     exact : Fraction or None
         The exact t, where rationals gave it.
     units : array of int
@@ -170,6 +170,8 @@ def _exits_without_rationals(
         piece = AffinePiece(net, freeze(seen.letters), along, witness, np.flatnonzero(seen.undecided))
         level, stops = Level.EXACT if seen.is_decided else Level.CERTIFIED, seen.stops
         low, first = float(stops.earliest.min(initial=np.inf)), stops.deadline
+        if seen.undecided.any():  # the cell itself is not certain, so neither is where it ends
+            low, first = 0.0, np.inf
         t = float(np.clip(stops.ratios.min(initial=np.inf), low, first))
         found.append(RayExit(t, (low, first), None, np.unique(stops.labels.units), level, piece))
     return found

@@ -20,6 +20,7 @@ from polygeom.gates import MaxGate
 from polygeom.models import inception
 from polygeom.network import Network
 from polygeom.pieces import piece_at
+from polygeom.rational_network import RationalNetwork
 from polygeom.steps import Convolution, Dense
 from polygeom.testing import any_networks, points
 from tests.oracles import exact_walk
@@ -73,6 +74,15 @@ def test_nearest_boundaries_are_the_smallest_slack_over_norm(data: st.DataObject
     # beyond the range of floats distances cannot be ordered, and the level says so
     ordinary = ((near.distances > 2.0**-1000) & (near.distances < 2.0**1000)).all()
     assert near.level is Level.EXACT or not ordinary
+
+
+def test_an_exit_of_an_uncertain_cell_has_no_certain_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Network.from_layers([([[1, 1e-60, -1], [1, 0, 0]], [0, -5]), ([[1, 1]], [0])])
+    assert ray_exit(net, [1, 1, 1], [1, 0, 0]).exact == 4
+    monkeypatch.setattr(RationalNetwork, "is_feasible", False)
+    hit = ray_exit(net, [1, 1, 1], [1, 0, 0])
+    assert hit.level is Level.CERTIFIED
+    assert hit.bounds[0] <= 4 <= hit.bounds[1]
 
 
 def test_distances_below_the_normal_floats_are_enclosed() -> None:

@@ -700,3 +700,11 @@ def test_floats_of_exact_places_stand_in_order():
     net = overlapping_maxima(maps, ("relu6",), 1.0, v[None, :5])
     hits = line_crossings(net, np.random.default_rng(1409).standard_normal(2), v[:2])
     assert_as_walked(hits, net)
+
+
+def test_requests_of_the_wrong_kind_are_refused():
+    net = Network.from_layers([([[1]], [0]), ([[1]], [0])])
+    with pytest.raises(InputError, match="wanted a Network"):
+        line_crossings(None, [0], [1])
+    with pytest.raises(InputError, match="Budget\\(seconds"):
+        line_crossings(net, [0], [1], budget=5)

@@ -80,12 +80,24 @@ def line_crossings(
     >>> [(t, units.tolist()) for t, units in hits]
     [(0.3333333333333333, [0, 1]), (0.6666666666666666, [2])]
     """
+    _check_request(net, budget)
     a, b = (as_vector(np.ravel(p), name, net.dim_in) for p, name in ((start, "start"), (stop, "stop")))
     if np.array_equal(a, b):
         raise InputError("start and stop are the same point: there is no line between them. Give two points.")
     line = AffineMap.segment(a, b)
     how = {"memory": memory, "budget": budget, "device": device, "progress": progress}
     return crossings_on(net, line, (0.0, 1.0), classes=classes, **how)
+
+
+def _check_request(net: object, budget: object) -> None:
+    """Refuse what is no network, and what is no budget of seconds."""
+    if not isinstance(net, Network):
+        raise InputError(
+            f"net is a {type(net).__name__}, wanted a Network. Likely cause: a torch module that was not "
+            "converted. Remedy: polygeom.from_torch(module, example_input)."
+        )
+    if budget is not None and not isinstance(budget, Budget):
+        raise InputError(f"budget is {budget!r}, wanted polygeom.Budget(seconds=...), or None for no limit.")
 
 
 def crossings_on(

@@ -371,8 +371,8 @@ def polysemantic_neurons(instance: Instance) -> Verdict:
     after, before, cut, codes, together_ = (bootstrapped(column) for column in sample.T)
     text = (
         f"{ENSEMBLE}: the strongest inputs of a neuron have one class with a share of {together_.mean:.2f}; "
-        f"parted by the {cut.mean:.1f} clusters that they are in they are {after.ratio} times as pure as random parts "
-        f"({before.ratio} before training). Members of a cluster have {codes.mean:.2f} codes each."
+        f"parted by the {cut.mean:.1f} clusters that they are in they are {after.ratio} times as pure as random "
+        f"parts ({before.ratio} before training). Members of a cluster have {codes.mean:.2f} codes each."
     )
     numbers = {"contrast": after.mean, "low": after.low, "high": after.high, "untrained": before.mean}
     return _Study(_taken_apart, _apart).verdict(data, sample, text, **numbers, clusters=cut.mean)

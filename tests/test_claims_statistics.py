@@ -128,7 +128,9 @@ def test_labels_taken_for_each_other_refute_permuted_labels(monkeypatch):
 def test_shuffled_classes_refute_polysemantic_neurons(monkeypatch):
     def shuffled(seed: int, labels: str) -> tuple[trained.Training, ...]:
         rng = np.random.default_rng(0)
-        return tuple(replace(t, classes=rng.permutation(t.classes)) for t in ensembles.trainings(seed, labels))
+        return tuple(
+            replace(t, classes=rng.permutation(t.classes)) for t in ensembles.trainings(seed, labels)
+        )
 
     monkeypatch.setattr(statistics, "trainings", shuffled)
     assert pg.verify("polysemantic-neurons", net=toy.xor()).outcome is Outcome.FAILS

@@ -152,7 +152,7 @@ def test_the_genuine_certificate_holds(name: str):
     assert certificate.holds(*about)
 
 
-@pytest.mark.parametrize("name", set(GENUINE) - {"FacetBatch"})
+@pytest.mark.parametrize("name", sorted(set(GENUINE) - {"FacetBatch"}))
 def test_no_forgery_passes(name: str):
     certificate, *about = GENUINE[name]
     passed = [change for change, forged in testing.forgeries(certificate) if forged.holds(*about)]

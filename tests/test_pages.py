@@ -19,6 +19,7 @@ LEAST = {
     "cones.md": 5,
     "testing.md": 18,
     "transformers.md": 30,
+    "code_directions.md": 12,
 }
 """Pages with examples, and a number that each has more of."""
 

@@ -157,7 +157,8 @@ def linear_baseline(
     changes, reproduced = _changes(net, affine, X, pairs[:n_segments])
     widths, *shares = (np.array(column) for column in zip(*columns, strict=True))
     arrays = (freeze(a) for a in (widths, *shares))
-    return LinearBaseline(tuple(values), *arrays, changes, reproduced, len(fitted), len(held))
+    counts = {"changes": changes, "reproduced": reproduced, "n_fitted": len(fitted), "n_held": len(held)}
+    return LinearBaseline(tuple(values), *arrays, **counts)
 
 
 def _check(values: dict[str, np.ndarray], output: np.ndarray, n: int) -> None:

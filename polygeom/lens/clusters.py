@@ -194,13 +194,16 @@ def cluster(
     labels, strengths = tree.members(tree.most_stable() if selection == "eom" else tree.finest())
     exemplars, radii = _central(distances, labels, n_exemplars)
     return Clustering(
-        *map(freeze, (labels, strengths, exemplars, radii)),
-        tree,
-        metric,
-        int(min_cluster_size),
-        int(samples),
-        selection,
-        n_distinct,
+        labels=freeze(labels),
+        strengths=freeze(strengths),
+        exemplars=freeze(exemplars),
+        radii=freeze(radii),
+        tree=tree,
+        metric=metric,
+        min_cluster_size=int(min_cluster_size),
+        min_samples=int(samples),
+        selection=selection,
+        n_distinct=n_distinct,
     )
 
 

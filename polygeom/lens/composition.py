@@ -169,8 +169,8 @@ def input_changes(fit: DirectionFit, inputs: np.ndarray, least_lift: float = LEA
     """Return the change of the input (K, dim) that stands for each direction, all of one length.
 
     0 for a direction that has none: no code uses it, or its lift is not `least_lift` times the size expected of a
-    mean of as many inputs drawn at random. (One that is used on both sides of the mean, as a unit of an absolute value is,
-    has no lift; scaled to the common length it would be noise.)
+    mean of as many inputs drawn at random. (One that is used on both sides of the mean has no lift; scaled to the
+    common length it would be noise.)
 
     Raises
     ------
@@ -251,9 +251,16 @@ def compose(
         (some[rng.integers(len(some))], *changes[pairs[rng.integers(len(pairs))]]) for _ in range(n_drawn)
     ]
     exact = ExactSecondDifferences.of(net, drawn)
-    arrays = (error, bends, _overlap(directions), _cosine(changes), changes)
-    p_value = mantel(found.strength, error, rng)
-    return Composition(found, *(freeze(a) for a in arrays), exact, p_value)
+    return Composition(
+        interaction=found,
+        error=freeze(error),
+        bends=freeze(bends),
+        overlap=freeze(_overlap(directions)),
+        cosine=freeze(_cosine(changes)),
+        changes=freeze(changes),
+        exact=exact,
+        p_value=mantel(found.strength, error, rng),
+    )
 
 
 def _errors(net: Network, X: np.ndarray, changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -289,7 +289,7 @@ def interactions(
     total, n = np.where(defined, strengths, 0.0).sum(axis=0), defined.sum(axis=0)
     mean = np.divide(total, n, out=np.full((K, K), np.nan), where=n > 0)
     names = tuple(str(d.unit) if isinstance(d, UnitFlip) else str(k) for k, d in enumerate(directions))
-    return Interactions(*(freeze(a) for a in (mean, strengths, known, same)), names)
+    return Interactions(freeze(mean), freeze(strengths), freeze(known), freeze(same), names)
 
 
 def _whitened(net: Network, points: object) -> np.ndarray | None:

@@ -161,5 +161,12 @@ def profile(
     with np.errstate(divide="ignore", invalid="ignore"):
         elsewhere = (everyone - own) / (exposure * (len(places) - 1))
         near = own / exposure
-    counts = (np.histogram(a, edges)[0] / per_line for a in (flips, changes))
-    return Profile(freeze(edges), *map(freeze, counts), *map(freeze, (offsets, near, elsewhere)), len(places))
+    return Profile(
+        edges=freeze(edges),
+        flips=freeze(np.histogram(flips, edges)[0] / per_line),
+        changes=freeze(np.histogram(changes, edges)[0] / per_line),
+        offsets=freeze(offsets),
+        near=freeze(near),
+        elsewhere=freeze(elsewhere),
+        lines=len(places),
+    )

@@ -80,7 +80,9 @@ class FoldedRows:
         lengths, sizes = (np.sqrt(np.einsum("ij,ij->i", v, v)) for v in (scaled, weights))
         errors = round_up(U * (lengths + sizes) + np.sqrt(d) * (of_mean + TINY), 2 * d + 8)
         offsets = W @ shift + b
-        offset_errors = dot_error(np.abs(W) @ np.abs(shift) + np.abs(b), d)
+        offset_errors = np.zeros(len(b))
+        if shift.any():  # otherwise the offsets are the biases, exactly
+            offset_errors = dot_error(np.abs(W) @ np.abs(shift) + np.abs(b), d)
         for part in (weights, offsets, errors, offset_errors):
             freeze(part)
         return cls(weights, offsets, errors, offset_errors, gain, shift, W, b)

@@ -229,7 +229,7 @@ def boundary_cones(block: NormedMLP) -> BoundaryCones:
     folded, image = block.folded, image_hyperplanes(block)
     c = folded.offsets
     signs = np.where(np.abs(c) > folded.offset_errors, np.sign(c), 0).astype(np.intp)
-    for unit in np.flatnonzero(signs == 0).tolist():
+    for unit in np.flatnonzero((signs == 0) & (folded.offset_errors > 0)).tolist():
         _, offsets = folded.exact([unit])
         signs[unit] = int(offsets[0, 0] > 0) - int(offsets[0, 0] < 0)
     length = np.where(image.is_constant, np.inf, 0.5 * (folded.sizes[0] + folded.sizes[1]))

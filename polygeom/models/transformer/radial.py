@@ -126,6 +126,8 @@ class _Thresholds:
             never = certain & ((np.sign(a) == np.sign(c)) | (a_high < s_low)) | (a_high == 0) | (c_high == 0)
             self.flips = certain & ~never & (a_low > s_high) & (self.high < np.inf) & (self.low >= 0)
         self.signs = np.where(c_low > 0, np.sign(c), 0).astype(np.intp)
+        level = (c_high == 0) & (a_low > 0)  # offsets that vanish exactly, as in blocks without biases
+        self.signs[level] = np.sign(a[level])
         for unit in np.flatnonzero(~(self.flips | never)).tolist():
             self._decide(unit)
         for unit in np.flatnonzero(self.signs == 0).tolist():

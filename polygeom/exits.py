@@ -50,7 +50,9 @@ class RayExit:
     exact : Fraction or None
         The exact t, where rationals gave it.
     units : array of int
-        The unit (several if they coincide there) whose boundary stops the ray; empty at infinity.
+        The unit (several if they coincide there) whose boundary stops the ray; empty at infinity. Letters
+        of others may change there with it, or its own may not: where a ReLU leaves 0 the winner of a max-pooling
+        window changes too, and only one of the two draws the half-space. `line_crossings` lists what changes.
     level : Level
         EXACT if these units, and no others, stop the ray; CERTIFIED if `units` lists several candidates that
         floats cannot tell apart and rationals cannot reach.

@@ -108,6 +108,23 @@ class Network(Graph):
             f"{own} or (N, {', '.join(map(str, own))})."
         )
 
+    def flat_point(self, x: object, name: str = "x") -> np.ndarray:
+        """Return one input, flat or in the input's own shape, as (dim_in,).
+
+        Raises
+        ------
+        InputError
+            On any other shape, a batch too, NaN or infinities.
+        """
+        array = as_array(x, name)
+        if array.shape not in (self.input_shape, (self.dim_in,)):
+            shapes = dict.fromkeys([(self.dim_in,), self.input_shape])
+            raise InputError(
+                f"{name} has shape {array.shape}, wanted one point: {' or '.join(map(str, shapes))}. "
+                "Likely cause: a batch, or axes in another order (channels come first)."
+            )
+        return array.reshape(-1)
+
     def __call__(self, x: object) -> np.ndarray:
         """Return the outputs, (dim_out,) for one input or (N, dim_out), in float64.
 

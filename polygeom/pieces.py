@@ -125,7 +125,7 @@ def piece_at(net: Network, x: object, along: AffineMap | None = None, toward: ob
     array([[3., 1.]])
     """
     witness = witness_of(net, x, along)
-    direction = None if toward is None else as_vector(np.ravel(toward), "toward", len(witness))
+    direction = None if toward is None else witness_of(net, toward, along, "toward")
     if direction is not None and not direction.any():
         raise InputError("toward is the zero vector: it enters no cell. Give a non-zero direction.")
     code, undecided, seen = letters_at(net, witness, along, direction)
@@ -371,15 +371,12 @@ class AffinePiece:
 # -- helpers: slices, rows of a gate ---------------------------------------------------------------------------
 
 
-def witness_of(net: Network, x: object, along: AffineMap | None) -> np.ndarray:
+def witness_of(net: Network, x: object, along: AffineMap | None, name: str = "x") -> np.ndarray:
     """Return one point of the input space, or of the slice's coordinates, as a flat array."""
     if along is not None:
         _check_slice(net, along)
-        return as_vector(x, "x", along.dim_in)
-    point, single = net.shaped(x)
-    if not single:
-        raise InputError(f"x holds {len(point)} points, wanted one point.")
-    return point.reshape(-1)
+        return as_vector(x, name, along.dim_in)
+    return net.flat_point(x, name)
 
 
 def _check_slice(net: Network, along: AffineMap) -> None:

@@ -67,7 +67,14 @@ def draw_crossings(hits: LineCrossings, *, ax: Axes, color: object = "#1f4e79") 
     -------
     list of PolyCollection
         The ticks or bars of every row.
+
+    Raises
+    ------
+    InputError
+        If hits is something else.
     """
+    if not isinstance(hits, LineCrossings):
+        raise InputError(f"draw_crossings got a {type(hits).__name__}, wanted what line_crossings returns.")
     from matplotlib.collections import PolyCollection
 
     boundary, unit, _, _ = hits.flips

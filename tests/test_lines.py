@@ -581,6 +581,8 @@ SMALL = Network.from_layers([([[1.0, 2.0], [0.5, -1.0]], [0.0, 1.0]), ([[1.0, 1.
         ([0, 0], [np.inf, 2], {}, "stop"),
         ([0, 0, 0], [1, 2], {}, "start"),
         ([0, 0], [[1, 2], [3, 4]], {}, "stop"),
+        ([[0], [0]], [1, 2], {}, r"start has shape \(2, 1\)"),
+        ([[1, 2], [3]], [1, 2], {}, "start is not a rectangular"),
         ([0, 0], ["one", "two"], {}, "stop"),
         ([0, 0], [1 + 1j, 2], {}, "stop"),
         ([0, 0], [1, 2], {"memory": 100}, "memory cap is 100.*larger memory="),
@@ -614,6 +616,8 @@ def test_boundaries_and_pieces_are_asked_for_by_number():
                 ask(number)
     with pytest.raises(InputError, match="finite"):
         hits.output([0.5, np.nan])
+    with pytest.raises(InputError, match="real numbers"):
+        hits.output("half")
 
 
 def test_points_may_have_the_shape_of_the_input():

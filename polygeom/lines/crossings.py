@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_index, freeze
+from polygeom.arrays import as_array, as_index, freeze
 from polygeom.certificates.check import Check, Level
 from polygeom.codes import SplineCodes
 from polygeom.enclosures import enclose_directions
-from polygeom.errors import InputError, TooLargeError
+from polygeom.errors import TooLargeError
 from polygeom.exact import fraction, rational
 from polygeom.intervals import stopping_bounds
 from polygeom.lines.events import Events
@@ -227,9 +227,7 @@ class LineCrossings:
 
         Between neighboring boundaries the output is affine, so its values at `cuts` are the whole function.
         """
-        places = np.asarray(t, dtype=np.float64)
-        if not np.isfinite(places).all():
-            raise InputError("output got a t that is not finite; give numbers within reach.")
+        places = as_array(t, "t")
         return self.network(self.line(places.reshape(-1, 1)).reshape(*places.shape, self.network.dim_in))
 
     # -- ends, and units that never leave their boundary ------------------------------------------------------

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_vector
 from polygeom.budget import Budget
 from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check
 from polygeom.errors import InputError, UndecidedError
@@ -131,7 +130,7 @@ def scaling_crossings(
     >>> scaling_crossings(net, [1, 1], t_max=1.5)
     ScalingCrossings(1 boundaries, t from 1 to 1, more beyond t = 1.5)
     """
-    direction = as_vector(np.ravel(x), "x", net.dim_in)
+    direction = net.flat_point(x)
     if not direction.any():
         raise InputError("x is 0: scaling does not move it. Give an input other than 0.")
     is_number = isinstance(t_max, int | float | np.integer | np.floating) and not isinstance(t_max, bool)

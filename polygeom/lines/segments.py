@@ -10,7 +10,7 @@ from operator import itemgetter
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_vector, freeze
+from polygeom.arrays import freeze
 from polygeom.budget import Budget
 from polygeom.enclosures import EnclosedPass, enclose_pass
 from polygeom.errors import InputError
@@ -81,7 +81,7 @@ def line_crossings(
     [(0.3333333333333333, [0, 1]), (0.6666666666666666, [2])]
     """
     _check_request(net, budget)
-    a, b = (as_vector(np.ravel(p), name, net.dim_in) for p, name in ((start, "start"), (stop, "stop")))
+    a, b = net.flat_point(start, "start"), net.flat_point(stop, "stop")
     if np.array_equal(a, b):
         raise InputError("start and stop are the same point: there is no line between them. Give two points.")
     line = AffineMap.segment(a, b)

@@ -49,6 +49,12 @@ class Network(Graph):
         units = f"{self.n_units} units ({', '.join(sorted(kinds))})" if kinds else "no units"
         return f"Network(R^{self.dim_in} -> R^{self.dim_out}, {units}, {len(self.steps)} steps)"
 
+    @cached_property
+    def gate_names(self) -> tuple[str, ...]:
+        """A name for every gate: the path of its module, with a number, ``path:0``, where several gates share it."""
+        paths = [g.path for g in self.gates]
+        return tuple(p if paths.count(p) == 1 else f"{p}:{paths[:i].count(p)}" for i, p in enumerate(paths))
+
     # -- makers ------------------------------------------------------------------------------------------
 
     @classmethod

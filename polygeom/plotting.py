@@ -97,7 +97,7 @@ def draw_crossings(hits: LineCrossings, *, ax: Axes, color: object = "#1f4e79") 
         rows.append(ax.add_collection(row))
     if hits.class_t is not None:
         _mark_classes(hits, ax)
-    names = [f"{g.path} ({int((gate == k).sum())})" for k, g in enumerate(hits.network.gates)]
+    names = [f"{name} ({int((gate == k).sum())})" for k, name in enumerate(hits.network.gate_names)]
     ax.set(xlim=(first, last), ylim=(0, len(names)), yticks=np.arange(len(names)) + 0.5, yticklabels=names)
     ax.tick_params(axis="y", length=0)
     return rows

@@ -148,3 +148,22 @@ def test_bad_input_is_refused():
     for samples in (1, 0, -3, 2.5, True, "many"):
         with pytest.raises(InputError, match="samples is"):
             pg.sampled_density(net, a, b, samples)
+
+
+def test_gates_of_functional_activations_are_told_apart():
+    import torch
+
+    class Functional(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = torch.nn.Linear(2, 3), torch.nn.Linear(3, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(self.second(torch.relu(self.first(x))))
+
+    torch.manual_seed(0)
+    net = pg.from_torch(Functional().eval(), torch.zeros(1, 2))
+    assert net.gate_names == (":0", ":1")
+    found = pg.density(pg.line_crossings(net, [-9, 1], [9, 2]))
+    assert found.flips.all()
+    assert sum(found.by_gate.values()) == pytest.approx(found.total)

@@ -47,7 +47,7 @@ class Density:
     flips : (G,) integer array
         Unit flips of every gate, in execution order.
     gates : tuple of str
-        Paths of the gates.
+        Names of the gates (`Network.gate_names`).
     length : float
         Euclidean length of the segment.
     bounds : (float, float)
@@ -72,11 +72,8 @@ class Density:
 
     @property
     def by_gate(self) -> dict[str, float]:
-        """Flips per unit length of every gate; calls of one module add up."""
-        rates: dict[str, float] = {}
-        for path, count in zip(self.gates, self.flips.tolist(), strict=True):
-            rates[path] = rates.get(path, 0.0) + count / self.length
-        return rates
+        """Flips per unit length of every gate."""
+        return dict(zip(self.gates, (self.flips / self.length).tolist(), strict=True))
 
 
 def density(hits: LineCrossings) -> Density:
@@ -197,4 +194,4 @@ def _counted(
     """Return the density of flips of units (columns) on a segment whose length has bounds."""
     flips = np.bincount(net.units.gate_of(unit), minlength=len(net.gates))
     middle = bounds[0] + 0.5 * (bounds[1] - bounds[0])
-    return Density(freeze(flips), tuple(g.path for g in net.gates), middle, bounds, level, samples)
+    return Density(freeze(flips), net.gate_names, middle, bounds, level, samples)

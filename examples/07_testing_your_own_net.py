@@ -37,9 +37,9 @@ def has_a_bounded_region(drawn: pg.Network) -> bool:
 
 
 smallest = find(
-    testing.networks(),
+    testing.networks(max_dim=2),
     has_a_bounded_region,
-    settings=settings(max_examples=500, deadline=None, derandomize=True),
+    settings=settings(max_examples=5000, deadline=None, derandomize=True),
 )
 print("the smallest network in the plane with a bounded region:", written(smallest))
 assert smallest.n_units == 3

@@ -51,7 +51,7 @@ class Network(Graph):
 
     @cached_property
     def gate_names(self) -> tuple[str, ...]:
-        """A name for every gate: the path of its module, with a number, ``path:0``, where several gates share it."""
+        """A name for every gate: the path of its module, numbered, ``path:0``, where several gates share it."""
         paths = [g.path for g in self.gates]
         return tuple(p if paths.count(p) == 1 else f"{p}:{paths[:i].count(p)}" for i, p in enumerate(paths))
 

@@ -14,7 +14,14 @@ from polygeom.errors import InputError
 from polygeom.exact import fraction
 from polygeom.lens.code_directions import CodeDirection, unit_flips
 from polygeom.lens.code_maps import code_cell, enclosed_maps, exact_map, unit_letters
-from polygeom.lens.interaction import UNDEFINED, VANISHES, Interactions, code_interaction, interactions
+from polygeom.lens.interaction import (
+    NONZERO,
+    UNDEFINED,
+    VANISHES,
+    Interactions,
+    code_interaction,
+    interactions,
+)
 from polygeom.lens.parallelograms import SecondDifference
 from polygeom.lens.planted import planted
 from polygeom.models import toy
@@ -134,6 +141,17 @@ def test_floats_and_rationals_agree_on_what_vanishes(data, net):
     alone = code_interaction(net, code, U, V)
     many = interactions(net, code[None], (U, V))
     assert alone.vanishes == (many.known[0, 1] == VANISHES)
+
+
+def test_maps_beyond_the_largest_float_have_strengths():
+    big = 1e200
+    net = pg.Network.from_layers([([[big], [-big]], [0, 0]), ([[big, big]], [1]), ([[big]], [0])])
+    found = code_interaction(net, [0, 0, 0], *(CodeDirection([unit], [1]) for unit in (0, 2)))
+    assert not found.vanishes
+    assert found.strength == 1
+    many = interactions(net, [[0, 0, 0]], [CodeDirection([unit], [1]) for unit in (0, 2)])
+    assert many.known[0, 1] == NONZERO
+    assert np.isnan(many.strength[0, 1])
 
 
 # -- cells -----------------------------------------------------------------------------------------------------

@@ -17,7 +17,13 @@ import numpy as np
 from polygeom.arrays import freeze
 from polygeom.certificates.check import Check
 from polygeom.certificates.feasibility import Feasibility
-from polygeom.enclosures import Enclosed, enclose_derivative, enclose_pass, pass_gate_directions
+from polygeom.enclosures import (
+    OVERFLOW_IS_UNKNOWN,
+    Enclosed,
+    enclose_derivative,
+    enclose_pass,
+    pass_gate_directions,
+)
 from polygeom.errors import InputError
 from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
@@ -78,6 +84,7 @@ def _exist(gate: Gate, letters: np.ndarray) -> bool:
 # -- the affine map of a code ----------------------------------------------------------------------------------
 
 
+@OVERFLOW_IS_UNKNOWN
 def enclosed_maps(net: Network, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the affine maps of codes in floats, with bounds on their errors.
 
@@ -88,7 +95,7 @@ def enclosed_maps(net: Network, codes: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Returns
     -------
     value, error : (B, dim_out, dim_in + 1) arrays
-        [A | c]; infinite errors where something overflowed.
+        [A | c]; 0 with infinite errors where something overflowed.
 
     Notes
     -----
@@ -116,6 +123,8 @@ def enclosed_maps(net: Network, codes: np.ndarray) -> tuple[np.ndarray, np.ndarr
             n = len(codes[some])
             target[some, :, :-1] = a.reshape(n, net.dim_in, net.dim_out).swapaxes(1, 2)
             target[some, :, -1] = c.reshape(n, net.dim_out)
+    unknown = ~(np.isfinite(value) & np.isfinite(error))
+    value[unknown], error[unknown] = 0.0, np.inf
     return value, error
 
 

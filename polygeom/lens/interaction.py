@@ -32,11 +32,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polygeom.arrays import as_points, freeze
+from polygeom.enclosures import OVERFLOW_IS_UNKNOWN
 from polygeom.errors import InputError
 from polygeom.exact import fraction, nearest_float
 from polygeom.lens.code_directions import CodeDirection, UnitFlip
@@ -121,8 +123,9 @@ def code_interaction(net: Network, code: object, U: Direction, V: Direction) -> 
     base, by_u, by_v, by_both = maps = [exact_map(net, c) for c in codes]
     second = by_both - by_u - by_v + base
     value = np.array([fraction(v) for v in second.entries()], dtype=object).reshape(net.dim_out, -1)
-    floats = np.array([[nearest_float(v) for v in m.entries()] for m in maps])
-    strength = _strengths(*floats)
+    entries = [[fraction(v) for v in m.entries()] for m in maps]
+    largest = max((abs(v) for row in entries for v in row), default=Fraction(0)) or Fraction(1)
+    strength = _strengths(*np.array([[nearest_float(v / largest) for v in row] for row in entries]))
     cells = tuple(code_cell(net, c) for c in codes)
     return CodeInteraction(freeze(codes), freeze(value), cells, float(strength))
 
@@ -347,12 +350,15 @@ class _Pairs:
             strict=True,
         )
         normed = values if self.root is None else [v @ self.root for v in values]
-        strengths[both] = _strengths(*(v.reshape(len(both), -1) for v in normed))
+        known = np.all([np.isfinite(e).all(axis=(1, 2)) for e in errors], axis=0)  # else something overflowed
+        found = _strengths(*(v.reshape(len(both), -1) for v in normed))
+        strengths[both] = np.where(known, found, np.nan)
         state = self._proved(values, errors, both, (j, k), last)
         if state == VANISHES:
             strengths[both] = 0.0
         return strengths, state
 
+    @OVERFLOW_IS_UNKNOWN
     def _proved(
         self,
         values: tuple[np.ndarray, ...],

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polygeom as pg
@@ -64,6 +64,7 @@ def test_three_axes_have_more_facets_than_twice_the_dimension():
     assert (verdict.numbers["regions"], verdict.numbers["adjacencies"]) == (1896, 5708)
 
 
+@settings(max_examples=settings.default.max_examples // 3)
 @given(any_networks())
 def test_theorems_hold_on_any_network(net):
     verdicts = pg.verify_all(net, ids=THEOREMS, budget=SMALL)

@@ -155,7 +155,7 @@ class Interactions(Saved):
     ----------
     strength : (K, K) array
         Mean relative second difference over the codes where both directions change something; NaN where there is
-        no such code, or the directions do not agree. The diagonal is NaN.
+        no such code, the directions do not agree, or a map overflows. The diagonal is NaN.
     strengths : (B, K, K) array
         At every code; NaN likewise.
     known : (K, K) integer array

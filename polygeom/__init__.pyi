@@ -13,6 +13,7 @@ from .errors import (
     ClaimError,
     ConversionError,
     InputError,
+    MissingPackageError,
     NotPiecewiseAffineError,
     PolygeomError,
     SolverError,

@@ -10,6 +10,7 @@ __all__ = [
     "ClaimError",
     "ConversionError",
     "InputError",
+    "MissingPackageError",
     "NotPiecewiseAffineError",
     "PolygeomError",
     "SolverError",
@@ -24,6 +25,28 @@ class PolygeomError(Exception):
 
 class InputError(PolygeomError, ValueError):
     """An argument has the wrong type, shape or values (NaN, infinities)."""
+
+
+class MissingPackageError(PolygeomError, ImportError):
+    """An optional package is needed that is not installed.
+
+    Parameters
+    ----------
+    purpose, package : str
+        What needs it, at the head of a sentence, and its name.
+    extra : str
+        The extra of polygeom that installs it.
+
+    Examples
+    --------
+    >>> print(MissingPackageError("from_onnx", "onnx", extra="onnx"))
+    from_onnx needs the package onnx, which is not installed: pip install 'polygeom[onnx]'.
+    """
+
+    def __init__(self, purpose: str, package: str, *, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed: pip install 'polygeom[{extra}]'."
+        )
 
 
 class NotPiecewiseAffineError(PolygeomError):

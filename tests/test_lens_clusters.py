@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import polygeom as pg
 from polygeom.codes import SplineCodes
-from polygeom.errors import InputError, TooLargeError
+from polygeom.errors import InputError, MissingPackageError, TooLargeError
 from polygeom.lens import distances as distances_module
 from polygeom.lens.cluster_tree import condensed_tree
 from polygeom.lens.clusters import Clustering, cluster, meaning
@@ -262,7 +262,7 @@ def test_one_label_for_all_is_pure_and_says_nothing():
 def test_missing_scikit_learn_is_named(monkeypatch):
     found = cluster(blobs(np.random.default_rng(0), (20, 20)))
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
-    with pytest.raises(InputError, match=r"polygeom\[lens\]"):
+    with pytest.raises(MissingPackageError, match=r"polygeom\[lens\]"):
         meaning(found, ["a"] * 40, np.random.default_rng(0))
 
 

@@ -14,13 +14,21 @@ from time import perf_counter
 from polygeom.budget import Budget
 from polygeom.claims.instance import ENOUGH, Instance
 from polygeom.claims.verdict import Outcome, Verdict, undecided
-from polygeom.errors import BudgetError, ClaimError, InputError, PolygeomError, TooLargeError, UndecidedError
+from polygeom.errors import (
+    BudgetError,
+    ClaimError,
+    InputError,
+    MissingPackageError,
+    PolygeomError,
+    TooLargeError,
+    UndecidedError,
+)
 from polygeom.network import Network
 from polygeom.polyhedron import Polyhedron
 
 __all__ = ["Claim", "Registry", "Verdicts", "claim", "registry", "verify", "verify_all"]
 
-OPEN_ERRORS = (BudgetError, TooLargeError, UndecidedError)
+OPEN_ERRORS = (BudgetError, MissingPackageError, TooLargeError, UndecidedError)
 """What a claim may run into without being wrong: the answer is UNDECIDED, the message says why."""
 
 

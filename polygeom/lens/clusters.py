@@ -20,7 +20,7 @@ import numpy as np
 
 from polygeom.arrays import freeze
 from polygeom.codes import SplineCodes
-from polygeom.errors import InputError
+from polygeom.errors import InputError, MissingPackageError
 from polygeom.lens.cluster_tree import CondensedTree, condensed_tree
 from polygeom.lens.distances import euclidean_distances, hamming_distances
 from polygeom.lens.saved import Saved
@@ -280,7 +280,9 @@ def meaning(clustering: Clustering, labels: object, rng: np.random.Generator) ->
     Raises
     ------
     InputError
-        If there are no clusters, another number of labels, or scikit-learn is missing.
+        If there are no clusters, or another number of labels.
+    MissingPackageError
+        If scikit-learn is not installed.
 
     Examples
     --------
@@ -293,10 +295,7 @@ def meaning(clustering: Clustering, labels: object, rng: np.random.Generator) ->
     try:
         from sklearn.metrics import adjusted_mutual_info_score
     except ImportError:
-        raise InputError(
-            "Comparing clusters with labels needs scikit-learn, which is not installed: "
-            "pip install 'polygeom[lens]'."
-        ) from None
+        raise MissingPackageError("Comparing clusters with labels", "scikit-learn", extra="lens") from None
     given = np.asarray(labels)
     if given.shape != clustering.labels.shape:
         raise InputError(

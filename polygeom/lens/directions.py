@@ -26,7 +26,7 @@ import numpy as np
 
 from polygeom.arrays import freeze
 from polygeom.codes import SplineCodes
-from polygeom.errors import InputError
+from polygeom.errors import InputError, MissingPackageError
 from polygeom.lens.code_directions import CodeDirection
 from polygeom.lens.saved import Saved
 from polygeom.rounding import TINY
@@ -224,9 +224,7 @@ def _decomposition() -> object:
     try:
         import sklearn.decomposition
     except ImportError:
-        raise InputError(
-            "Directions are found by scikit-learn, which is not installed: pip install 'polygeom[lens]'."
-        ) from None
+        raise MissingPackageError("Finding directions", "scikit-learn", extra="lens") from None
     return sklearn.decomposition
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polygeom.errors import InputError
+from polygeom.errors import InputError, MissingPackageError
 from polygeom.models.adapters import FAMILIES, family, n_blocks
 from polygeom.models.transformer.activations import activation_name
 
@@ -43,15 +43,17 @@ def load(name_or_path: str | Path, kind: str | None = None) -> transformers.PreT
     Raises
     ------
     InputError
-        If transformers is not installed; if there is no such folder or name (without a connection, the hub's
-        client tries for some twenty seconds), no configuration or no weights; if the model is of another type or
-        has an activation that is not known; if tensors are missing, too many, of other shapes, or not finite.
+        If there is no such folder or name (without a connection, the hub's client tries for some twenty seconds),
+        no configuration or no weights; if the model is of another type or has an activation that is not known; if
+        tensors are missing, too many, of other shapes, or not finite.
+    MissingPackageError
+        If transformers is not installed.
     """
     try:
         import transformers
         from safetensors import SafetensorError
     except ImportError as error:
-        raise InputError(f"Checkpoints need {error.name}: pip install 'polygeom[transformers]'.") from error
+        raise MissingPackageError("A checkpoint", str(error.name), extra="transformers") from None
     source = _source(name_or_path)
     try:
         config = transformers.AutoConfig.from_pretrained(source)

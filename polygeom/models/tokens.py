@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.arrays import freeze
-from polygeom.errors import InputError
+from polygeom.errors import InputError, MissingPackageError
 
 if TYPE_CHECKING:
     import transformers
@@ -232,12 +232,14 @@ def tokenizer(source: str | Path | None = None) -> transformers.PreTrainedTokeni
     Raises
     ------
     InputError
-        If there is no tokenizer, or transformers is not installed.
+        If there is no tokenizer.
+    MissingPackageError
+        If transformers is not installed.
     """
     try:
         import transformers
     except ImportError as error:
-        raise InputError(f"Tokenizers need {error.name}: pip install 'polygeom[transformers]'.") from error
+        raise MissingPackageError("A tokenizer", str(error.name), extra="transformers") from None
     place = data_folder("gpt2_bpe") if source is None else source
     files = {path.name for path in Path(place).iterdir()} if Path(place).is_dir() else None
     if files is not None and not files & VOCABULARIES:

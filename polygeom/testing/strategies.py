@@ -14,6 +14,7 @@ import numpy as np
 
 from polygeom.affine import AffineMap
 from polygeom.certificates.feasibility import InteriorPoint
+from polygeom.errors import MissingPackageError
 from polygeom.network import Network
 from polygeom.pieces import piece_at
 from polygeom.polyhedron import Polyhedron
@@ -23,11 +24,9 @@ from polygeom.testing.wording import as_numbers
 
 try:
     from hypothesis import strategies as st
-except ImportError as error:
-    raise ImportError(
-        "The strategies of polygeom.testing need the package hypothesis, which is not installed: "
-        "pip install 'polygeom[testing]'. The laws (assert_partition, ...) work without it."
-    ) from error
+except ImportError:
+    drawing = "Drawing networks (the laws, assert_partition and others, do without)"
+    raise MissingPackageError(drawing, "hypothesis", extra="testing") from None
 
 __all__ = [
     "ACTIVATIONS",

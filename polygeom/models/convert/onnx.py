@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
+from polygeom.errors import ConversionError, InputError, MissingPackageError, NotPiecewiseAffineError
 from polygeom.models.convert.arithmetic import UNKNOWN, NotAffineError
 from polygeom.models.convert.check import checked_network, keeps_rows_apart
 from polygeom.models.convert.layout import BatchMixedError, Traced
@@ -82,9 +82,7 @@ def _load(path: str | os.PathLike[str]) -> onnx.ModelProto:
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError:
-        raise ConversionError(
-            "from_onnx needs the package onnx, which is not installed: pip install 'polygeom[onnx]'."
-        ) from None
+        raise MissingPackageError("from_onnx", "onnx", extra="onnx") from None
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"from_onnx got a {type(path).__name__}, wanted the path of an ONNX file.")
     if not os.path.isfile(path):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.arrays import freeze
-from polygeom.errors import InputError
+from polygeom.errors import InputError, MissingPackageError
 from polygeom.models.toy.random_weights import he_layers
 from polygeom.network import Network
 
@@ -96,7 +96,9 @@ def digits(
     Raises
     ------
     InputError
-        If scikit-learn is missing, on unknown labels, steps that do not ascend, or too many images.
+        On unknown labels, steps that do not ascend, or too many images.
+    MissingPackageError
+        If scikit-learn is not installed.
 
     Examples
     --------
@@ -177,9 +179,7 @@ def _load_digits() -> tuple[np.ndarray, np.ndarray]:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise InputError(
-            "The digits come with scikit-learn, which is not installed: pip install 'polygeom[lens]'."
-        ) from None
+        raise MissingPackageError("The dataset of digits", "scikit-learn", extra="lens") from None
     pixels, classes = load_digits(return_X_y=True)
     return pixels / 16.0, classes.astype(np.intp)
 

@@ -33,9 +33,8 @@ print(K)
 weights = np.random.default_rng(1).dirichlet(np.ones(3), size=500)[:, 1:]
 found = K.find(pg.spline_codes(net, plane(weights)).letters)
 areas = K.volumes()
-print(
-    f"{(found >= 0).mean():.0%} of 500 random points lie in listed regions; the areas add up to {areas.sum():.15f}"
-)
+print(f"{(found >= 0).mean():.0%} of 500 random points lie in listed regions")
+print(f"the areas add up to {areas.sum():.15f}")
 
 largest = int(np.argmax(areas))
 piece = K.piece(largest)

@@ -12,7 +12,7 @@ from polygeom.models import toy
 
 
 def has_more_than_three_facets(piece: pg.AffinePiece) -> Check:
-    """The rule of the witness: it reads the piece and nothing else."""
+    """Tell whether a piece refutes the guess; the rule of a witness reads nothing else."""
     return PROVED if len(pg.facets(piece.polyhedron).facets) > 3 else REFUTED
 
 

@@ -37,9 +37,7 @@ print(f"with a shared unit {joined.shared.tolist()} the bridges are {list(bridge
 # directions that a factorization finds in the codes, beside those of shuffled codes
 compared = pg.lens.compare_directions(codes, 4, np.random.default_rng(2), ["nmf"])
 real, shuffled = compared.predicted.mean(axis=(1, 2))
-print(
-    f"share of the variance of unseen letters that four directions tell: {real:.2f}; shuffled codes: {shuffled:.2f}"
-)
+print(f"variance of unseen letters that four directions tell: {real:.2f}, of shuffled codes {shuffled:.2f}")
 
 assert {frozenset(units) for units in components} == {frozenset(c.tolist()) for c in known.circuits}
 assert tuple(joined.shared) == bridges

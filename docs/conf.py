@@ -37,15 +37,20 @@ autosummary_generate = True
 suppress_warnings = ["ref.python"]
 
 
-def escape_shapes(app, what, name, obj, options, lines):
-    """Escape the star of a shape (N, *shape), which reStructuredText takes for the start of an emphasis."""
-    for number, line in enumerate(lines):
-        if not line.lstrip().startswith((">>>", "...")):
-            parts = re.split(r"(``.*?``|:\w+:`.*?`)", line)
-            parts[::2] = [re.sub(r"([(,] ?)\*(?=\w)", r"\1\*", text) for text in parts[::2]]
-            lines[number] = "".join(parts)
+KEPT = r"""(?msx)
+    ``.*?`` | :\w+:`.*?`                                       # code and formulas in a line
+    | ^[ ]*(?:>>>|\.\.\.)[ ][^\n]*                             # examples
+    | ^(?P<margin>[ ]*)\.\.[ ]math::[^\n]*(?:\n(?:(?P=margin)[ ][^\n]*)?$)*  # formulas by themselves
+"""
+
+
+def escape_mathematics(app, what, name, obj, options, lines):
+    """Escape what reStructuredText takes for markup: the star of a shape (N, *shape), the bars of a norm |x|."""
+    markup = re.compile(KEPT + r"| (?P<sign>(?:(?<=[(,])|(?<=[(,][ ]))\*(?=\w) | \|)")
+    text = markup.sub(lambda found: "\\" * bool(found["sign"]) + found[0], "\n".join(lines))
+    lines[:] = text.split("\n")
 
 
 def setup(app):
     """Run after napoleon, which listens with priority 500."""
-    app.connect("autodoc-process-docstring", escape_shapes, priority=900)
+    app.connect("autodoc-process-docstring", escape_mathematics, priority=900)

@@ -13,8 +13,8 @@ Rounding
 :math:`g = \gamma * w` errs by u of itself, its mean :math:`\mu` by :math:`\gamma_{d+2}` of the mean of
 :math:`|g|`, and the difference by u of itself: as vectors, :math:`|\hat w - \tilde w| \le u |g| + \sqrt d\,
 \gamma_{d+2} \overline{|g|} + u |\hat w|`. As :math:`\tilde w \perp 1`, :math:`\tilde w \cdot x = \tilde w \cdot (x
-- m 1)` for *every* m, so the error of the mean of x that is subtracted does no harm: with :math:`\hat y = fl(x - m
-  1)`
+- m 1)` for *every* m, so the error of the mean of x that is subtracted does no harm: with
+:math:`\hat y = fl(x - m 1)`
 
 .. math:: |fl(\hat w \cdot \hat y) - \tilde w \cdot x| \le (\gamma_{d + 1} |\hat w| + |\hat w - \tilde w|)\,
           |\hat y| (1 + 2 u)

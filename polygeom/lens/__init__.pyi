@@ -1,5 +1,6 @@
 from .activations import ImageActivations, behind_layer, image_activations, image_files
 from .baseline import LinearBaseline, linear_baseline
+from .cluster_study import ClusterStudy, cluster_density, study_clusters
 from .cluster_tree import CondensedTree, condensed_tree
 from .clusters import Clustering, Meaning, cluster, meaning
 from .code_directions import CodeDirection, UnitFlip, unit_flips

@@ -163,12 +163,18 @@ def _taken_apart(
     shared = sizes[part] > 1
     if not shared.any():
         return len(known), noise, together, np.nan, np.nan
-    shuffled = [_purity(part, rng.permutation(labels), shared) for _ in range(SHUFFLES)]
-    return len(known), noise, together, _purity(part, labels, shared), float(np.mean(shuffled))
+    _, short = np.unique(labels, return_inverse=True)
+    shuffled = rng.permuted(np.tile(short, (SHUFFLES, 1)), axis=1)
+    own, *others = _purities(part, np.vstack([short, shuffled]), shared)
+    return len(known), noise, together, float(own), float(np.mean(others))
 
 
-def _purity(part: np.ndarray, labels: np.ndarray, shared: np.ndarray) -> float:
-    """Return the share of inputs with the most frequent label of their part, over parts of more than one."""
-    counts = np.zeros((part.max() + 1, labels.max() + 1), dtype=np.intp)
-    np.add.at(counts, (part[shared], labels[shared]), 1)
-    return float(counts.max(axis=1).sum() / shared.sum())
+def _purities(part: np.ndarray, labels: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Return the share of inputs with the most frequent label of their part, over parts of more than one, (S,).
+
+    `labels` (S, T) holds several labelings of the same inputs.
+    """
+    shape = (len(labels), part.max() + 1, labels.max() + 1)
+    cells = (np.arange(shape[0])[:, None] * shape[1] + part) * shape[2] + labels
+    counts = np.bincount(cells[:, shared].ravel(), minlength=shape[0] * shape[1] * shape[2]).reshape(shape)
+    return counts.max(axis=2).sum(axis=1) / shared.sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 from pathlib import Path
 
@@ -13,6 +14,13 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("[0-9][0-9]_*
 
 def test_there_are_examples():
     assert len(EXAMPLES) >= 12
+
+
+def test_all_stand_in_the_gallery():
+    gallery = Path(__file__).parent.parent / "docs" / "gallery.md"
+    assert re.findall(r"examples/(\S+)", gallery.read_text(encoding="utf-8"))[1:] == [
+        e.name for e in EXAMPLES
+    ]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -14,7 +14,6 @@ from polygeom.lens.density import (
     TrainingDensity,
     class_contrast,
     class_density,
-    follow_segments,
     sampled_class_density,
     training_density,
 )
@@ -22,6 +21,7 @@ from polygeom.lens.distances import euclidean_distances
 from polygeom.lens.pairing import matched_partners, partners
 from polygeom.lens.places import Profile, around_changes, line_contrasts, profile
 from polygeom.lens.scaling import Scaling, nearest_changes, scale_activations
+from polygeom.lens.segments import follow_segments
 from polygeom.lines import segments as segments_module
 from polygeom.models import toy
 from polygeom.models.toy.trained import digits
@@ -140,21 +140,21 @@ def test_spent_seconds_and_interrupts_keep_what_was_finished(monkeypatch):
     whole = class_density(net, X, rows)
     clock = iter(np.arange(0, 100, 1.0))
     with monkeypatch.context() as patch:
-        patch.setattr("polygeom.lens.density.monotonic", lambda: next(clock))
+        patch.setattr("polygeom.lens.segments.monotonic", lambda: next(clock))
         some = class_density(net, X, rows, classes=True, budget=pg.Budget(seconds=6))
     assert some.segments.stopped == "seconds"
     assert len(some.segments) == 4  # of five segments the odd one is dropped
     assert (some.density() == whole.density()[:2]).all()
     assert len(some.segments.t) == some.segments.flips.sum()
     with monkeypatch.context() as patch:
-        patch.setattr("polygeom.lens.density.monotonic", iter([0.0, 9.0]).__next__)
+        patch.setattr("polygeom.lens.segments.monotonic", iter([0.0, 9.0]).__next__)
         with pytest.raises(InputError, match="seconds"):
             follow_segments(net, X, [[0, 1]], budget=pg.Budget(seconds=6))
 
 
 def test_a_line_that_stops_ends_the_segments(monkeypatch):
     net, X, _ = small(0)
-    calls, real = [], segments_module.line_crossings
+    calls, real = [], segments_module.crossings_on
 
     def stopping(*args, **kwargs):
         hits = real(*args, **kwargs)
@@ -163,7 +163,7 @@ def test_a_line_that_stops_ends_the_segments(monkeypatch):
             object.__setattr__(hits, "stopped", "interrupt")
         return hits
 
-    monkeypatch.setattr("polygeom.lens.density.line_crossings", stopping)
+    monkeypatch.setattr("polygeom.lens.segments.crossings_on", stopping)
     found = follow_segments(net, X, [[0, 1], [0, 2], [0, 3], [0, 4]])
     assert (len(found), found.stopped) == (2, "interrupt")
     assert "stopped (interrupt)" in repr(found)

@@ -37,11 +37,12 @@ from polygeom.claims.instance import Instance
 from polygeom.claims.registry import claim
 from polygeom.claims.verdict import Outcome, Verdict, Witness
 from polygeom.lens.clusters import cluster
-from polygeom.lens.density import class_contrast, follow_segments
+from polygeom.lens.density import class_contrast
 from polygeom.lens.pairing import partners
 from polygeom.lens.places import around_changes
 from polygeom.lens.polysemantic import polysemanticity
 from polygeom.lens.scaling import behind_first_layer, scale_activations
+from polygeom.lens.segments import follow_segments
 from polygeom.network import Network
 from polygeom.pieces import spline_codes
 

@@ -8,10 +8,8 @@ from .code_maps import CodeCell, code_cell
 from .composition import Composition, ExactSecondDifferences, compose, rank_correlations
 from .density import (
     ClassDensity,
-    Segments,
     TrainingDensity,
     class_density,
-    follow_segments,
     sampled_class_density,
     training_density,
 )
@@ -26,4 +24,5 @@ from .places import Profile, around_changes, line_contrasts, profile
 from .planted import Planted, planted
 from .polysemantic import Polysemanticity, polysemanticity
 from .scaling import Scaling, behind_first_layer, scale_activations
+from .segments import Segments, follow_segments
 from .wordnet import wordnet_groups

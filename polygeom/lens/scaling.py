@@ -10,22 +10,26 @@ Source: Black, Sharkey et al. 2022, Interpreting neural networks through the pol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from time import monotonic
 
 import numpy as np
 
+from polygeom.affine import AffineMap
 from polygeom.arrays import as_points, freeze
 from polygeom.budget import Budget
 from polygeom.errors import InputError
+from polygeom.lens.kept_results import KeptResults
 from polygeom.lens.places import Places
 from polygeom.lens.saved import Saved
-from polygeom.lines.scaling import ScalingCrossings, scaling_crossings
+from polygeom.lens.segments import joined_ends
+from polygeom.lines.crossings import LineCrossings
+from polygeom.lines.segments import crossings_on
 from polygeom.network import Network
 from polygeom.steps import Dense
 
-__all__ = ["Scaling", "behind_first_layer", "nearest_changes", "scale_activations", "scaled_places"]
+__all__ = ["Scaling", "behind_first_layer", "nearest_changes", "scale_activations"]
 
 
 def behind_first_layer(net: Network, inputs: np.ndarray) -> tuple[Network, np.ndarray]:
@@ -33,16 +37,6 @@ def behind_first_layer(net: Network, inputs: np.ndarray) -> tuple[Network, np.nd
     first, *rest = [(step.weight, step.constant) for step in net.steps if isinstance(step, Dense)]
     W, b = first
     return Network.from_layers(rest), np.maximum(inputs @ W.T + b, 0.0)
-
-
-def scaled_places(rays: Sequence[ScalingCrossings], octaves: float) -> Places:
-    """Return where units flip and where the class changes on rays, in octaves from the input, up to a limit."""
-    found = []
-    for ray in rays:
-        hits = ray.hits
-        both = np.log2(hits.t[hits.flips[0]]), np.log2(hits.class_t)
-        found.append(tuple(u[np.abs(u) <= octaves] for u in both))
-    return found
 
 
 def nearest_changes(places: np.ndarray, octaves: float) -> tuple[float, float]:
@@ -123,6 +117,7 @@ def scale_activations(
     octaves: float = 4.0,
     samples: int = 65,
     *,
+    cache: bool | str | PathLike[str] = False,
     budget: Budget | None = None,
     device: object = None,
     progress: bool = False,
@@ -139,7 +134,7 @@ def scale_activations(
     samples : int
         Scales at which codes, cosines and classes are compared, odd so that 1 is one of them. Flips and class
         changes are exact whatever it is.
-    budget, device, progress
+    cache, budget, device, progress
         As for `follow_segments`; the budget is that of all rays together.
 
     Raises
@@ -150,8 +145,8 @@ def scale_activations(
 
     Notes
     -----
-    The sweep begins at scale 0: boundaries below :math:`2^{-octaves}` are met and left out. Cost: that of
-    `scaling_crossings`, and a forward pass per sample.
+    The sweep begins at :math:`2^{-octaves}`, as nearer to 0 there may be as many boundaries again. Cost: that of a
+    line with as many boundaries (`follow_segments`), and a forward pass per sample.
 
     Examples
     --------
@@ -167,57 +162,81 @@ def scale_activations(
         )
     if not 0 < octaves < np.inf:
         raise InputError(f"octaves is {octaves!r}, wanted a positive number.")
+    if not points.any(axis=1).all():
+        still = int(np.flatnonzero(~points.any(axis=1))[0])
+        raise InputError(f"Activation {still} is 0: scaling does not move it. Give others than 0.")
     u = np.linspace(-octaves, octaves, samples)
-    began, stopped, rays = monotonic(), None, []
+    began, stopped, rays, kept = monotonic(), None, [], KeptResults.of(cache, net)
     with _bar(len(points), progress) as bar:
         for x in points:
-            spent = monotonic() - began
-            left = None if budget is None or budget.seconds is None else budget.seconds - spent
-            if left is not None and left <= 0:
-                stopped = "seconds"
-                break
-            within = None if left is None else Budget(seconds=left)
-            ray = scaling_crossings(net, x, 2.0**octaves, classes=True, budget=within, device=device)
-            if ray.hits.stopped:
-                stopped = ray.hits.stopped
-                break
-            rays.append(ray)
+            file = kept.file(Scaling, x, u)
+            one = kept.read(file, Scaling)
+            if one is None:
+                spent = monotonic() - began
+                left = None if budget is None or budget.seconds is None else budget.seconds - spent
+                if left is not None and left <= 0:
+                    stopped = "seconds"
+                    break
+                within, line = None if left is None else Budget(seconds=left), AffineMap(x[:, None], 0 * x)
+                reach = (float(2.0 ** u[0]), float(2.0 ** u[-1]))
+                hits = crossings_on(net, line, reach, classes=True, budget=within, device=device)
+                if hits.stopped:
+                    stopped = hits.stopped
+                    break
+                one = _single(hits, u)
+                kept.write(file, one)
+            rays.append(one)
             bar.update()
     if not rays:
         raise InputError(f"Not one ray was finished ({stopped}). Give more seconds.")
-    return _gathered(rays, u, stopped)
+    return _joined(rays, stopped)
 
 
-def _gathered(rays: list[ScalingCrossings], u: np.ndarray, stopped: str | None) -> Scaling:
-    octaves, t = float(u[-1]), 2.0**u
-    places = scaled_places(rays, octaves)
-    flips, changes = ([one[k] for one in places] for k in (0, 1))
-    rows = [_along(ray, t) for ray in rays]
-    crossings, differing, cosines, classes = (freeze(np.stack(part)) for part in zip(*rows, strict=True))
-    class_range, code_range = (
-        freeze(np.array([nearest_changes(one, octaves) for one in part])) for part in (changes, flips)
-    )
-    ends = [freeze(np.cumsum([0, *map(len, part)])) for part in (flips, changes)]
-    every = [freeze(np.concatenate(part)) for part in (flips, changes)]
+def _single(hits: LineCrossings, u: np.ndarray) -> Scaling:
+    """Return what is known of one activation, from its ray between the first and the last scale."""
+    octaves = float(u[-1])
+    flips, changes = np.log2(hits.t[hits.flips[0]]), np.log2(hits.class_t)
+    crossings, differing, cosines, classes = (freeze(part[None]) for part in _along(hits, 2.0**u))
     return Scaling(
         freeze(u),
         crossings,
         differing,
         cosines,
         classes,
-        class_range,
-        code_range,
-        every[0],
-        ends[0],
-        every[1],
-        ends[1],
-        stopped,
+        freeze(np.array([nearest_changes(changes, octaves)])),
+        freeze(np.array([nearest_changes(flips, octaves)])),
+        freeze(flips),
+        freeze(np.array([0, len(flips)])),
+        freeze(changes),
+        freeze(np.array([0, len(changes)])),
+        None,
     )
 
 
-def _along(ray: ScalingCrossings, t: np.ndarray) -> tuple[np.ndarray, ...]:
+def _joined(rays: list[Scaling], stopped: str | None) -> Scaling:
+    """Return all activations together."""
+    rows = (
+        "crossings",
+        "code_change",
+        "cosine",
+        "classes",
+        "class_range",
+        "code_range",
+        "flip_u",
+        "change_u",
+    )
+    return Scaling(
+        octaves=rays[0].octaves,
+        flip_ends=joined_ends([one.flip_ends for one in rays]),
+        change_ends=joined_ends([one.change_ends for one in rays]),
+        stopped=stopped,
+        **{name: freeze(np.concatenate([getattr(one, name) for one in rays])) for name in rows},
+    )
+
+
+def _along(hits: LineCrossings, t: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return flips from 1, share of letters changed, cosine to the output at 1, and class, at scales t."""
-    hits, here = ray.hits, len(t) // 2
+    here = len(t) // 2
     passed = np.searchsorted(hits.t[hits.flips[0]], t)
     pieces = np.searchsorted(hits.t, t)
     distinct, which = np.unique(pieces, return_inverse=True)

@@ -1,4 +1,4 @@
-from . import claims, lens, models, plotting, testing
+from . import claims, contact_sheets, lens, models, plotting, testing
 from .affine import AffineMap
 from .budget import Budget
 from .certificates import Check, Level

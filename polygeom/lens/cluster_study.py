@@ -40,7 +40,7 @@ WAYS = ("codes", "directions", "activations")
 """How points may be compared."""
 
 SMALLEST, SAMPLES = 5, 2
-"""Fewest members of a cluster, and neighbors that density is taken from, as in the claim on polysemantic neurons."""
+"""Fewest members of a cluster, and neighbors that density is taken from: as in *polysemantic-neurons*."""
 
 MOST_PAIRS = 500
 """Pairs within clusters whose density is compared with that of pairs that leave them."""
@@ -306,8 +306,8 @@ def cluster_density(
 
     Density is Hamming distance of codes over distance; for the codes of one layer that is affine in the points it
     is the exact number of boundaries on the segment. Every segment within a cluster stands beside one from the
-    same point out of the cluster that is nearest to it in length. Where the clusters were made from the same codes,
-    that they are dense outside is true in part by construction; codes of the next layer are not subject to that.
+    same point out of the cluster that is nearest to it in length. Where the clusters were made from the same
+    codes, that they are dense outside is true in part by construction; for codes of the next layer it is not.
 
     Parameters
     ----------

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
-from paper_figures.pipeline import data_folder, make, record, scripts
+from paper_figures.contact_sheet import write_contact_sheet
+from paper_figures.pipeline import Script, data_folder, known_names, make, read_manifest, record, scripts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,34 +22,70 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="smaller samples: minutes, not hours")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="folder of the results")
     chosen = parser.parse_args(arguments)
-    console, known = Console(), scripts()
+    console, known = Console(), known_names()
     if chosen.list or not chosen.names:
-        for script in known.values():
-            console.print(f"{script.name:<16} {script.title}", highlight=False)
+        for script in scripts().values():
+            console.print(f"{script.number:<4} {script.name:<20} {script.title}", highlight=False)
         return 0
-    unknown = sorted(set(chosen.names) - known.keys() - {"all"})
+    unknown = sorted(set(chosen.names) - {*known, "all"})
     if unknown:
         parser.error(f"unknown figure {', '.join(unknown)}; there are {', '.join(known)}")
     folder = data_folder()
     if folder is not None and not folder.is_dir():
         parser.error(f"POLYGEOM_DATA={folder} is not a folder")
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    for name in known if "all" in chosen.names else dict.fromkeys(chosen.names):
-        entry = make(known[name], chosen.out, chosen.quick)
-        record({name: entry}, chosen.out)
-        _tell(console, name, entry, chosen.out)
+    try:
+        chosen.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out {chosen.out} cannot be made: {error.strerror}")
+    wanted = scripts(None if "all" in chosen.names else dict.fromkeys(chosen.names))
+    try:
+        _make_all(console, wanted, chosen.out, chosen.quick)
+    except KeyboardInterrupt:
+        console.print("\nstopped; what was made is kept", highlight=False)
+        return 130
     return 0
 
 
-def _tell(console: Console, name: str, entry: dict[str, object], out: Path) -> None:
-    if "skipped" in entry:
-        console.print(f"\n{name}: skipped. {entry['skipped']}", highlight=False)
-        return
-    console.print(f"\n{name}: {entry['title']}", highlight=False, style="bold")
-    if "report" in entry:
-        console.print(entry["report"], highlight=False)
-    files = ", ".join(str(out / file) for file in entry["outputs"])
-    console.print(f"{files} ({entry['seconds']} s)", highlight=False, style="dim")
+def _make_all(console: Console, wanted: Mapping[str, Script], out: Path, quick: bool) -> None:
+    """Make figures one by one, record each, and end with a table of all."""
+    entries = {}
+    for k, (name, script) in enumerate(wanted.items(), start=1):
+        console.print(
+            f"\n[{k}/{len(wanted)}] {script.number} {name}", highlight=False, style="bold", markup=False
+        )
+        entry = entries[name] = make(script, out, quick)
+        record({name: entry}, out)
+        write_contact_sheet(read_manifest(out), out)
+        if "report" in entry:
+            console.print(entry["report"], highlight=False)
+        console.print(_told(entry), highlight=False, markup=False)
+    console.print(_table(entries))
+    console.print(f"All of them with captions: {out / 'index.html'}", highlight=False)
+
+
+def _told(entry: Mapping[str, object]) -> str:
+    """Return a line about one figure."""
+    if entry["state"] == "skipped":
+        return f"skipped: {entry['skipped']}"
+    if entry["state"] == "unchanged":
+        return "unchanged"
+    return f"{entry['state']} in {entry['seconds']} s: {', '.join(entry['outputs'])}"
+
+
+def _table(entries: Mapping[str, Mapping[str, object]]) -> Table:
+    """Return a table of what was made and what was not."""
+    table = Table("", "figure", "", "s", "title", title="Figures", title_justify="left")
+    table.columns[3].justify = "right"
+    for name, entry in entries.items():
+        made = entry["state"] in ("computed", "redrawn")
+        table.add_row(
+            entry["figure"],
+            name,
+            entry["state"],
+            f"{entry['seconds']:.1f}" if made else "",
+            escape(entry["title"] if "skipped" not in entry else entry["skipped"]),
+        )
+    return table
 
 
 if __name__ == "__main__":

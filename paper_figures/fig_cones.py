@@ -11,6 +11,7 @@ import numpy as np
 import polygeom as pg
 from polygeom.models import toy
 
+FIGURE = "F3"
 SEED = 5
 WIDTHS = (2, 6, 6, 1)
 HALF_WIDTH = 3.0
@@ -99,6 +100,20 @@ def tables(data: dict[str, np.ndarray]) -> dict[str, dict[str, list[object]]]:
     """Return one row per network: how many cells of each kind."""
     counts = {kind: data["counts"][:, k].tolist() for k, kind in enumerate(KINDS)}
     return {"cones": {"network": ["no biases", "biases", "biases, rank 1"], **counts}}
+
+
+def caption(data: dict[str, np.ndarray]) -> str:
+    """Say how many cells of each kind there are."""
+    bare, biased, flat = data["counts"].tolist()
+    again = "was checked" if data["rechecked"].all() else "could not be checked in every case"
+    return (
+        f"One random plane network of widths {', '.join(map(str, WIDTHS))}, all cells of the plane. Without "
+        f"biases {bare[0]} of {sum(bare)} cells are cones with apex 0; the ray drawn in each proves it. "
+        f"With biases, of {sum(biased)} cells {biased[3]} are bounded, {biased[1]} are unbounded cones with "
+        f"another apex and {biased[2]} are unbounded without apex. With a first layer of rank 1 each of the "
+        f"{sum(flat)} cells contains a line, {flat[1]} of them half-planes and {flat[2]} without apex, and "
+        f"{flat[3]} are bounded. What proves each verdict {again} again without a solver."
+    )
 
 
 def report(data: dict[str, np.ndarray]) -> str:

@@ -26,6 +26,7 @@ from paper_figures.lens_deep import DEEP_COLUMNS, measure_deep
 from paper_figures.pipeline import data_folder
 from polygeom.models import inception, toy
 
+FIGURE = "F14"
 SEED = 0
 DATA = ("models/inceptionv1/*", "data/images/*.jpg")
 BLOCKS = ("inception_3b", "inception_4a", "inception_4e", "inception_5b")
@@ -178,9 +179,9 @@ FACTS = {
 
 NOTE = (
     "on: units whose letter is on; met: hyperplanes that tx meets for t in (0, 1) and for t > 1; nearest: "
-    "distance to\nthe nearest hyperplane of a unit (within x ≥ 0 in floats). These and the zeros are medians, "
-    "the rest ranges.\nfacets: of units + of x ≥ 0; exact: vectors whose proofs were all re-checked, without a "
-    "solver, at level EXACT."
+    "distance to\nthe nearest hyperplane of a unit (within x ≥ 0 in floats). These and the zeros are "
+    "medians, the rest ranges.\nfacets: of units + of x ≥ 0; exact: vectors whose proofs were all "
+    "re-checked, without a solver, at level EXACT."
 )
 
 DEEP_FACTS = {
@@ -255,6 +256,25 @@ def tables(data: dict[str, np.ndarray]) -> dict[str, dict[str, list[object]]]:
         "lens_table": {name: data[name].tolist() for name in ("image", "block", *COLUMNS)},
         "lens_table_deep": {name: data[f"deep_{name}"].tolist() for name in deep},
     }
+
+
+def caption(data: dict[str, np.ndarray]) -> str:
+    """Say what was asked of which cells, and what came out."""
+    n_images, n_deep = len(data["image"]) // len(data["blocks"]), len(data["deep_image"])
+    exact = (data["free_level"] == "exact") & (data["orthant_level"] == "exact")
+    free = {name: _share(data[f"free_{name}"]) for name in ("bounded", "contains_origin", "is_cone")}
+    met = int(np.median(data["crossed_down"])), int(np.median(data["half_spaces"]))
+    outside = int((data["deep_violated_at_origin"] > 0).sum())
+    return (
+        f"{data['text']}: {n_images} vectors in each of {len(data['blocks'])} layers of "
+        f"{data['half_spaces'].min()} to {data['half_spaces'].max()} half-spaces in R^{data['dims'].min()} "
+        f"to R^{data['dims'].max()}. a: the share of hyperplanes between x and tx. b: distances (median, 5 "
+        f"to 95 %). c: of the {len(exact)} closed cells {free['bounded']} are bounded, "
+        f"{free['contains_origin']} contain 0 and {free['is_cone']} are cones with apex 0; scaling x to 0 "
+        f"meets {met[0]} hyperplanes in the median, of {met[1]}. All proofs were checked without a solver, "
+        f"and {int(exact.sum())} cells are EXACT throughout. d: {str(data['deep_text']).replace('$', '')}; "
+        f"{outside} of {n_deep} such cells do not contain 0."
+    )
 
 
 def report(data: dict[str, np.ndarray]) -> object:

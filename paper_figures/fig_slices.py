@@ -13,6 +13,7 @@ import polygeom as pg
 from paper_figures.pipeline import SkippedError, data_folder
 from polygeom.models import inception
 
+FIGURE = "S1"
 DATA = ("models/onnx/cifar10_small.onnx", "models/inceptionv1/*", "data/images/*")
 
 IMAGES = ("n01440764_tench.jpg", "n01518878_ostrich.jpg", "n01632458_spotted_salamander.jpg")
@@ -112,10 +113,27 @@ def tables(data: dict[str, np.ndarray]) -> dict[str, dict[str, list[object]]]:
     return {"slices": columns}
 
 
+def caption(data: dict[str, np.ndarray]) -> str:
+    """Say how many regions there are on each plane, and how that was checked."""
+    parts = [
+        f"{name}: {regions} regions in a triangle of {share:.2%} of the side, whose areas add up to "
+        f"{area:.9f} of it, with {located:.0%} of {SAMPLES} random points in listed regions and {undecided} "
+        "undecided signs"
+        for name, share, regions, area, located, undecided in zip(
+            *tables(data)["slices"].values(), strict=True
+        )
+    ]
+    return (
+        "All regions on the plane through three images, around the center of their triangle, of a small "
+        "convolutional network from its pixels (left) and of GoogLeNet from what enters block 5a to the "
+        f"logits, max-pooling included (right). {'. '.join(parts)}. Darker cells have more units on."
+    )
+
+
 def report(data: dict[str, np.ndarray]) -> str:
     """Say what was found, and how it was checked."""
     return "\n".join(
-        f"{name}: {regions} regions, areas {area:.12f} of the triangle, {located:.2%} of {SAMPLES} random points "
-        f"in listed regions, {undecided} undecided signs"
+        f"{name}: {regions} regions, areas {area:.12f} of the triangle, {located:.2%} of {SAMPLES} random "
+        f"points in listed regions, {undecided} undecided signs"
         for name, _, regions, area, located, undecided in zip(*tables(data)["slices"].values(), strict=True)
     )

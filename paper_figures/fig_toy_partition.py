@@ -14,6 +14,7 @@ import numpy as np
 import polygeom as pg
 from polygeom.models import toy
 
+FIGURE = "F1"
 SEED = 4
 WIDTHS = (2, 9, 9, 9)
 HALF_WIDTH = 3.0
@@ -123,6 +124,25 @@ def tables(data: dict[str, np.ndarray]) -> dict[str, dict[str, list[object]]]:
         "bounded_in_plane": data["bounded"].tolist(),
     }
     return {"toy_partition": columns}
+
+
+def caption(data: dict[str, np.ndarray]) -> str:
+    """Say how many cells there are after each layer."""
+    panels = range(len(data["complete"]))
+    cells = [int((data["panel"] == k).sum()) for k in panels]
+    bounded = int(data["bounded"][data["panel"] == panels[-1]].sum())
+    ground = (
+        "The areas of the cells, rational numbers, add up to that of the box exactly: none is missing."
+        if data["complete"].all()
+        else "The areas of the cells do not add up to that of the box: some are missing."
+    )
+    return (
+        f"A random network with {len(cells)} hidden layers of {WIDTHS[1]} units on the plane, in the box "
+        f"[-{HALF_WIDTH:g}, {HALF_WIDTH:g}]^2: after {', '.join(str(k + 1) for k in panels)} layers there "
+        f"are {', '.join(map(str, cells))} cells. {ground} Of the last {cells[-1]}, {bounded} are bounded in "
+        "the plane. Lines have the color of the layer whose units draw them; those of deeper layers bend "
+        "where they meet earlier ones. Darker cells have more units on."
+    )
 
 
 def report(data: dict[str, np.ndarray]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import hashlib
 import json
+import re
 from math import comb
+from pathlib import Path
 from types import ModuleType
 
 import cvxpy
@@ -16,8 +19,9 @@ from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
 import polygeom as pg
-from paper_figures import fig_lens_table, fig_toy_partition, lens_cells, lens_deep, pipeline
+from paper_figures import fig_lens_table, fig_toy_partition, lens_cells, lens_deep, pipeline, sources
 from paper_figures.__main__ import main
+from paper_figures.contact_sheet import write_contact_sheet
 from polygeom import plotting
 from polygeom.errors import InputError
 from polygeom.models import inception, toy
@@ -166,7 +170,9 @@ def test_the_lens_table_is_made_without_data_and_says_so(small, capsys):
     assert {line["free_level"] for line in lines} == {"exact"}
     assert set(lines[0]) == {"image", "block", *lens_cells.COLUMNS}
     entry = json.loads((small / "manifest.json").read_text())["figures"]["lens_table"]
-    assert set(entry["outputs"]) == {f"lens_table{end}" for end in (".png", ".pdf", ".csv", "_deep.csv")}
+    ends = (".png", ".pdf", ".csv", "_deep.csv", ".npz", ".txt")
+    assert set(entry["outputs"]) == {f"lens_table{end}" for end in ends}
+    assert "not a real model" in entry["caption"]
     for name, digest in entry["outputs"].items():
         assert hashlib.sha256((small / name).read_bytes()).hexdigest() == digest
 
@@ -188,30 +194,132 @@ def script(tmp_path) -> pipeline.Script:
         module.calls += 1
         return {"quick": np.array(quick)}
 
-    module.compute, module.draw = compute, lambda data: plt.figure()
+    def draw(data):
+        module.drawings += 1
+        return plt.figure()
+
+    module.compute, module.draw = compute, draw
+    module.FIGURE, module.drawings = "F2", 0
+    module.tables = lambda data: {"counted": {"quick": [bool(data["quick"])]}}
+    module.caption = lambda data: f"Quick: {bool(data['quick'])} < 1."
     return pipeline.Script("counted", module)
 
 
+def made(script: pipeline.Script, out: Path, quick: bool = True) -> dict[str, object]:
+    """Make a figure as the command line does, and record it."""
+    entry = pipeline.make(script, out, quick)
+    write_contact_sheet(pipeline.read_manifest(pipeline.record({script.name: entry}, out).parent), out)
+    return entry
+
+
+COUNTED = """
+LIMIT = 3
+COLOR = "red"
+
+def compute(quick):
+    return {"quick": LIMIT}
+
+def draw(data):
+    return COLOR
+"""
+
+
+def write(script: pipeline.Script, *change: str) -> None:
+    Path(script.module.__file__).write_text(COUNTED.replace(*change) if change else COUNTED)
+
+
 def test_a_figure_is_computed_again_only_if_something_changed(script, tmp_path):
-    first = pipeline.make(script, tmp_path, quick=True)
-    again = pipeline.make(script, tmp_path, quick=True)
-    assert script.module.calls == 1
+    write(script)
+    first, again = (made(script, tmp_path) for _ in range(2))
+    assert (first["state"], again["state"], script.module.calls) == ("computed", "unchanged", 1)
     assert first["outputs"] == again["outputs"]
-    pipeline.make(script, tmp_path, quick=False)
-    assert script.module.calls == 2
-    (tmp_path / "fig_counted.py").write_text("# second")
-    pipeline.make(script, tmp_path, quick=False)
+    assert made(script, tmp_path, quick=False)["state"] == "computed"
+    write(script, "LIMIT = 3", "LIMIT = 4")
+    assert made(script, tmp_path, quick=False)["state"] == "computed"
     assert script.module.calls == 3
+
+
+def test_what_the_numbers_do_not_come_from_is_drawn_again_but_not_computed(script, tmp_path):
+    write(script)
+    made(script, tmp_path)
+    write(script, "red", "blue")
+    assert made(script, tmp_path)["state"] == "redrawn"
+    (tmp_path / "counted.png").unlink()
+    assert made(script, tmp_path)["state"] == "redrawn"
+    (tmp_path / "counted.txt").write_text("Somebody else's words.")
+    assert made(script, tmp_path)["state"] == "redrawn"
+    assert (script.module.calls, script.module.drawings) == (1, 4)
+    assert (tmp_path / "counted.txt").read_text() == "Figure F2. Counted.\n\nQuick: True < 1.\n"
+
+
+def test_data_that_changed_is_read_again_even_at_the_same_size(script, tmp_path, monkeypatch):
+    write(script)
+    monkeypatch.setenv("POLYGEOM_DATA", str(tmp_path))
+    script.module.DATA = ("*.bin",)
+    (tmp_path / "one.bin").write_bytes(b"abc")
+    key = script.key(quick=True)
+    assert script.key(quick=True) == key
+    (tmp_path / "one.bin").write_bytes(b"abd")
+    assert script.key(quick=True) != key
+    (tmp_path / "one.bin").write_bytes(b"abc")
+    assert script.key(quick=True) == key
+
+
+def test_half_written_data_are_computed_again(script, tmp_path):
+    write(script)
+    made(script, tmp_path)
+    (tmp_path / "counted.npz").write_bytes((tmp_path / "counted.npz").read_bytes()[:50])
+    assert made(script, tmp_path)["state"] == "computed"
 
 
 def test_a_skipped_figure_says_why_and_leaves_no_files(script, tmp_path):
     def compute(quick):
-        raise pipeline.SkippedError("no weights here")
+        raise pipeline.SkippedError("no weights here: polygeom fetch them & see")
 
     script.module.compute = compute
-    entry = pipeline.make(script, tmp_path, quick=True)
-    assert entry["skipped"] == "no weights here"
+    entry = made(script, tmp_path)
+    assert entry["skipped"] == "no weights here: polygeom fetch them & see"
     assert not list(tmp_path.glob("*.png"))
+    page = (tmp_path / "index.html").read_text()
+    assert "no weights here: polygeom fetch them &amp; see" in page
+    assert made(script, tmp_path)["state"] == "skipped"
+
+
+def test_the_contact_sheet_shows_pictures_with_captions_in_order(script, tmp_path):
+    write(script)
+    made(script, tmp_path)
+    other = ModuleType("fig_last", "Last.")
+    other.__dict__.update({**script.module.__dict__, "__doc__": "Last.", "FIGURE": "F10"})
+    made(pipeline.Script("a_last", other), tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert re.findall(r'<img src="(.*?)"', page) == ["counted.png", "a_last.png"]
+    assert "Quick: True &lt; 1." in page
+    for linked in re.findall(r'(?:href|src)="([^#"]*)"', page):
+        assert (tmp_path / linked).is_file()
+
+
+def test_numbers_sort_as_numbers():
+    given = ["S1", "F10", "F5b", "", "F2", "F5", "S2"]
+    assert sorted(given, key=pipeline.place) == ["F2", "F5", "F5b", "F10", "S1", "S2", ""]
+
+
+def test_every_script_keeps_the_contract():
+    found = pipeline.scripts()
+    numbers = [script.number for script in found.values()]
+    assert len(set(numbers)) == len(numbers)
+    for script in found.values():
+        assert pipeline.place(script.number)[0] < 2
+        missing = {"compute", "draw", "tables", "caption"} - vars(script.module).keys()
+        assert not missing, script.name
+        assert sources.reached(ast.parse(Path(script.module.__file__).read_text()), "compute")
+
+
+def test_only_what_compute_names_belongs_to_the_numbers():
+    source = COUNTED + "\nLATER = 2\ndef helper():\n    return LATER\nclass Unused:\n    pass\n"
+    tree = ast.parse(source.replace("return {", "helper()\n    return {"))
+    kept = "\n".join(map(ast.unparse, sources.reached(tree, "compute")))
+    assert all(text in kept for text in ("LIMIT = 3", "LATER = 2", "def helper", "def compute"))
+    assert not any(text in kept for text in ("COLOR", "def draw", "Unused"))
 
 
 def test_the_list_names_every_script_with_its_title(capsys):

@@ -84,7 +84,12 @@ def table(data: Mapping[str, np.ndarray]) -> dict[str, list[object]]:
 
 def ratio(numbers: Mapping[str, object], name: str) -> str:
     """Return an estimated ratio with its interval."""
-    mean, low, high = (numbers[f"{name}_{part}"] for part in ("mean", "low", "high"))
+    return shown([numbers[f"{name}_{part}"] for part in ("mean", "low", "high")])
+
+
+def shown(estimate: Sequence[float]) -> str:
+    """Return a ratio with its interval, as text."""
+    mean, low, high = estimate
     return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
@@ -136,7 +141,8 @@ def report(data: Mapping[str, np.ndarray], title: str) -> str:
     keys = zip(data["network"], data["layer"], data["way"], strict=True)
     for s in (line(data, *map(str, key)) for key in keys):
         name = f"{s['network']} {s['layer'].removeprefix('inception_')}, {s['way']}"
-        found = f"{s['clusters']} clusters ({s['null_clusters']:.1f}), {s['noise']:.0%} noise ({s['null_noise']:.0%})"
+        found = f"{s['clusters']} clusters ({s['null_clusters']:.1f})"
+        found += f", {s['noise']:.0%} noise ({s['null_noise']:.0%})"
         if s["clusters"]:
             found += (
                 f"; purity {s['purity']:.2f} ({s['purity_by_chance']:.2f}), ratio {ratio(s, 'pure')}, "

@@ -147,13 +147,15 @@ def tables(data: Mapping[str, np.ndarray]) -> dict[str, dict[str, list[object]]]
     return {"inception_clusters": rows.table(data)}
 
 
-def report(data: Mapping[str, np.ndarray]) -> str:
+def report(data: Mapping[str, np.ndarray]) -> object:
     """Return all numbers with the verdict below."""
+    from rich.text import Text
+
     n, grey, skipped = data["images"]
     title = (
         f"{n} images ({grey} grey, {skipped} skipped), all channels at the central position; {rows.CHOSEN}"
     )
-    return f"{rows.report(data, title)}\n{verdict(data)}"
+    return Text(f"{rows.report(data, title)}\n{verdict(data)}")
 
 
 def verdict(data: Mapping[str, np.ndarray]) -> str:
@@ -190,15 +192,14 @@ def caption(data: Mapping[str, np.ndarray]) -> str:
         f"a, b: the largest of {own['clusters']} clusters by Hamming distance of the codes of block 5a (shuffled "
         f"codes: {own['null_clusters']:.1f}) and of {other['clusters']} by Euclidean distance of directions "
         f"({other['null_clusters']:.1f}), the most central images of each, with the share of the most frequent "
-        "WordNet group (by chance). c: Euclidean distance of activations that are not divided by their length "
-        f"finds {plain['clusters']} clusters in 5a and at most {most} in any block (dotted: shuffled points). "
-        f"d: purity over chance, in 5a {rows.ratio(own, 'pure')} and {rows.ratio(other, 'pure')}. e: the "
-        f"strongest images of a neuron, parted by clusters, are {rows.ratio(own, 'taken_apart')} and "
+        "WordNet group (by chance). c: activations that are not divided by their length have "
+        f"{plain['clusters']} clusters in 5a and at most {most} in any block (dotted: shuffled points). "
+        f"d, e: purity over chance, in 5a {rows.ratio(own, 'pure')} and {rows.ratio(other, 'pure')}, and the "
+        f"strongest images of a neuron, which parted by clusters are {rows.ratio(own, 'taken_apart')} and "
         f"{rows.ratio(other, 'taken_apart')} times as pure as random parts{untrained}. f: density of boundaries "
         f"on segments out of a cluster over that within, {rows.ratio(own, 'density')} and "
-        f"{rows.ratio(other, 'density')}; by the hyperplanes that 5b draws ahead, exactly, "
-        f"{codes[0]:.2f} [{codes[1]:.2f}, {codes[2]:.2f}] and "
-        f"{directions[0]:.2f} [{directions[1]:.2f}, {directions[2]:.2f}]. Bars: 99 % intervals."
+        f"{rows.ratio(other, 'density')}, and by the hyperplanes that 5b draws ahead, exactly, "
+        f"{rows.shown(codes)} and {rows.shown(directions)}; bars are 99 % intervals."
     )
 
 

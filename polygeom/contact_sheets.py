@@ -13,8 +13,9 @@ from polygeom.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
+    from matplotlib.text import Text
 
-__all__ = ["contexts_as_html", "contexts_as_text", "draw_contact_sheet"]
+__all__ = ["contexts_as_html", "contexts_as_text", "draw_contact_sheet", "draw_contexts"]
 
 Context = tuple[str, str, str]
 """What stands before a token, the token, and what stands behind it."""
@@ -66,6 +67,51 @@ def draw_contact_sheet(
             place = (left, left + 1, top + 1, top)
             drawn.append(ax.imshow(pixels, extent=place, cmap="gray", interpolation="antialiased"))
     ax.set(xlim=(0, width * (1 + gap) - gap), ylim=(len(rows) * height, 0), aspect="equal")
+    ax.axis("off")
+    return drawn
+
+
+def draw_contexts(
+    titles: Sequence[str],
+    contexts: Sequence[Sequence[Context]],
+    *,
+    ax: Axes,
+    width: int = 28,
+    size: float = 5,
+) -> list[Text]:
+    """Draw tokens in their contexts cluster by cluster, the tokens below each other in the middle.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        One for each cluster.
+    contexts : sequence of sequences of (before, token, after)
+    ax : matplotlib axes
+        Filled; its frame and ticks are hidden.
+    width : int
+        Letters of context on either side.
+    size : float
+        Of the type, in points.
+
+    Raises
+    ------
+    InputError
+        If there are not as many titles as clusters.
+    """
+    drawn, y = [], 0.0
+    style = {"family": "monospace", "fontsize": size, "va": "top", "parse_math": False}
+    for title, some in _paired(titles, contexts):
+        drawn.append(ax.text(0, y, title, fontsize=size + 1, va="top", parse_math=False))
+        y += 1.25
+        for before, token, after in (map(_visible, one) for one in some):
+            drawn += [
+                ax.text(0.46, y, before[-width:], ha="right", color="0.45", **style),
+                ax.text(0.47, y, token, color="#b3541e", **style),
+                ax.text(0.47, y, " " * (len(token) + 1) + after.lstrip()[:width], color="0.45", **style),
+            ]
+            y += 1.0
+        y += 0.5
+    ax.set(xlim=(0, 1), ylim=(max(y, 1.0), 0))
     ax.axis("off")
     return drawn
 

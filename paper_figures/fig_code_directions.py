@@ -18,7 +18,7 @@ from polygeom.models.toy.trained import digits
 
 FIGURE = "F13"
 SEED = 0
-N_NETS, N_PLANTED, N_INPUTS, N_EXACT, N_SEGMENTS = (2, 8), (2, 12), (8, 50), (4, 10), (10, 50)
+N_NETS, N_PLANTED, N_INPUTS, N_EXACT, N_SEGMENTS = (2, 8), (2, 12), (8, 50), (3, 10), (6, 50)
 """Quick, full: networks, planted circuits, inputs that directions are added to, parallelograms in rationals, and
 segments on which class changes are looked for."""
 
@@ -262,8 +262,8 @@ def _planted_lines(data: Mapping[str, np.ndarray]) -> list[str]:
     return [
         f"Planted circuits: {states[0]} pairs of units interact, {states[1]} do not, {states[2]} undecided; "
         f"without unit {data['planted_bridges'].tolist()} (shared: {data['planted_shared'].tolist()}) the graph "
-        f"has {data['planted_parts']} parts. Adding directions of different circuits is wrong by {said(across)} of "
-        f"the changes, of the same circuit by {said(within)}.",
+        f"has {data['planted_parts']} parts. Adding directions of different circuits is wrong by {said(across)} "
+        f"of the changes, of the same circuit by {said(within)}.",
     ]
 
 
@@ -337,9 +337,9 @@ def caption(data: Mapping[str, np.ndarray]) -> str:
         "interaction, colors its communities. c: share of the variance of unseen letters that directions tell, "
         f"{said(predicted[:, 0, 0])} after training and {said(predicted[:, 1, 0])} before (shuffled codes "
         f"{said(predicted[:, 0, 1])}). d: rank correlation with the error of adding two directions, for "
-        f"interaction {said(added[:, 0, 0])}. e: parallelograms that meet the hypothesis of the claim composition, "
-        f"{first[0]} of {first[2]} at full size and {last[0]} of {last[2]} with sides {SIDES[-1]} times shorter; bars are 99 % "
-        f"intervals over {len(predicted)} networks."
+        f"interaction {said(added[:, 0, 0])}. e: parallelograms that meet the hypothesis of the claim "
+        f"composition, {first[0]} of {first[2]} at full size and {last[0]} of {last[2]} with sides {SIDES[-1]} "
+        f"times shorter; bars are 99 % intervals over {len(predicted)} networks."
     )
 
 

@@ -45,6 +45,9 @@ SMALLEST, SAMPLES = 5, 2
 MOST_PAIRS = 500
 """Pairs within clusters whose density is compared with that of pairs that leave them."""
 
+FEW = 20
+"""Random parts of a neuron's inputs on every half: the mean over neurons needs no more."""
+
 SIGNIFICANT = 0.01
 """A cluster counts as pure beyond chance if so small a share of shuffles is as pure."""
 
@@ -285,7 +288,7 @@ def _halves(n: int, count: int, rng: np.random.Generator) -> Iterator[np.ndarray
 
 
 def _gain(X: np.ndarray, found: Clustering, labels: np.ndarray, rng: np.random.Generator, top: int) -> float:
-    told = polysemanticity(X, found, labels, rng, top=top)
+    told = polysemanticity(X, found, labels, rng, top=top, shuffles=FEW)
     if not told.judged.any():
         return float("nan")
     return float(np.log(told.apart[told.judged].mean() / told.by_chance[told.judged].mean()))

@@ -25,7 +25,7 @@ from polygeom.lens.saved import Saved
 __all__ = ["Polysemanticity", "polysemanticity"]
 
 SHUFFLES = 100
-"""Random parts that each direction is compared with."""
+"""Random parts that a direction is compared with, by default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +92,7 @@ def polysemanticity(
     *,
     directions: object = None,
     top: int = 50,
+    shuffles: int = SHUFFLES,
 ) -> Polysemanticity:
     """Take the strongest inputs of every direction apart by clusters, and compare what labels say of both.
 
@@ -108,6 +109,8 @@ def polysemanticity(
         By default the neurons: the columns of the activations.
     top : int
         How many of the strongest inputs to look at.
+    shuffles : int
+        Random parts that each direction is compared with.
 
     Raises
     ------
@@ -140,7 +143,7 @@ def polysemanticity(
         raise InputError(f"All {strengths.shape[1]} directions are constant on the inputs: dead units.")
     strongest = np.argsort(-strengths[:, alive], axis=0, kind="stable")[:top].T
     _, which = np.unique(given, return_inverse=True)
-    found = [_taken_apart(clustering.labels[rows], which[rows], rng) for rows in strongest]
+    found = [_taken_apart(clustering.labels[rows], which[rows], rng, shuffles) for rows in strongest]
     return Polysemanticity(
         freeze(alive),
         int(strengths.shape[1] - len(alive)),
@@ -150,7 +153,7 @@ def polysemanticity(
 
 
 def _taken_apart(
-    clusters: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    clusters: np.ndarray, labels: np.ndarray, rng: np.random.Generator, shuffles: int
 ) -> tuple[int, float, float, float, float]:
     """Return number of clusters, share of noise, purity together, apart, and apart by chance."""
     inside = clusters >= 0
@@ -164,7 +167,7 @@ def _taken_apart(
     if not shared.any():
         return len(known), noise, together, np.nan, np.nan
     _, short = np.unique(labels, return_inverse=True)
-    shuffled = rng.permuted(np.tile(short, (SHUFFLES, 1)), axis=1)
+    shuffled = rng.permuted(np.tile(short, (shuffles, 1)), axis=1)
     own, *others = _purities(part, np.vstack([short, shuffled]), shared)
     return len(known), noise, together, float(own), float(np.mean(others))
 
@@ -172,9 +175,18 @@ def _taken_apart(
 def _purities(part: np.ndarray, labels: np.ndarray, shared: np.ndarray) -> np.ndarray:
     """Return the share of inputs with the most frequent label of their part, over parts of more than one, (S,).
 
-    `labels` (S, T) holds several labelings of the same inputs.
+    `labels` (S, T) holds several orders of the same labels. Those that occur once are frequent in no part, so they
+    need no column of the table: a part has at least one input of its most frequent label anyway.
     """
-    shape = (len(labels), part.max() + 1, labels.max() + 1)
-    cells = (np.arange(shape[0])[:, None] * shape[1] + part) * shape[2] + labels
-    counts = np.bincount(cells[:, shared].ravel(), minlength=shape[0] * shape[1] * shape[2]).reshape(shape)
-    return counts.max(axis=2).sum(axis=1) / shared.sum()
+    _, short, counts = np.unique(labels[0], return_inverse=True, return_counts=True)
+    column = np.where(counts > 1, np.cumsum(counts > 1) - 1, -1)
+    width = int((counts > 1).sum())
+    named = np.full(labels.max() + 1, -1)
+    named[labels[0]] = column[short]
+    _, row = np.unique(part[shared], return_inverse=True)
+    chosen = named[labels[:, shared]]
+    shape = (len(labels), row.max() + 1, width + 1)
+    cells = (np.arange(shape[0])[:, None] * shape[1] + row) * shape[2] + chosen + 1  # column 0: once only
+    table = np.bincount(cells.ravel(), minlength=shape[0] * shape[1] * shape[2]).reshape(shape)
+    most = np.maximum(table[:, :, 1:].max(axis=2, initial=0), 1)
+    return most.sum(axis=1) / shared.sum()

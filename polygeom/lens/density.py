@@ -27,7 +27,7 @@ from polygeom.errors import InputError
 from polygeom.lens.estimates import Estimate, bootstrapped
 from polygeom.lens.pairing import partners
 from polygeom.lens.saved import Saved
-from polygeom.lens.segments import Segments, follow_segments, gate_columns
+from polygeom.lens.segments import Segments, checked_reach, follow_segments, gate_columns
 from polygeom.models.toy.trained import Training
 from polygeom.network import Network
 
@@ -87,7 +87,7 @@ def class_density(
     rows: np.ndarray,
     *,
     classes: bool = False,
-    reach: tuple[float, float] = (0.0, 1.0),
+    reach: object = (0.0, 1.0),
     cache: bool | str | PathLike[str] = False,
     budget: Budget | None = None,
     device: object = None,
@@ -99,8 +99,10 @@ def class_density(
     ----------
     rows : (P, 3) integers
         From `partners`.
-    inputs, classes, reach, cache, budget, device, progress
-        As for `follow_segments`. Rows of which one segment is missing are dropped.
+    inputs, classes, cache, budget, device, progress
+        As for `follow_segments`.
+    reach : (2,) or (P, 2) array
+        Likewise; both segments of a row have the same. Rows of which one segment is missing are dropped.
 
     Raises
     ------
@@ -118,7 +120,7 @@ def class_density(
     ((20, 2), np.False_)
     """
     pairs = np.asarray(rows)[:, [0, 1, 0, 2]].reshape(-1, 2)
-    how = {"classes": classes, "reach": reach, "cache": cache}
+    how = {"classes": classes, "reach": np.repeat(checked_reach(reach, len(rows)), 2, axis=0), "cache": cache}
     found = follow_segments(net, inputs, pairs, **how, budget=budget, device=device, progress=progress)
     whole = len(found) // 2
     if not whole:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CONFIDENCE", "Estimate", "binomial", "bootstrapped"]
+__all__ = ["CONFIDENCE", "Estimate", "binomial", "bootstrapped", "sign_flips"]
 
 CONFIDENCE = 0.99
 
@@ -89,3 +89,24 @@ def binomial(successes: int, trials: int, confidence: float = CONFIDENCE) -> Est
 
     interval = binomtest(int(successes), int(trials)).proportion_ci(confidence, method="exact")
     return Estimate(successes / trials, float(interval.low), float(interval.high), int(trials))
+
+
+def sign_flips(sample: np.ndarray) -> float:
+    """Return how often a sample with signs drawn at random has a mean as far from 0, among `RESAMPLES` draws.
+
+    The null model of differences in pairs: which of the two is which does not matter, as where groups are permuted
+    among inputs. The draws are seeded, the sample itself counts as one of them.
+
+    References
+    ----------
+    Fisher 1935, The design of experiments, section 21.
+
+    Examples
+    --------
+    >>> sign_flips(np.array([1.0, -1.0])), sign_flips(np.ones(30))
+    (1.0, 0.0001)
+    """
+    values = np.asarray(sample, dtype=np.float64)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(RESAMPLES, len(values)))
+    sums = np.abs(np.concatenate([[values], signs * values]).sum(axis=1))
+    return float((sums >= sums[0]).mean())

@@ -14,7 +14,7 @@ from time import monotonic
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_points, freeze
+from polygeom.arrays import as_array, as_points, freeze
 from polygeom.budget import Budget
 from polygeom.errors import InputError
 from polygeom.lens.kept_results import KeptResults
@@ -25,7 +25,7 @@ from polygeom.lines.density import density
 from polygeom.lines.segments import crossings_on
 from polygeom.network import Network
 
-__all__ = ["Segments", "follow_segments", "gate_columns", "joined_ends"]
+__all__ = ["Segments", "checked_reach", "follow_segments", "gate_columns", "joined_ends"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ def follow_segments(
     pairs: object,
     *,
     classes: bool = False,
-    reach: tuple[float, float] = (0.0, 1.0),
+    reach: object = (0.0, 1.0),
     cache: bool | str | PathLike[str] = False,
     budget: Budget | None = None,
     device: object = None,
@@ -149,8 +149,8 @@ def follow_segments(
         Rows of the inputs, from and to.
     classes : bool
         Whether to find where the largest output changes, too.
-    reach : (float, float)
-        Between which t boundaries are sought: a share of every segment, where the whole would take too long.
+    reach : (2,) or (S, 2) array
+        Between which t boundaries are sought, on all segments or on each: where the whole would take too long.
     cache : bool or path
         Where to keep each segment once it is finished: True for this user's folder of caches, False for nowhere,
         or a folder. Asked again the same is read from there.
@@ -180,12 +180,10 @@ def follow_segments(
     """
     points = as_points(inputs, "inputs", net.dim_in)
     wanted = _checked_pairs(pairs, points)
-    low, high = (float(t) for t in reach)
-    if not 0.0 <= low < high <= 1.0:
-        raise InputError(f"reach is {reach!r}, wanted two numbers between 0 and 1, ascending.")
+    reaches = checked_reach(reach, len(wanted)).tolist()
     began, stopped, found, kept = monotonic(), None, [], KeptResults.of(cache, net)
     with _bar(len(wanted), progress) as advance:
-        for pair in wanted:
+        for pair, (low, high) in zip(wanted, reaches, strict=True):
             ends = points[pair]
             file = kept.file(Segments, ends, low, high, bool(classes))
             one = kept.read(file, Segments)
@@ -207,6 +205,25 @@ def follow_segments(
     if not found:
         raise InputError(f"Not one segment was finished ({stopped}). Give more seconds.")
     return _joined(found, wanted[: len(found)], stopped)
+
+
+def checked_reach(reach: object, n: int) -> np.ndarray:
+    """Return the parts (n, 2) of n segments between which boundaries are sought.
+
+    Raises
+    ------
+    InputError
+        If they are not two ascending numbers between 0 and 1, for all or for each.
+    """
+    parts = as_array(reach, "reach")
+    if (
+        parts.shape not in ((2,), (n, 2))
+        or not ((parts >= 0) & (parts <= 1) & (np.diff(parts, axis=-1) > 0)).all()
+    ):
+        raise InputError(
+            f"reach is {reach!r}, wanted two ascending numbers between 0 and 1, or {n} such pairs."
+        )
+    return np.broadcast_to(parts, (n, 2))
 
 
 def _checked_pairs(pairs: object, points: np.ndarray) -> np.ndarray:

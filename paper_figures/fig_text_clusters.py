@@ -35,8 +35,11 @@ DATA = ("data/text/openwebtext_1000docs.jsonl.gz",)
 N_DOCUMENTS, MOST_TOKENS = {"MiniLM": (14, 250), "a small GPT-2": (24, 300)}, 4000
 """Documents that are read, quick and full, and tokens that are clustered."""
 
-TOP, HALVES, NULLS = (20, 50), (3, 20), (2, 10)
+TOP, HALVES, NULLS = (20, 50), (3, 12), (2, 4)
 """Quick, full: strongest tokens of a neuron, half-samples, and times that tokens are shuffled."""
+
+COMPARED = ("codes", "directions")
+"""How tokens are compared before training."""
 
 FIRST = 12
 """First position that is kept where 100 is too late: a tenth of a context of 128, as 100 is of 1024."""
@@ -183,7 +186,7 @@ def _studies(network: str, recording: Recording, chosen: np.ndarray, labels: np.
                 str(i + 1),
                 pg.lens.study_clusters(activations, codes, labels, np.random.default_rng(SEED), way, **how),
             )
-            for way in rows.WAYS
+            for way in (rows.WAYS if network == "trained" else COMPARED)
         ]
     return studies
 

@@ -51,6 +51,9 @@ FEW = 20
 SIGNIFICANT = 0.01
 """A cluster counts as pure beyond chance if so small a share of shuffles is as pure."""
 
+RESAMPLES, BATCH = 2000, 200
+"""Of pairs, for the interval of a ratio of densities; and how many at once."""
+
 NOTHING = Estimate(float("nan"), float("nan"), float("nan"), 0)
 
 
@@ -339,7 +342,31 @@ def cluster_density(
     rows = matched_partners(classes, euclidean_distances(X), rng, n)
     first, same, other = rows.T
     apart = [(X[first] != X[to]).any(axis=1) for to in (same, other)]
-    density = sampled_class_density(X, codes, rows[apart[0] & apart[1]])
-    if not (density > 0).all() or len(density) < 2:
+    within, between = sampled_class_density(X, codes, rows[apart[0] & apart[1]]).T
+    return _ratio_of_means(between, within)
+
+
+def _ratio_of_means(a: np.ndarray, b: np.ndarray) -> Estimate:
+    """Return log(mean a / mean b) with its bootstrap interval over pairs; nothing where a mean is 0.
+
+    Unlike the mean of logarithms it takes pairs without any boundary between them.
+    """
+    from scipy.stats import bootstrap
+
+    if len(a) < 2 or not a.any() or not b.any():
         return NOTHING
-    return bootstrapped(np.log(density[:, 1] / density[:, 0]))
+
+    def log_ratio(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+        return np.log(a.mean(axis=axis) / b.mean(axis=axis))
+
+    found = bootstrap(
+        (a, b),
+        log_ratio,
+        paired=True,
+        n_resamples=RESAMPLES,
+        batch=BATCH,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return Estimate(float(log_ratio(a, b, 0)), float(found.low), float(found.high), len(a))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import polygeom as pg
@@ -20,6 +20,7 @@ from polygeom.lens import SecondDifference
 from polygeom.models import toy
 from polygeom.models.toy import NAMED
 from polygeom.testing import any_networks, points
+from polygeom.testing.families import overlapping_maxima
 
 IN_THEORY = {
     "partition", "affine", "continuity", "one-flip", "count-one-layer", "count-bounds", "bias-free-cones",
@@ -66,6 +67,14 @@ def test_three_axes_have_more_facets_than_twice_the_dimension():
 
 @settings(max_examples=settings.default.max_examples // 3)
 @given(any_networks())
+@example(
+    overlapping_maxima(
+        [[[[0, 0, 1e-160], [1e-160, 0, 0]], [0, 0]], [[[0, 0], [0, 0]], [0, 1e160]]],
+        ("relu",),
+        1.0,
+        [[0, 0, 0]],
+    )
+)
 def test_theorems_hold_on_any_network(net):
     verdicts = pg.verify_all(net, ids=THEOREMS, budget=SMALL)
     for verdict in verdicts.values():

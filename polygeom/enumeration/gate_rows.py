@@ -257,9 +257,9 @@ class _Tasks:
         pairs = np.array([[i, window, p, q]])
         row, error = self._differences(pairs)
         first, last = cells.vertex_start[i], cells.vertex_start[i + 1]
-        z = np.abs(cells.coord[first:last] @ row[0])
         spread = cells.spread[first:last]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is beyond no bound
+            z = np.abs(cells.coord[first:last] @ row[0])
             bound = np.where(spread < 0.5, sizes_of(row)[0] * (spread + gamma(12)) + 2 * error[0], np.inf)
         if (z > bound).any():
             return False

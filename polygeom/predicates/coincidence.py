@@ -82,7 +82,8 @@ def _like_rows(A: np.ndarray, b: np.ndarray, *errors: np.ndarray | None) -> list
     """Return the sets of rows whose keys agree within their bounds: the only candidates for coincidence."""
     keys, bounds = _row_keys(A, b, *errors)
     order = np.argsort(keys, kind="stable")
-    linked = ~(np.diff(keys[order]) > 2 * bounds.max(initial=0.0))  # a key that overflowed decides nothing
+    with np.errstate(invalid="ignore"):  # a key that overflowed decides nothing
+        linked = ~(np.diff(keys[order]) > 2 * bounds.max(initial=0.0))
     starts = np.flatnonzero(np.concatenate([[True], ~linked]))
     return [part for part in np.split(order, starts[1:]) if len(part) > 1]
 

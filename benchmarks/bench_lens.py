@@ -30,7 +30,7 @@ rng = np.random.default_rng(0)
 points = rng.normal(size=(40, units))[rng.integers(40, size=n)] + 0.5 * rng.normal(size=(n, units))
 points = SplineCodes((points > 0).astype(np.uint8)) if way == "codes" else points
 start = time.perf_counter()
-found = cluster(points, 5, 2, selection="leaf")
+found = cluster(points)
 seconds = time.perf_counter() - start
 print(len(found), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """

@@ -143,7 +143,7 @@ def test_density_around_clusters_is_that_of_planted_walls():
     dense, even = (np.concatenate([np.arange(0, 10, 0.5), np.arange(4, 6, gap)]) for gap in (0.125, 10.0))
     found, level = (
         cluster_density(
-            clusters, X, SplineCodes((X > walls + 0.01).astype(np.uint8)), np.random.default_rng(1)
+            clusters, X, SplineCodes((walls + 0.01 < X).astype(np.uint8)), np.random.default_rng(1)
         )
         for walls in (dense, even)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from polygeom.lens.density import (
     training_density,
 )
 from polygeom.lens.distances import euclidean_distances
+from polygeom.lens.estimates import bootstrapped, sign_flips
 from polygeom.lens.pairing import matched_partners, partners
 from polygeom.lens.places import Profile, around_changes, line_contrasts, profile
 from polygeom.lens.scaling import Scaling, nearest_changes, scale_activations
@@ -194,6 +197,99 @@ def test_densities_come_back_from_a_file(tmp_path):
     ]
 
 
+# -- parts, and what is kept on disk ------------------------------------------------------------------------------
+
+
+@given(SEEDS)
+def test_parts_of_segments_have_the_flips_of_the_whole_between_them(seed):
+    net, X, _ = small(seed)
+    pairs = np.array([[0, 5], [3, 7]])
+    whole = follow_segments(net, X, pairs, classes=True)
+    cuts = np.array([0.3, 0.6])
+    first = follow_segments(net, X, pairs, classes=True, reach=np.column_stack([0 * cuts, cuts]))
+    rest = follow_segments(net, X, pairs, classes=True, reach=np.column_stack([cuts, 0 * cuts + 1]))
+    assert (first.flips + rest.flips == whole.flips).all()  # no boundary lies on a cut, with probability 1
+    assert first.lengths == pytest.approx(cuts * whole.lengths)
+    for (one, here), (other, there), (flips, changes) in zip(
+        first.places(), rest.places(), whole.places(), strict=True
+    ):
+        assert np.allclose(np.concatenate([one, other]), flips)
+        assert np.allclose(np.concatenate([here, there]), changes)
+
+
+@pytest.mark.parametrize("reach", [(0.5, 0.5), (-0.1, 1.0), (0.0, 1.1), [[0.0, 1.0]] * 3, (0.0, np.nan), 0.5])
+def test_a_reach_that_is_none_is_named(reach):
+    net, X, _ = small(0)
+    with pytest.raises(InputError, match="reach"):
+        follow_segments(net, X, [[0, 1], [2, 3]], reach=reach)
+
+
+def test_a_segment_between_equal_inputs_is_refused():
+    net, X, _ = small(0)
+    with pytest.raises(InputError, match="same point"):
+        follow_segments(net, np.vstack([X, X[0]]), [[0, 12]])
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the lines that are swept, by segments and by scaling."""
+    swept, real = [], segments_module.crossings_on
+
+    def counting(*args, **kwargs):
+        swept.append(1)
+        return real(*args, **kwargs)
+
+    for module in ("segments", "scaling"):
+        monkeypatch.setattr(f"polygeom.lens.{module}.crossings_on", counting)
+    return swept
+
+
+def test_segments_that_were_finished_are_read_from_disk(counted, tmp_path):
+    net, X, _ = small(0)
+    pairs = np.array([[0, 5], [3, 7], [2, 11]])
+    fresh = follow_segments(net, X, pairs, classes=True)
+    follow_segments(net, X, pairs[:2], classes=True, cache=tmp_path)
+    again = follow_segments(net, X, pairs, classes=True, cache=tmp_path)
+    assert len(counted) == 3 + 2 + 1
+    for name in ("pairs", "lengths", "flips", "t", "gate", "ends", "class_t", "class_ends", "undecided"):
+        assert np.array_equal(getattr(again, name), getattr(fresh, name))
+    assert again.gates == fresh.gates
+
+
+def test_another_question_is_not_answered_from_disk(counted, tmp_path):
+    net, X, _ = small(0)
+    asked = ({}, {"classes": True}, {"reach": (0.0, 0.5)})
+    for how in asked * 2:
+        follow_segments(net, X, [[0, 5]], cache=tmp_path, **how)
+    follow_segments(small(1)[0], X, [[0, 5]], cache=tmp_path)
+    follow_segments(net, X[::-1], [[0, 5]], cache=tmp_path)
+    assert len(counted) == len(asked) + 2
+
+
+def test_a_broken_file_counts_as_absent(counted, tmp_path):
+    net, X, _ = small(0)
+    found = [follow_segments(net, X, [[0, 5]], cache=tmp_path)]
+    (file,) = tmp_path.rglob("*.npz")
+    for broken in (b"", file.read_bytes()[:-40]):
+        file.write_bytes(broken)
+        found.append(follow_segments(net, X, [[0, 5]], cache=tmp_path))
+    assert len(counted) == 3
+    assert all(np.array_equal(one.t, found[0].t) for one in found)
+    assert [path.name for path in tmp_path.rglob("*.*")] == [file.name]
+
+
+def test_rays_that_were_finished_are_read_from_disk(counted, tmp_path):
+    rng = np.random.default_rng(0)
+    net, x = toy.he((3, 6, 2), rng), rng.normal(size=(4, 3))
+    fresh = scale_activations(net, x)
+    scale_activations(net, x[1:3], cache=tmp_path)
+    again = scale_activations(net, x, cache=tmp_path)
+    scale_activations(net, x[:1], octaves=2, cache=tmp_path)
+    assert len(counted) == 4 + 2 + 2 + 1
+    for name in vars(fresh):
+        assert np.array_equal(getattr(again, name), getattr(fresh, name), equal_nan=name == "cosine")
+
+
 # -- training ----------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +389,19 @@ def test_scaling_agrees_with_the_network_at_every_scale(seed):
         assert (found.crossings[i, same] == 0).all()
 
 
+@given(SEEDS)
+def test_rays_meet_what_scaling_from_the_origin_meets(seed):
+    """The sweep from 0 on is another one: it begins in another cell."""
+    rng = np.random.default_rng(seed)
+    net, x = toy.he((3, 6, 5, 4), rng), rng.normal(size=3)
+    found = scale_activations(net, x[None], octaves=2)
+    ray = pg.scaling_crossings(net, x, 4.0, classes=True).hits
+    flips, changes = np.log2(ray.t[ray.flips[0]]), np.log2(ray.class_t)
+    assert found.flip_u == pytest.approx(flips[flips > -2])
+    assert found.change_u == pytest.approx(changes[changes > -2])
+    assert found.undecided.tolist() == [0]
+
+
 def test_without_biases_scaling_changes_nothing():
     rng = np.random.default_rng(0)
     found = scale_activations(toy.bias_free((3, 6, 6, 2), rng), rng.normal(size=(4, 3)))
@@ -336,3 +445,28 @@ def test_scaling_that_cannot_be_is_named(change, word):
 
 def test_nearest_changes_end_where_scaling_does():
     assert nearest_changes(np.zeros(0), 4.0) == (-4.0, 4.0)
+
+
+# -- null models -------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(-20, 20), min_size=2, max_size=7))
+def test_signs_at_random_come_out_as_all_signs_do(values):
+    sample = np.array(values, dtype=np.float64)
+    signs = np.array(list(product([-1, 1], repeat=len(sample))))
+    exact = (np.abs(signs @ sample) >= abs(sample.sum())).mean()
+    assert sign_flips(sample) == pytest.approx(exact, abs=0.025)  # five standard errors of 9999 draws
+
+
+def test_groups_that_mean_nothing_are_seldom_told_apart():
+    rng = np.random.default_rng(0)
+    p = np.array([sign_flips(rng.normal(size=20)) for _ in range(200)])
+    assert 0.01 <= (p < 0.05).mean() <= 0.1
+    assert sign_flips(rng.normal(size=20) + 2) < 0.001
+
+
+def test_no_values_have_no_interval():
+    for few in ([], [1.0]):
+        found = bootstrapped(np.array(few))
+        assert np.isnan([found.low, found.high]).all()
+        assert found.n == len(few)

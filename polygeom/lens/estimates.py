@@ -47,8 +47,8 @@ class Estimate:
 def bootstrapped(sample: np.ndarray) -> Estimate:
     """Return the mean of a sample with its bias-corrected and accelerated bootstrap interval.
 
-    The resampling is seeded: the same sample has the same interval. Without an interval (values that are not
-    finite, or all equal) its ends are NaN, which decides nothing.
+    The resampling is seeded: the same sample has the same interval. Without an interval (fewer than two
+    values, some not finite, or all equal) its ends are NaN, which decides nothing.
 
     References
     ----------
@@ -63,8 +63,9 @@ def bootstrapped(sample: np.ndarray) -> Estimate:
     """
     from scipy.stats import bootstrap
 
-    mean, n = float(np.mean(sample)), len(sample)
-    if not np.isfinite(sample).all() or np.ptp(sample) == 0:
+    n = len(sample)
+    mean = float(np.mean(sample)) if n else np.nan
+    if n < 2 or not np.isfinite(sample).all() or np.ptp(sample) == 0:
         return Estimate(mean, np.nan, np.nan, n)
     found = bootstrap(
         (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=np.random.default_rng(0)

@@ -65,7 +65,7 @@ class Saved:
             If the file cannot be read, or holds the result of another kind.
         """
         try:
-            with np.load(Path(path), allow_pickle=False) as stored:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 rest = json.loads(str(stored[_REST]))
                 return _put_together(cls, {k: freeze(stored[k]) for k in stored if k != _REST}, rest)
         except _UNREADABLE as error:

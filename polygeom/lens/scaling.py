@@ -71,6 +71,8 @@ class Scaling(Saved):
         Octaves between which the class, and the code, stay what they are at scale 1; cut at the ends.
     flip_u, flip_ends, change_u, change_ends : arrays
         In octaves: all flips, and all class changes, activation after activation, and where each one's begin.
+    undecided : (N,) integer array
+        Bands of each ray that floats could not decide; all else is proved.
     stopped : str or None
         Why activations are missing ("seconds", "interrupt").
     """
@@ -86,6 +88,7 @@ class Scaling(Saved):
     flip_ends: np.ndarray
     change_u: np.ndarray
     change_ends: np.ndarray
+    undecided: np.ndarray
     stopped: str | None
 
     def __len__(self) -> int:
@@ -94,7 +97,10 @@ class Scaling(Saved):
     def __repr__(self) -> str:
         low, high = (f"2^{u:g}" for u in self.octaves[[0, -1]])
         end = f", stopped ({self.stopped})" if self.stopped else ""
-        return f"Scaling({len(self)} activations from {low} to {high}, {len(self.flip_u)} flips{end})"
+        level = "exact" if not self.undecided.any() else f"{self.undecided.sum()} undecided bands"
+        return (
+            f"Scaling({len(self)} activations from {low} to {high}, {len(self.flip_u)} flips, {level}{end})"
+        )
 
     def kept(self, octaves: float = 1.0) -> np.ndarray:
         """Tell which activations keep their class from 2^-octaves to 2^octaves, (N,)."""
@@ -209,6 +215,7 @@ def _single(hits: LineCrossings, u: np.ndarray) -> Scaling:
         freeze(np.array([0, len(flips)])),
         freeze(changes),
         freeze(np.array([0, len(changes)])),
+        freeze(np.array([len(hits.undecided)])),
         None,
     )
 
@@ -224,6 +231,7 @@ def _joined(rays: list[Scaling], stopped: str | None) -> Scaling:
         "code_range",
         "flip_u",
         "change_u",
+        "undecided",
     )
     return Scaling(
         octaves=rays[0].octaves,

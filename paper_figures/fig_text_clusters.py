@@ -9,29 +9,22 @@ text_clusters.html.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import polygeom as pg
 from paper_figures import cluster_rows as rows
-from paper_figures.pipeline import SkippedError, data_folder
-from polygeom.errors import InputError
-from polygeom.lens.kept_rows import cache_folder
-from polygeom.models import minilm, small_gpt2
-from polygeom.models.corpus import Plan, Recording, record
-from polygeom.models.tokens import Documents, TokenProtocol, read_documents, tokenizer
+from paper_figures.text_models import DOCUMENTS, TextModel, text_model
+from polygeom.models.corpus import Plan, Recording
 
 if TYPE_CHECKING:
     import transformers
 
 FIGURE = "F11"
 SEED = 0
-DATA = ("data/text/openwebtext_1000docs.jsonl.gz",)
+DATA = (DOCUMENTS,)
 N_DOCUMENTS, MOST_TOKENS = {"MiniLM": (14, 250), "a small GPT-2": (24, 300)}, 4000
 """Documents that are read, quick and full, and tokens that are clustered."""
 
@@ -41,9 +34,6 @@ TOP, HALVES, NULLS = (20, 50), (3, 12), (2, 4)
 COMPARED = ("codes", "directions")
 """How tokens are compared before training."""
 
-FIRST = 12
-"""First position that is kept where 100 is too late: a tenth of a context of 128, as 100 is of 1024."""
-
 SHOWN, CONTEXTS = 9, 5
 """Clusters in a column of the picture, and contexts of each."""
 
@@ -51,67 +41,12 @@ BEFORE, AFTER = 14, 8
 """Tokens of context."""
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
-    """A model that is installed, and what it is read with.
-
-    Attributes
-    ----------
-    name : str
-    trained, untrained : model
-    reader : tokenizer
-    weights : Path
-        The file with the trained weights.
-    """
-
-    name: str
-    trained: transformers.PreTrainedModel
-    untrained: transformers.PreTrainedModel
-    reader: transformers.PreTrainedTokenizerBase
-    weights: Path
-
-
 # -- computing ---------------------------------------------------------------------------------------------
-
-
-def source() -> Source:
-    """Return MiniLM, or the small GPT-2.
-
-    Raises
-    ------
-    SkippedError
-        If there is neither, or no text.
-    """
-    folder = data_folder()
-    if folder is None or not (folder / DATA[0]).is_file():
-        raise SkippedError(f"There is no {DATA[0]} below POLYGEOM_DATA: it has the documents that are read.")
-    try:
-        model, place = minilm.load(), minilm.folder()
-        return Source("MiniLM", model, _before_training(model), tokenizer(place), place / "model.safetensors")
-    except InputError as first:
-        missing = str(first)
-    try:
-        place = small_gpt2.folder()
-        model = small_gpt2.trained()
-    except InputError as second:
-        raise SkippedError(f"No transformer here. {missing} Or: {second}") from second
-    return Source(
-        "a small GPT-2", model, small_gpt2.untrained(), tokenizer(place), place / "model.safetensors"
-    )
-
-
-def _before_training(model: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
-    """Return the same model with the random weights it is drawn with."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        return type(model)(model.config).eval().requires_grad_(False)
 
 
 def compute(quick: bool) -> dict[str, np.ndarray]:
     """Study every block; the untrained model only if there is time."""
-    given, full = source(), not quick
+    given, full = text_model(), not quick
     networks = {"trained": given.trained} | ({"untrained": given.untrained} if full else {})
     studies, by_label = [], {}
     for network, model in networks.items():
@@ -140,21 +75,12 @@ def compute(quick: bool) -> dict[str, np.ndarray]:
     )
 
 
-def recorded(given: Source, network: str, model: transformers.PreTrainedModel, full: bool) -> Recording:
+def recorded(given: TextModel, network: str, model: transformers.PreTrainedModel, full: bool) -> Recording:
     """Run the documents through a model; what was kept by an earlier run is not computed again."""
     n = N_DOCUMENTS[given.name][full]
     depth = model.config.num_hidden_layers
-    plan = Plan(_protocol(given), tuple(range(depth)) if full else (0, depth // 2, depth - 1))
-    digest = hashlib.sha256(given.weights.read_bytes() + f"{network} {n} {plan}".encode()).hexdigest()[:16]
-    documents = Documents(read_documents(limit=n), given.reader)
-    return record(model, documents, cache_folder() / "recordings" / digest, plan, progress=True)
-
-
-def _protocol(given: Source) -> TokenProtocol:
-    try:
-        return TokenProtocol.of(given.trained, given.reader)
-    except InputError:
-        return TokenProtocol.of(given.trained, given.reader, first=FIRST)
+    plan = Plan(given.protocol(), tuple(range(depth)) if full else (0, depth // 2, depth - 1))
+    return given.recorded(network, model, n, plan)
 
 
 def labels_of(recording: Recording, chosen: np.ndarray) -> dict[str, np.ndarray]:

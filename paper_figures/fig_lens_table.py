@@ -31,7 +31,7 @@ SEED = 0
 DATA = ("models/inceptionv1/*", "data/images/*.jpg")
 BLOCKS = ("inception_3b", "inception_4a", "inception_4e", "inception_5b")
 DEEP_BLOCK = "inception_5b"
-N_IMAGES, N_DEEP = (64, 256), (4, 16)
+N_IMAGES, N_DEEP = (8, 256), (3, 16)
 """How many vectors per block and how many whole maps: quick, full."""
 
 MOST_WORKERS = 8
@@ -148,7 +148,7 @@ def measured(stacks: dict[str, tuple[pg.Network, np.ndarray]]) -> Iterator[Vecto
     """Measure all vectors in order, on all cores, with one linear-algebra thread each."""
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread) as pool:
-        parts = [pool.map(partial(measure, net), vectors, chunksize=4) for net, vectors in stacks.values()]
+        parts = [pool.map(partial(measure, net), vectors, chunksize=1) for net, vectors in stacks.values()]
         for part in parts:
             yield from part
 
@@ -272,7 +272,8 @@ def caption(data: dict[str, np.ndarray]) -> str:
         f"to 95 %). c: of the {len(exact)} closed cells {free['bounded']} are bounded, "
         f"{free['contains_origin']} contain 0 and {free['is_cone']} are cones with apex 0; scaling x to 0 "
         f"meets {met[0]} hyperplanes in the median, of {met[1]}. All proofs were checked without a solver, "
-        f"and {int(exact.sum())} cells are EXACT throughout. d: {str(data['deep_text']).replace('$', '')}; "
+        f"and {int(exact.sum())} cells are EXACT throughout. d: "
+        f"{_unset(data['deep_text'])}; "
         f"{outside} of {n_deep} such cells do not contain 0."
     )
 
@@ -294,7 +295,7 @@ def report(data: dict[str, np.ndarray]) -> object:
                 cells.add_row(heading.replace("$", ""), *(line[k] for line in lines[where::2]))
         parts.append(cells)
     parts.append(NOTE.replace("\n", " "))
-    deep = Table(title=str(data["deep_text"]).replace("$", "").replace("\\times", "x"), title_justify="left")
+    deep = Table(title=_unset(data["deep_text"]), title_justify="left")
     deep.add_column("")
     for image in data["deep_image"]:
         deep.add_column(_label(image), justify="right")
@@ -302,6 +303,11 @@ def report(data: dict[str, np.ndarray]) -> object:
         if not name.endswith(("_unit", "_sha256")):
             deep.add_row(name.replace("_", " "), *(_short(value) for value in data[f"deep_{name}"].tolist()))
     return Group(*parts, deep)
+
+
+def _unset(text: object) -> str:
+    """Return a text with formulas as it is read in a terminal."""
+    return str(text).replace("$", "").replace("\\times", "x")
 
 
 def _short(value: object) -> str:

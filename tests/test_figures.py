@@ -19,7 +19,17 @@ from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
 import polygeom as pg
-from paper_figures import fig_lens_table, fig_toy_partition, lens_cells, lens_deep, pipeline, sources
+from paper_figures import (
+    fig_dual_graph,
+    fig_lens_table,
+    fig_statistics,
+    fig_toy_partition,
+    fig_training,
+    lens_cells,
+    lens_deep,
+    pipeline,
+    sources,
+)
 from paper_figures.__main__ import main
 from paper_figures.contact_sheet import write_contact_sheet
 from polygeom import plotting
@@ -142,6 +152,41 @@ def test_a_missing_cell_is_not_called_proved(partition):
     some = partition | {"complete": np.zeros(3, dtype=bool)}
     assert "not proved" in fig_toy_partition.counted(some, 0)
     assert "do not fill the box" in fig_toy_partition.report(some)
+
+
+# -- training, statistics, graphs ------------------------------------------------------------------------------
+
+
+def test_the_decision_line_is_where_both_logits_are_equal():
+    net = toy.trained.two_spirals((8, 8), at=(100,)).networks[0]
+    K = pg.enumerate_regions(net, pg.Polyhedron.box(-1, 1, dim=2), store="cells")
+    logits = net(fig_training.decision_line(net, K).reshape(-1, 2))
+    assert len(logits) > 4
+    assert np.allclose(logits[:, 0], logits[:, 1], atol=1e-9)
+
+
+def test_the_statistics_of_one_layer_are_those_of_the_theorems():
+    rng = np.random.default_rng(1)
+    regions, edges = fig_statistics._counts(toy.he((3, 7, 1), rng))
+    assert regions == 1 + 7 + comb(7, 2) + comb(7, 3)
+    assert np.isclose(2 * edges / regions, fig_statistics.mean_facets(7, 3))
+    flat = fig_statistics._distances(toy.he((2, 9, 1), rng))
+    assert flat.sum() == comb(regions_of_lines(9), 2)
+    assert np.array_equal(flat, np.diag(np.diag(flat)))
+
+
+def regions_of_lines(m: int) -> int:
+    return 1 + m + comb(m, 2)
+
+
+def test_one_layer_in_the_plane_has_a_tile_for_every_crossing():
+    data = fig_dual_graph.compute(quick=True)
+    lines = fig_dual_graph.LINES[1]
+    assert int(data["crossings"][0]) == comb(lines, 2)
+    steps = np.diff(data["tiling_nodes"][data["tiling_edges"]], axis=1)[:, 0]
+    assert np.allclose(np.linalg.norm(steps, axis=1), 1)
+    assert data["longer"][1] == 0
+    assert data["diameter"].tolist()[1] == lines
 
 
 # -- files ---------------------------------------------------------------------------------------------------

@@ -99,9 +99,9 @@ def planted_errors(n: int) -> dict[str, np.ndarray]:
         kept = zip(fit.directions(), input_changes(fit, X), strict=True)
         circuits = [known.circuit_of(d.units) for d, change in kept if len(d) and change.any()]
         pairs = [(j, k) for j, k in found.pairs if len(circuits[j]) == len(circuits[k]) == 1]
-        same = np.array([circuits[j] == circuits[k] for j, k in pairs])
+        same = np.array([circuits[j] == circuits[k] for j, k in pairs], dtype=bool)
         values = np.array([found.error[j, k] for j, k in pairs])
-        errors.append([values[~same].mean() if (~same).any() else np.nan, values[same].mean()])
+        errors.append([values[some].mean() if some.any() else np.nan for some in (~same, same)])
     return {"planted_error": np.array(errors)}
 
 

@@ -21,6 +21,7 @@ LEAST = {
     "testing.md": 18,
     "transformers.md": 30,
     "code_directions.md": 12,
+    "lens.md": 6,
 }
 """Pages with examples, and a number that each has more of."""
 

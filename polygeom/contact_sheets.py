@@ -137,7 +137,7 @@ def contexts_as_text(titles: Sequence[str], contexts: Sequence[Iterable[Context]
     >>> print(contexts_as_text(["birds"], [[("the ", "hen", " laid"), ("a ", "wren", "\n")]], width=6))
     birds
       the [hen] laid
-        a [wren] ⏎
+        a [wren]⏎
     """
     lines = []
     for title, some in _paired(titles, contexts):

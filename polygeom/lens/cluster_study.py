@@ -18,7 +18,7 @@ on these points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -159,6 +159,7 @@ def study_clusters(
     n_null: int = 10,
     n_halves: int = 20,
     top: int = 50,
+    progress: bool = False,
 ) -> ClusterStudy:
     """Cluster the points of one layer, and ask everything of the clusters.
 
@@ -182,6 +183,8 @@ def study_clusters(
         Halves of the inputs from which the interval of what neurons gain is taken, at least 2.
     top : int
         Strongest inputs of a neuron that are looked at.
+    progress : bool
+        Whether a bar counts clusterings of shuffled points, and halves.
 
     Raises
     ------
@@ -211,10 +214,17 @@ def study_clusters(
         )
     if n_null < 1 or n_halves < 2:
         raise InputError(f"n_null is {n_null} and n_halves {n_halves}, wanted at least 1 and 2.")
+    from tqdm import tqdm
+
     compared = codes.letters if way == "codes" else X if way == "activations" else _directions(X)
     found = _clusters(compared)
-    null = [_clusters(rng.permuted(compared, axis=0)) for _ in range(n_null)]
-    numbers = _meaning(found, given, rng) | _neurons(X, found, given, rng, (top, n_halves))
+    with tqdm(desc="study", total=n_null + n_halves, disable=not progress) as bar:
+        null = []
+        for _ in range(n_null):
+            null.append(_clusters(rng.permuted(compared, axis=0)))
+            bar.update()
+        halves = _counted(_halves(len(X), n_halves, rng), bar.update)
+        numbers = _meaning(found, given, rng) | _neurons(X, found, given, rng, top, halves)
     return ClusterStudy(
         way=way,
         clustering=found,
@@ -255,11 +265,21 @@ def _meaning(found: Clustering, labels: np.ndarray, rng: np.random.Generator) ->
     }
 
 
+def _counted(halves: Iterator[np.ndarray], advance: Callable[[], object]) -> Iterator[np.ndarray]:
+    for half in halves:
+        yield half
+        advance()
+
+
 def _neurons(
-    X: np.ndarray, found: Clustering, labels: np.ndarray, rng: np.random.Generator, counts: tuple[int, int]
+    X: np.ndarray,
+    found: Clustering,
+    labels: np.ndarray,
+    rng: np.random.Generator,
+    top: int,
+    halves: Iterator[np.ndarray],
 ) -> dict[str, object]:
     """Return what clusters do to neurons, on all inputs and with an interval from halves of them."""
-    top, n_halves = counts
     names = ("together", "apart", "apart_by_chance", "cut")
     if not len(found):
         nothing = dict.fromkeys(names, float("nan"))
@@ -271,17 +291,17 @@ def _neurons(
         for a in (whole.together, whole.apart, whole.by_chance)
     ]
     gain = float(np.log(means[1] / means[2]))
-    halves = np.array(
+    gains = np.array(
         [
             _gain(X[half], replace(found, labels=found.labels[half]), labels[half], rng, top // 2)
-            for half in _halves(len(X), n_halves, rng)
+            for half in halves
         ]
     )
     return {
         **dict(zip(names, [*means, float(whole.clusters.mean())], strict=True)),
         "judged": int(some.sum()),
         "neurons": len(some),
-        "taken_apart": _normal(gain, halves),
+        "taken_apart": _normal(gain, gains),
     }
 
 

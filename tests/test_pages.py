@@ -20,6 +20,7 @@ LEAST = {
     "cones.md": 5,
     "testing.md": 18,
     "transformers.md": 30,
+    "radial_angular.md": 12,
     "code_directions.md": 12,
     "lens.md": 6,
 }

@@ -23,6 +23,7 @@ from .parallelograms import SecondDifference
 from .places import Profile, around_changes, line_contrasts, profile
 from .planted import Planted, planted
 from .polysemantic import Polysemanticity, polysemanticity
+from .rotation import ArcSmoothness, CrossingRates, arc_smoothness, crossing_rates, permuted_weights
 from .scaling import Scaling, behind_first_layer, scale_activations
 from .segments import Segments, follow_segments
 from .wordnet import wordnet_groups

@@ -35,6 +35,7 @@ from polygeom.models.transformer.angular import angular_crossings
 from polygeom.models.transformer.image import image_hyperplanes
 from polygeom.models.transformer.normed_mlp import NormedMLP
 from polygeom.models.transformer.radial import radial_crossings
+from polygeom.rounding import U
 
 __all__ = ["ArcSmoothness", "CrossingRates", "arc_smoothness", "crossing_rates", "permuted_weights"]
 
@@ -44,7 +45,7 @@ OCTAVES = 1.0
 MIDDLE = 0.05, 0.95
 """Quantiles between which the middle thresholds lie."""
 
-NUDGE = 2.0**-12
+NUDGE = 2**41 * U
 """Share of the way to the other end that a derivative is taken over; it errs by the square of this."""
 
 

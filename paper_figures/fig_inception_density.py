@@ -4,11 +4,12 @@ From every image one segment leads to another image of its group and one to an i
 are, with all units and max-pooling included,
 
 - whole segments from what enters block 5b to the logits, with the exact places where the class changes;
-- shares of many more of them from 5b and from 5a, each in a place of its own along the segment, to images of other
-  groups at random, and to those that are about as far away as the one of the same group;
+- shares of many more of them from 5b and from 5a, each in a place of its own along the segment: to images of other
+  groups at random, to those about as far away as the one of the same group, and to these with the channels of all
+  maps permuted;
 - for every block the 1x1 convolutions that read the vector of all channels at the central position: one layer, so
-  a boundary is a unit whose sign differs at the two ends. Beside them stand permuted groups, partners at matched
-  distance, a network with its channels permuted and one with random weights.
+  a boundary is a unit whose sign differs at the two ends. Beside them stand permuted groups, permuted channels,
+  random weights, and partners at matched distance, with their channels as they are and permuted.
 
 Every segment is kept on disk once it is finished: an interrupted run goes on where it was.
 """
@@ -38,13 +39,13 @@ FIGURE = "F8"
 SEED = 0
 __all__ = ["DATA", "FIGURE", "SEED", "caption", "compute", "draw", "report", "tables"]
 
-LINES = (1, 8)
+LINES = (1, 5)
 """Rows whose two segments are followed from 5b with classes: quick, full."""
 
 REACH = ((0.49, 0.5), (0.0, 1.0))
 """Which part of these segments: quick, full."""
 
-SHARES = {"inception_5b": ((0, 48), 0.02), "inception_5a": ((0, 12), 0.01)}
+SHARES = {"inception_5b": ((0, 24), 0.02), "inception_5a": ((0, 8), 0.01)}
 """Of other rows a share of each segment: rows (quick, full), and how large a share."""
 
 STACK_ROWS = (5, 400)
@@ -59,13 +60,22 @@ GOLDEN = (5**0.5 - 1) / 2
 SEGMENTS = {
     "whole 5b": "whole segments from 5b",
     "shares 5b": "shares of segments from 5b",
-    "matched 5b": "the same at matched distance",
+    "matched 5b": "shares from 5b, matched distance",
+    "mixed 5b": "the same, permuted channels",
     "shares 5a": "shares of segments from 5a",
-    "matched 5a": "the same at matched distance",
+    "matched 5a": "shares from 5a, matched distance",
+    "mixed 5a": "the same, permuted channels",
 }
 """Kinds of segments with all units behind a block, and their names."""
 
-KINDS = ("trained", "permuted groups", "matched distance", "permuted channels", "random weights")
+KINDS = (
+    "trained",
+    "permuted groups",
+    "permuted channels",
+    "random weights",
+    "matched distance",
+    "matched, permuted channels",
+)
 """What stands beside each other at the central position."""
 
 
@@ -75,25 +85,34 @@ KINDS = ("trained", "permuted groups", "matched distance", "permuted channels", 
 def compute(quick: bool) -> dict[str, np.ndarray]:
     """Follow all segments; return densities, places, profiles and contrasts."""
     given, which = images(SEED), int(not quick)
-    data = followed(given, LINES[which], REACH[which])
-    for block, (rows, share) in SHARES.items():
-        if rows[which]:
-            data |= shares(given, block, rows[which], share)
-    return data | stacks(given, STACK_ROWS[which])
+    chosen = given.used(STACK_ROWS[which]) if quick else np.arange(len(given.files))
+    maps, vectors = given.entering(chosen, ("inception_5b", *SHARES), inception.BLOCKS)
+    rows = np.searchsorted(chosen, given.rows[: STACK_ROWS[which]])
+    data = followed(given, maps["inception_5b"], rows[: LINES[which]], REACH[which])
+    for block, (n, share) in SHARES.items():
+        if n[which]:
+            data |= shares(given, block, maps[block], n[which], share)
+    other = untrained(SEED)
+    _, random = given.entering(chosen, (), inception.BLOCKS, other)
+    found = stacks(rows, given.groups[chosen], (given.model, vectors), (other, random))
+    return data | {"stacks": found, "images": np.array(len(chosen)), "blocks": short(inception.BLOCKS)}
 
 
-def followed(given: Images, n: int, reach: tuple[float, float]) -> dict[str, np.ndarray]:
+def short(names: Sequence[str]) -> np.ndarray:
+    """Return names of blocks and gates without their common beginning."""
+    return np.array([name.removeprefix("inception_") for name in names])
+
+
+def followed(
+    given: Images, inputs: np.ndarray, rows: np.ndarray, reach: tuple[float, float]
+) -> dict[str, np.ndarray]:
     """Return what lies on segments from 5b to the logits, with class changes."""
-    network = given.behind("inception_5b")
-    inputs = given.entering(given.used(n), ("inception_5b",))["inception_5b"].reshape(-1, network.dim_in)
-    found = class_density(
-        network, inputs, given.among(n), classes=True, reach=reach, cache=True, progress=True
-    )
+    network, n = given.behind("inception_5b"), len(rows)
+    found = class_density(network, inputs, rows, classes=True, reach=reach, cache=True, progress=True)
     lines = finished(found.segments)
     places = lines.places()
     data = {
         "reach": np.array(reach),
-        "gates": np.array([path.removeprefix("inception_") for path in lines.gates]),
         "files": given.files[given.rows[:n]],
         "groups": given.groups[given.rows[:n]],
         "lengths": lines.lengths,
@@ -102,72 +121,72 @@ def followed(given: Images, n: int, reach: tuple[float, float]) -> dict[str, np.
         "changes": np.diff(lines.class_ends),
         "example t": lines.t[lines.ends[0] : lines.ends[2]],
         "example kind": np.repeat([0, 1], np.diff(lines.ends)[:2]),
-        "example gate": lines.gate[lines.ends[0] : lines.ends[2]],
         "example change": lines.class_t[: lines.class_ends[2]],
         "example change kind": np.repeat([0, 1], np.diff(lines.class_ends)[:2]),
+        "line contrasts": line_contrasts(places, HALF, reach),
     }
     for name, some in (("within", places[::2]), ("between", places[1::2])):
         seen = profile(some, reach, BINS)
         data |= {"edges": seen.edges, f"profile {name}": seen.flips}
     around = profile(places, reach, BINS)
     data |= {"offsets": around.offsets, "near": around.near, "elsewhere": around.elsewhere}
-    data["line contrasts"] = line_contrasts(places, HALF, reach)
-    data |= rates("whole 5b", found)
-    return data
+    return data | rates("whole 5b", found)
 
 
 def rates(name: str, found: ClassDensity) -> dict[str, np.ndarray]:
     """Return flips per length within and between groups (rows, 2, gates) of one kind of segments."""
     each = found.segments.flips / found.segments.lengths[:, None]
-    short = [path.removeprefix("inception_") for path in found.segments.gates]
     return {
         f"density {name}": each.reshape(len(found.rows), 2, -1),
-        f"gates {name}": np.array(short),
+        f"gates {name}": short(found.segments.gates),
         f"undecided {name}": found.segments.undecided,
     }
 
 
-def shares(given: Images, block: str, n: int, share: float) -> dict[str, np.ndarray]:
-    """Return densities on a share of every segment behind a block, in places spread evenly over the rows."""
-    network, everyone = given.behind(block), np.arange(len(given.files))
-    inputs = given.entering(everyone, (block,))[block].reshape(-1, network.dim_in)
-    rng = np.random.default_rng(SEED)
+def shares(given: Images, block: str, inputs: np.ndarray, n: int, share: float) -> dict[str, np.ndarray]:
+    """Return densities on a share of every segment behind a block, in places spread evenly over the rows.
+
+    To the images of other groups that were drawn; to those at matched distance; to the same of them once more,
+    with all maps' channels in another order.
+    """
+    network, rng = given.behind(block), np.random.default_rng(SEED)
     matched = matched_partners(given.groups, euclidean_distances(inputs), rng, len(given.rows))
+    channels = inputs.reshape(len(inputs), network.input_shape[0], -1)
+    mixed = channels[:, rng.permutation(network.input_shape[0])].reshape(inputs.shape)
     low = (np.arange(n) * GOLDEN) % 1 * (1 - share)
     reach, data = np.column_stack([low, low + share]), {}
-    for kind, rows in (("shares", given.rows), ("matched", matched)):
-        found = class_density(network, inputs, rows[:n], reach=reach, cache=True, progress=True)
+    kinds = {"shares": (inputs, given.rows), "matched": (inputs, matched), "mixed": (mixed, matched)}
+    for kind, (x, rows) in kinds.items():
+        found = class_density(network, x, rows[:n], reach=reach, cache=True, progress=True)
         finished(found.segments)
         data |= rates(f"{kind} {block.removeprefix('inception_')}", found)
     return data
 
 
-def stacks(given: Images, n: int) -> dict[str, np.ndarray]:
+Reading = tuple[object, dict[str, np.ndarray]]
+"""A model, and by block the vectors (N, channels) that enter it."""
+
+
+def stacks(rows: np.ndarray, groups: np.ndarray, trained: Reading, random: Reading) -> np.ndarray:
     """Return densities at the central position of every block, (blocks, kinds, rows, 2)."""
-    chosen, rows = given.used(n), given.among(n)
-    other = untrained(SEED)
-    trained, random = (central(given.entering(chosen, inception.BLOCKS, m)) for m in (given.model, other))
-    groups = given.groups[chosen]
     found = []
     for k, block in enumerate(inception.BLOCKS):
         rng = np.random.default_rng([SEED, k])
-        x, net = trained[block], inception.channel_stack(given.model, block)
-        apart = euclidean_distances(x)
+        x, other = trained[1][block], random[1][block]
+        net, without = (inception.channel_stack(model, block) for model in (trained[0], random[0]))
+        shuffled = partners(rng.permutation(groups), rng, len(rows))
+        alike = matched_partners(groups, euclidean_distances(x), rng, len(rows))
+        mixed = x[:, rng.permutation(net.dim_in)]
         kinds = (
             (net, x, rows),
-            (net, x, partners(rng.permutation(groups), rng, n)),
-            (net, x, matched_partners(groups, apart, rng, n)),
-            (net, x[:, rng.permutation(net.dim_in)], rows),
-            (inception.channel_stack(other, block), random[block], rows),
+            (net, x, shuffled),
+            (net, mixed, rows),
+            (without, other, rows),
+            (net, x, alike),
+            (net, mixed, alike),
         )
         found.append([class_density(*kind).density() for kind in kinds])
-    short = [block.removeprefix("inception_") for block in inception.BLOCKS]
-    return {"blocks": np.array(short), "stacks": np.array(found), "images": np.array(len(chosen))}
-
-
-def central(maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the vectors of all channels at the central position."""
-    return {name: x[:, :, x.shape[2] // 2, x.shape[3] // 2] for name, x in maps.items()}
+    return np.array(found)
 
 
 # -- what it says ----------------------------------------------------------------------------------------
@@ -191,36 +210,67 @@ def effects(data: dict[str, np.ndarray]) -> list[tuple[str, str, Estimate, float
 
 def contrast(each: np.ndarray) -> tuple[Estimate, float]:
     """Return the mean of log(between / within) over rows (n, 2), and the p-value of permuted groups."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sample = np.log(each[:, 1] / each[:, 0])
+    sample = logs(each)
     return bootstrapped(sample), sign_flips(sample)
 
 
-def above(data: dict[str, np.ndarray], kind: str) -> list[Estimate]:
-    """Return per block the contrast of the trained network over that of another kind on the same rows."""
-    logs = np.log(data["stacks"])
-    sample = logs[..., 1] - logs[..., 0]
-    return [bootstrapped(one) for one in sample[:, 0] - sample[:, KINDS.index(kind)]]
+def logs(each: np.ndarray) -> np.ndarray:
+    """Return log(between / within) of densities (..., 2)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(each[..., 1] / each[..., 0])
+
+
+def by_block(data: dict[str, np.ndarray], kind: str, null: str | None = None) -> list[Estimate]:
+    """Return per block the contrast of one kind, or by how much it exceeds another on the same rows."""
+    sample = logs(data["stacks"])
+    less = 0 if null is None else sample[:, KINDS.index(null)]
+    return [bootstrapped(one) for one in sample[:, KINDS.index(kind)] - less]
+
+
+def over_mixed(data: dict[str, np.ndarray], layer: str) -> Estimate:
+    """Return by how much the contrast at matched distance exceeds that with permuted channels, behind a block."""
+    one, other = (logs(data[f"density {kind} {layer}"].sum(axis=2)) for kind in ("matched", "mixed"))
+    return bootstrapped(one - other)
 
 
 def statements(data: dict[str, np.ndarray]) -> list[tuple[str, Estimate, float]]:
-    """Return what the prediction states, each with its effect and the p-value of permuted groups or signs."""
-    of = {(kind, gate): (effect, p) for kind, gate, effect, p in effects(data)}
-    asked = [((name, "all"), text) for name, text in SEGMENTS.items()]
-    for kind in ("trained", "matched distance"):
-        asked += [((f"center, {kind}", b), f"channels entering {b}, {kind}") for b in data["blocks"].tolist()]
-    said = [(f"between groups over within, {text}", *of[key]) for key, text in asked if key in of]
-    texts = (f"within {HALF} of class changes over the segment", "over other segments in the same place")
+    """Return what the prediction states of all units, each with its effect and the p-value of random signs."""
+    said = []
+    for name, text in SEGMENTS.items():
+        if f"density {name}" in data:
+            said.append((text, *contrast(data[f"density {name}"].sum(axis=2))))
+        kind, layer = name.split()
+        if kind == "mixed" and f"density {name}" in data:
+            said.append(
+                (f"{layer}, matched distance over permuted channels", over_mixed(data, layer), np.nan)
+            )
+    texts = (f"within {HALF} of class changes, over the segment", "the same, over other segments there")
     columns = data["line contrasts"].T
     return said + [(text, bootstrapped(c), sign_flips(c)) for text, c in zip(texts, columns, strict=True)]
 
 
+COMPARED = (("trained", None), ("matched distance", None), ("matched distance", "matched, permuted channels"))
+"""Kinds that are judged block by block, and what they are compared with."""
+
+
 def report(data: dict[str, np.ndarray]) -> object:
-    """Return a table of verdicts."""
+    """Return tables of verdicts."""
+    from rich.console import Group
+
     lines = [
         (text, effect.ratio, f"{p:.2g}", effect.n, judged(effect)) for text, effect, p in statements(data)
     ]
-    return effect_table("P2 on InceptionV1", lines, ("density", "ratio", "p", "n", "verdict"))
+    head = ("density, all units", "ratio", "p", "n", "verdict")
+    columns = [by_block(data, *kinds) for kinds in COMPARED]
+    blocks = [
+        (block, *(f"{found[k].ratio}, {judged(found[k])}" for found in columns))
+        for k, block in enumerate(data["blocks"].tolist())
+    ]
+    names = ("entering block", *(kind if null is None else f"{kind} over {null}" for kind, null in COMPARED))
+    return Group(
+        effect_table("P2 on InceptionV1: between WordNet groups over within", lines, head),
+        effect_table("P2 on InceptionV1: 1x1 convolutions at the central position", blocks, names),
+    )
 
 
 def tables(data: dict[str, np.ndarray]) -> dict[str, dict[str, list]]:
@@ -249,7 +299,6 @@ def caption(data: dict[str, np.ndarray]) -> str:
     of = {(kind, gate): effect for kind, gate, effect, _ in effects(data)}
     blocks, (first, last) = data["blocks"].tolist(), data["reach"]
     part = "whole segments" if (first, last) == (0, 1) else f"segments, t from {first:g} to {last:g},"
-    raw, alike = ([of[f"center, {kind}", b] for b in blocks] for kind in ("trained", "matched distance"))
     text = (
         f"{len(data['lengths'])} {part} from block 5b of InceptionV1 to the logits have "
         f"{data['flips'].sum(axis=1).mean():,.0f} boundaries and {data['changes'].mean():.1f} class changes on "
@@ -258,13 +307,14 @@ def caption(data: dict[str, np.ndarray]) -> str:
     )
     for layer in ("5b", "5a"):
         if (f"shares {layer}", "all") in of:
-            one, other = (of[f"{kind} {layer}", "all"] for kind in ("shares", "matched"))
+            one, other, mixed = (of[f"{kind} {layer}", "all"] for kind in ("shares", "matched", "mixed"))
             text += f"On shares of {one.n} pairs from {layer} it is {one.ratio}, at matched distance "
-            text += f"{other.ratio}. "
+            text += f"{other.ratio}, and there with permuted channels {mixed.ratio}. "
+    raw, alike, rest = (by_block(data, *kinds)[-1] for kinds in COMPARED)
     text += (
-        f"For the channels at the central position of {data['images']} images, {raw[0].n} pairs, it is "
-        f"{raw[0].ratio} entering {blocks[0]} and {raw[-1].ratio} entering {blocks[-1]}, at matched distance "
-        f"{alike[0].ratio} and {alike[-1].ratio}."
+        f"For the channels entering {blocks[-1]} at the central position of {data['images']} images ({raw.n} "
+        f"pairs) it is {raw.ratio}, at matched distance {alike.ratio}, {rest.ratio} times what it is there with "
+        f"permuted channels."
     )
     own, specific = (bootstrapped(column) for column in data["line contrasts"].T)
     if own.n < 2:
@@ -292,14 +342,14 @@ def draw(data: dict[str, np.ndarray]) -> object:
     return figure
 
 
-COLORS = ("C0", "C1")
-"""Within, and between groups."""
+COLORS = ("C0", "C1", "C2", "C3", "C4", "black")
+"""Within and between groups; kinds in their order."""
 
 
 def draw_example(data: dict[str, np.ndarray], ax: object) -> None:
     """Draw how many boundaries the two segments of the first row cross, and where the class changes."""
     edges, names = data["edges"], [label(file) for file in data["files"][0]]
-    for k, color in enumerate(COLORS):
+    for k, color in enumerate(COLORS[:2]):
         counts = np.histogram(data["example t"][data["example kind"] == k], edges)[0] / np.diff(edges)
         ax.stairs(counts / 1000, edges, color=color, label=f"to {names[k + 1]}")
         for t in data["example change"][data["example change kind"] == k]:
@@ -313,7 +363,7 @@ def draw_example(data: dict[str, np.ndarray], ax: object) -> None:
 def draw_profile(data: dict[str, np.ndarray], ax: object) -> None:
     """Draw the mean over all segments within and between groups."""
     edges = data["edges"]
-    for kind, color in zip(("within", "between"), COLORS, strict=True):
+    for kind, color in zip(("within", "between"), COLORS, strict=False):
         ax.stairs(data[f"profile {kind}"] / 1000, edges, color=color, label=f"{kind} groups")
     ax.set(xlabel="place $t$ on the segment", xlim=edges[[0, -1]], ylim=(0, None))
     ax.set_title(f"b  Mean of {len(data['lengths'])} segments")
@@ -357,8 +407,8 @@ def draw_gates(data: dict[str, np.ndarray], ax: object) -> None:
 def draw_blocks(data: dict[str, np.ndarray], ax: object) -> None:
     """Draw the contrast at the central position of every block, beside null models."""
     for j, kind in enumerate(KINDS):
-        found = [contrast(each)[0] for each in data["stacks"][:, j]]
-        effect_marks(ax, np.arange(len(found)) + 0.15 * (j - 2), found, kind, j, across=False)
+        found = by_block(data, kind)
+        effect_marks(ax, np.arange(len(found)) + 0.13 * (j - 2.5), found, kind, j, across=False)
     ax.axhline(1, color="0.6", linewidth=0.6, zorder=0)
     ax.set_xticks(np.arange(len(data["blocks"])), data["blocks"].tolist())
     ax.set(xlabel="channels entering block", ylabel="density between groups over within", yscale="log")
@@ -373,7 +423,13 @@ def effect_marks(
     """Draw ratios with their intervals, lying or standing."""
     middle, low, high = (np.exp([getattr(one, end) for one in found]) for end in ENDS.values())
     error = np.nan_to_num([middle - low, high - middle])
-    style = {"fmt": "os^Dv"[number], "markersize": 3, "linewidth": 0.9, "color": f"C{number}", "label": name}
+    style = {
+        "fmt": "osDv^<"[number],
+        "markersize": 3,
+        "linewidth": 0.9,
+        "color": COLORS[number],
+        "label": name,
+    }
     if across:
         ax.errorbar(middle, at, xerr=error, **style)
     else:

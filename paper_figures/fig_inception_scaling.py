@@ -29,7 +29,7 @@ SEED = 0
 __all__ = ["DATA", "FIGURE", "SEED", "caption", "compute", "draw", "report", "tables"]
 
 BLOCK = "inception_5b"
-RAYS, ROWS = (1, 10), (2, 400)
+RAYS, ROWS = (1, 8), (2, 400)
 """Images that are scaled, and rows of images whose norms are taken: quick, full."""
 
 OCTAVES, SAMPLES = (0.25, 4.0), (17, 65)
@@ -53,9 +53,10 @@ def compute(quick: bool) -> dict[str, np.ndarray]:
     given, octaves = images(SEED), OCTAVES[which]
     network = given.behind(BLOCK)
     chosen = given.rows[: RAYS[which], 0]
-    maps = given.entering(chosen, (BLOCK,))[BLOCK].reshape(len(chosen), -1)
+    everyone = np.union1d(chosen, given.used(ROWS[which]))
+    entering, _ = given.entering(everyone, (BLOCK,))
+    maps = entering[BLOCK][np.searchsorted(everyone, chosen)]
     found = finished(scale_activations(network, maps, octaves, SAMPLES[which], cache=True, progress=True))
-    others = given.entering(given.used(ROWS[which]), (BLOCK,))[BLOCK]
     places, reach = found.places(), (-octaves, octaves)
     seen = profile(places, reach, BINS, min(1.0, octaves))
     changing = any(len(changes) for _, changes in places)
@@ -74,7 +75,7 @@ def compute(quick: bool) -> dict[str, np.ndarray]:
         "change u": found.change_u,
         "change ray": np.repeat(np.arange(len(found)), np.diff(found.change_ends)),
         "norms": np.linalg.norm(maps, axis=1),
-        "all norms": np.linalg.norm(others.reshape(len(others), -1), axis=1),
+        "all norms": np.linalg.norm(entering[BLOCK], axis=1),
         "edges": seen.edges,
         "per octave": np.array([np.histogram(flips, seen.edges)[0] for flips, _ in places])
         / np.diff(seen.edges),
@@ -111,8 +112,9 @@ def contrasts(data: dict[str, np.ndarray]) -> list[Estimate]:
 
 def inside(data: dict[str, np.ndarray]) -> np.ndarray:
     """Return per ray whether the class stays wherever the norm is common."""
-    low, high = common(data).T
-    return (data["class range"][:, 0] < low) & (data["class range"][:, 1] > high)
+    end = data["octaves"][-1]
+    low, high = np.clip(common(data), -end, end).T
+    return (data["class range"][:, 0] <= low) & (data["class range"][:, 1] >= high)
 
 
 def within_common(data: dict[str, np.ndarray], name: str) -> np.ndarray:

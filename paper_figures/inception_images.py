@@ -54,22 +54,29 @@ class Images:
         """Return the images of the first n rows, ascending."""
         return np.unique(self.rows[:n])
 
-    def among(self, n: int) -> np.ndarray:
-        """Return the first n rows, as positions among the images that they use."""
-        return np.searchsorted(self.used(n), self.rows[:n])
-
     def entering(
-        self, chosen: np.ndarray, blocks: tuple[str, ...], model: torch.nn.Module | None = None
-    ) -> dict[str, np.ndarray]:
-        """Return what enters blocks for some images, of this or of another model.
+        self,
+        chosen: np.ndarray,
+        whole: tuple[str, ...],
+        center: tuple[str, ...] = (),
+        model: torch.nn.Module | None = None,
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Return what enters blocks for some images: whole maps, flat, and the channels at the central position.
 
         One image at a time: in batches the last bits would depend on the company.
         """
-        found = [
-            inception.entering(model or self.model, inception.preprocess([str(self.files[i])]), blocks)
-            for i in tqdm(chosen, desc="images", unit="image")
-        ]
-        return {name: np.concatenate([one[name] for one in found]) for name in blocks}
+        maps: dict[str, list[np.ndarray]] = {name: [] for name in whole}
+        vectors: dict[str, list[np.ndarray]] = {name: [] for name in center}
+        for i in tqdm(chosen, desc="images", unit="image"):
+            pixels = inception.preprocess([str(self.files[i])])
+            seen = inception.entering(model or self.model, pixels, {*whole, *center})
+            for name in whole:
+                maps[name].append(seen[name].ravel())
+            for name in center:
+                _, _, height, width = seen[name].shape
+                vectors[name].append(seen[name][0, :, height // 2, width // 2])
+        stacked = [{name: np.stack(rows) for name, rows in found.items()} for found in (maps, vectors)]
+        return stacked[0], stacked[1]
 
     def behind(self, block: str) -> pg.Network:
         """Return the network from what enters a block to the logits."""

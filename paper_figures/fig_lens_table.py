@@ -73,11 +73,11 @@ def source(quick: bool) -> Source:
     folder = data_folder()
     n_images, n_deep = N_IMAGES[not quick], N_DEEP[not quick]
     if folder is None:
-        return toy_source(n_images, n_deep, "POLYGEOM_DATA is not set")
+        return toy_source(n_images, n_deep, "no weights here: polygeom fetch inceptionv1 images")
     weights = folder / "models" / "inceptionv1" / "googlenet.safetensors"
     images = sorted((folder / "data" / "images").glob("*.jpg"))
     if not weights.is_file() or len(images) < n_images:
-        return toy_source(n_images, n_deep, f"POLYGEOM_DATA has no weights or fewer than {n_images} images")
+        return toy_source(n_images, n_deep, f"no weights or fewer than {n_images} images in {folder}")
     return real_source(weights, images, n_images, n_deep)
 
 

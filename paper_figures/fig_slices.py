@@ -31,8 +31,13 @@ def networks() -> dict[str, tuple[pg.Network, pg.AffineMap]]:
     from PIL import Image
 
     root = data_folder()
-    if root is None or not (root / DATA[0]).exists():
-        raise SkippedError("the models and images are not there: set POLYGEOM_DATA")
+    weights = "models/inceptionv1/googlenet.safetensors"
+    needed = (DATA[0], weights, *(f"data/images/{name}" for name in IMAGES))
+    if root is None or not all((root / name).exists() for name in needed):
+        raise SkippedError(
+            "There are no networks and images to read: polygeom fetch cifar10 inceptionv1 images, or set "
+            "POLYGEOM_DATA to the folder that holds models/ and data/."
+        )
     paths = [root / "data" / "images" / name for name in IMAGES]
     pixels = [
         np.asarray(Image.open(p).convert("RGB").resize((32, 32)), dtype=np.float64) / 255 for p in paths

@@ -23,7 +23,6 @@ import csv
 import hashlib
 import importlib
 import json
-import os
 import pkgutil
 import platform
 import re
@@ -39,6 +38,7 @@ import numpy as np
 import paper_figures
 import polygeom
 from paper_figures import sources
+from polygeom.data_folder import data_folder
 
 __all__ = ["Script", "SkippedError", "data_folder", "make", "read_manifest", "record", "scripts"]
 
@@ -96,12 +96,6 @@ def place(number: str) -> tuple[int, int, str]:
     """Return what sorts F2 before F10, F5 before F5b, figures before supplements, and these before the rest."""
     match = re.fullmatch(r"([FS])(\d+)([a-z]?)", number)
     return ("FS".index(match[1]), int(match[2]), match[3]) if match else (2, 0, number)
-
-
-def data_folder() -> Path | None:
-    """Return the folder named by POLYGEOM_DATA, None if it is not set."""
-    named = os.environ.get("POLYGEOM_DATA")
-    return Path(named) if named else None
 
 
 # -- making one figure -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from .errors import (
     BudgetError,
     ClaimError,
     ConversionError,
+    DownloadError,
     InputError,
     MissingPackageError,
     NotPiecewiseAffineError,

@@ -9,6 +9,7 @@ __all__ = [
     "BudgetError",
     "ClaimError",
     "ConversionError",
+    "DownloadError",
     "InputError",
     "MissingPackageError",
     "NotPiecewiseAffineError",
@@ -74,6 +75,10 @@ class NotPiecewiseAffineError(PolygeomError):
 
 class ConversionError(PolygeomError):
     """A module or file could not be turned into a Network, or the Network disagrees with it."""
+
+
+class DownloadError(PolygeomError):
+    """A file could not be fetched; the message says what to place where by hand."""
 
 
 class UndecidedError(PolygeomError):

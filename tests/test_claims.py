@@ -11,10 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import polygeom as pg
-from polygeom.__main__ import AS_EXPECTED, DIFFERENT, REFUSED, main
+from polygeom.__main__ import main
 from polygeom.claims import Outcome, Witness, fails, holds, registry, undecided
 from polygeom.claims.counts import pattern_bounds
 from polygeom.claims.symmetries import symmetric_copy
+from polygeom.cli.terminal import DIFFERENT, FINE, REFUSED
 from polygeom.errors import ClaimError, InputError
 from polygeom.lens import SecondDifference
 from polygeom.models import toy
@@ -254,7 +255,7 @@ def test_domains_are_looked_at_where_claims_can():
 
 def test_the_command_judges_and_writes(tmp_path, capsys):
     out = tmp_path / "verdicts.json"
-    assert main(["verify", "partition", "partial-cube", "--json", str(out)]) == AS_EXPECTED
+    assert main(["verify", "partition", "partial-cube", "--json", str(out)]) == FINE
     assert "no partial cube" in capsys.readouterr().out.replace("\n", " ")
     written = json.loads(out.read_text())
     assert [v["outcome"] for v in written["verdicts"]] == ["HOLDS", "FAILS"]
@@ -284,5 +285,5 @@ def test_the_command_refuses_with_a_message(arguments, capsys):
 
 
 def test_the_command_lists_claims(capsys):
-    assert main(["verify", "--list"]) == AS_EXPECTED
+    assert main(["verify", "--list"]) == FINE
     assert "partial-cube" in capsys.readouterr().out

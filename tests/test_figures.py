@@ -200,6 +200,7 @@ def run(*arguments: object) -> int:
 def small(monkeypatch, tmp_path):
     """Make the lens table of toy networks, few of them, into a temporary folder."""
     monkeypatch.delenv("POLYGEOM_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(fig_lens_table, "N_IMAGES", (3, 3))
     monkeypatch.setattr(fig_lens_table, "N_DEEP", (2, 2))
     return tmp_path / "out"

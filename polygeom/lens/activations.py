@@ -15,7 +15,6 @@ Source: Black, Sharkey et al. 2022, Interpreting neural networks through the pol
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ import numpy as np
 
 from polygeom.arrays import freeze
 from polygeom.codes import SplineCodes
+from polygeom.data_folder import data_folder
 from polygeom.errors import InputError
 from polygeom.lens.kept_rows import KeptRows, Row
 from polygeom.lens.saved import Saved
@@ -136,12 +136,13 @@ def image_files(folder: str | PathLike[str] | None = None) -> tuple[Path, ...]:
         If there is no such folder, or no image in it.
     """
     if folder is None:
-        named = os.environ.get("POLYGEOM_DATA")
-        if not named:
+        root = data_folder()
+        if root is None:
             raise InputError(
-                "No images given. Set POLYGEOM_DATA to the folder that holds data/images, or give a folder."
+                "No images given. Run polygeom fetch images, set POLYGEOM_DATA to the folder that holds "
+                "data/images, or give a folder."
             )
-        folder = Path(named) / "data" / "images"
+        folder = root / "data" / "images"
     place = Path(folder)
     if not place.is_dir():
         raise InputError(f"There is no folder {place}. Give the folder that holds the images.")

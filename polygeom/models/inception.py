@@ -13,7 +13,6 @@ normalization); the BVLC GoogLeNet of Caffe's model zoo (the weights, for unrest
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polygeom.data_folder import data_folder
 from polygeom.errors import InputError
 from polygeom.gates import Elementwise, elementwise_gate
 from polygeom.network import Network
@@ -203,14 +203,24 @@ def _caffe_names() -> Iterator[tuple[str, str]]:
     yield "logits", "loss3/classifier"
 
 
+def tensor_shapes() -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor under its name in Caffe: weights OIHW, or (out, in), and biases."""
+    own = {name: tuple(tensor.shape) for name, tensor in architecture().state_dict().items()}
+    return {
+        f"{caffe}.{kind}": own[f"{ours}.{kind}"]
+        for ours, caffe in _caffe_names()
+        for kind in ("weight", "bias")
+    }
+
+
 def _model_file(name: str) -> Path:
-    folder = os.environ.get("POLYGEOM_DATA")
-    if not folder:
+    folder = data_folder()
+    if folder is None:
         raise InputError(
-            "The weights of InceptionV1 are not part of polygeom. Set POLYGEOM_DATA to the folder that holds "
-            f"models/inceptionv1/{name}, or give the path."
+            "The weights of InceptionV1 are not part of polygeom: polygeom fetch inceptionv1. Or set "
+            f"POLYGEOM_DATA to the folder that holds models/inceptionv1/{name}, or give the path."
         )
-    return Path(folder) / "models" / "inceptionv1" / name
+    return folder / "models" / "inceptionv1" / name
 
 
 def class_names(path: str | Path | None = None) -> dict[str, str]:

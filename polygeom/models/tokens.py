@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.arrays import freeze
+from polygeom.data_folder import data_folder as root_folder
 from polygeom.errors import InputError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -260,13 +260,13 @@ def _first_line(error: BaseException) -> str:
 
 def data_folder(name: str) -> Path:
     """Return the folder data/NAME below the one that POLYGEOM_DATA names."""
-    root = os.environ.get("POLYGEOM_DATA")
-    if not root:
+    root = root_folder()
+    if root is None:
         raise InputError(
             f"Texts and vocabularies are not part of polygeom. Set POLYGEOM_DATA to the folder that holds "
             f"data/{name}, or give a path."
         )
-    folder = Path(root) / "data" / name
+    folder = root / "data" / name
     if not folder.is_dir():
         raise InputError(
             f"There is no folder {folder}; POLYGEOM_DATA should hold data/{name}. Or give a path."

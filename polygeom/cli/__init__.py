@@ -1,0 +1,1 @@
+"""The command line: ``polygeom inspect``, ``enumerate``, ``verify``, ``fetch``."""

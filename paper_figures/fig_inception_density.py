@@ -75,8 +75,12 @@ KINDS = (
     "random weights",
     "matched distance",
     "matched, permuted channels",
+    "angle",
+    "matched, angle",
 )
-"""What stands beside each other at the central position."""
+"""What stands beside each other at the central position; the last two are angles over distances, no densities."""
+
+DRAWN = KINDS[:6]
 
 
 # -- computing -------------------------------------------------------------------------------------------
@@ -185,8 +189,20 @@ def stacks(rows: np.ndarray, groups: np.ndarray, trained: Reading, random: Readi
             (net, x, alike),
             (net, mixed, alike),
         )
-        found.append([class_density(*kind).density() for kind in kinds])
+        counted = [class_density(*kind).density() for kind in kinds]
+        found.append([*counted, angles(x, rows), angles(x, alike)])
     return np.array(found)
+
+
+def angles(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return angle over distance within and between groups, (rows, 2).
+
+    A random hyperplane through 0 parts two vectors with a probability that is proportional to the angle.
+    """
+    unit, apart = x / np.linalg.norm(x, axis=1, keepdims=True), euclidean_distances(x)
+    cosines = np.clip(unit @ unit.T, -1, 1)
+    first = rows[:, 0]
+    return np.column_stack([np.arccos(cosines[first, to]) / apart[first, to] for to in rows.T[1:]])
 
 
 # -- what it says ----------------------------------------------------------------------------------------
@@ -249,7 +265,12 @@ def statements(data: dict[str, np.ndarray]) -> list[tuple[str, Estimate, float]]
     return said + [(text, bootstrapped(c), sign_flips(c)) for text, c in zip(texts, columns, strict=True)]
 
 
-COMPARED = (("trained", None), ("matched distance", None), ("matched distance", "matched, permuted channels"))
+COMPARED = (
+    ("trained", None),
+    ("matched distance", None),
+    ("matched, angle", None),
+    ("matched distance", "matched, permuted channels"),
+)
 """Kinds that are judged block by block, and what they are compared with."""
 
 
@@ -310,11 +331,11 @@ def caption(data: dict[str, np.ndarray]) -> str:
             one, other, mixed = (of[f"{kind} {layer}", "all"] for kind in ("shares", "matched", "mixed"))
             text += f"On shares of {one.n} pairs from {layer} it is {one.ratio}, at matched distance "
             text += f"{other.ratio}, and there with permuted channels {mixed.ratio}. "
-    raw, alike, rest = (by_block(data, *kinds)[-1] for kinds in COMPARED)
+    raw, alike, angle, rest = (by_block(data, *kinds)[-1] for kinds in COMPARED)
     text += (
         f"For the channels entering {blocks[-1]} at the central position of {data['images']} images ({raw.n} "
-        f"pairs) it is {raw.ratio}, at matched distance {alike.ratio}, {rest.ratio} times what it is there with "
-        f"permuted channels."
+        f"pairs) it is {raw.ratio}, at matched distance {alike.ratio}, where angles alone are {angle.ratio} "
+        f"times as large and permuted channels leave a factor of {rest.ratio}."
     )
     own, specific = (bootstrapped(column) for column in data["line contrasts"].T)
     if own.n < 2:
@@ -406,7 +427,7 @@ def draw_gates(data: dict[str, np.ndarray], ax: object) -> None:
 
 def draw_blocks(data: dict[str, np.ndarray], ax: object) -> None:
     """Draw the contrast at the central position of every block, beside null models."""
-    for j, kind in enumerate(KINDS):
+    for j, kind in enumerate(DRAWN):
         found = by_block(data, kind)
         effect_marks(ax, np.arange(len(found)) + 0.13 * (j - 2.5), found, kind, j, across=False)
     ax.axhline(1, color="0.6", linewidth=0.6, zorder=0)

@@ -23,6 +23,7 @@ LEAST = {
     "radial_angular.md": 12,
     "code_directions.md": 12,
     "lens.md": 6,
+    "lens_density.md": 20,
 }
 """Pages with examples, and a number that each has more of."""
 

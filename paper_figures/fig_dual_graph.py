@@ -20,6 +20,9 @@ LINES = (7, 12)
 BEHIND = 5
 """Units of the second layer of the deep network."""
 
+SOLID = (3, 6, 4, 1)
+"""Widths of the network that can be turned."""
+
 HALF_WIDTHS = (2.0, 1.6)
 LAYERS = ("#26364d", "#d5772c")
 SHADES = ("#eef1f5", "#dbe2ea")
@@ -146,6 +149,20 @@ def _draw_graph(nodes: np.ndarray, ways: np.ndarray, layer: np.ndarray, ax: obje
     colors = [LAYERS[number] for number in layer]
     ax.add_collection(LineCollection(list(ways), colors=colors, linewidths=0.8, joinstyle="round"))
     ax.plot(*nodes.T, "o", color="black", markersize=1.8, linestyle="none")
+
+
+def pages(data: dict[str, np.ndarray]) -> dict[str, str]:
+    """Return a network in space to be turned: its cells, and its dual graph."""
+    net = toy.he(SOLID, np.random.default_rng(SEED))
+    K = pg.enumerate_regions(net, pg.Polyhedron.box(-1, 1, dim=3), store="cells")
+    cells = pg.plotting.complex_figure(K, f"{K.n_regions} cells of a network in space")
+    graph = pg.plotting.graph_figure(
+        K, f"The dual graph of {K.n_regions} cells: {len(K.edges)} common facets"
+    )
+    return {
+        "dual_graph_cells": pg.plotting.html_page(cells),
+        "dual_graph": pg.plotting.html_page(graph),
+    }
 
 
 def tables(data: dict[str, np.ndarray]) -> dict[str, dict[str, list[object]]]:

@@ -113,6 +113,13 @@ def draw(data: dict[str, np.ndarray]) -> object:
     return figure
 
 
+def pages(data: dict[str, np.ndarray]) -> dict[str, str]:
+    """Return the last panel as a page: every cell says its code, its neighbors, and whether it is bounded."""
+    box = pg.Polyhedron.box(-HALF_WIDTH, HALF_WIDTH, dim=2)
+    K = pg.enumerate_regions(truncations()[-1], box, store="cells")
+    return {"toy_partition": pg.plotting.html_page(pg.plotting.complex_figure(K, "Cells of a plane network"))}
+
+
 def tables(data: dict[str, np.ndarray]) -> dict[str, dict[str, list[object]]]:
     """Return one row per cell."""
     columns = {

@@ -27,7 +27,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constra
 .NOTPARALLEL:
 .PHONY: figures test check bench docs help
 
-figures: $(VENV)/.compiled-afresh $(VENV)/.installed-figures  ## the paper's tables and pictures, quick settings, into out/
+figures: $(VENV)/.compiled-afresh $(VENV)/.installed-figures $(VENV)/.installed-weights  ## the paper's tables and pictures, quick settings, into out/
 	$(BIN)/python -m paper_figures all --quick --out "$(OUT)"
 
 test: $(VENV)/.compiled-afresh $(VENV)/.installed-test  ## every test and doctest (PYTEST_ARGS= for one process)

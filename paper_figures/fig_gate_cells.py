@@ -18,7 +18,7 @@ from polygeom.models.adapters import mlp_block
 from polygeom.models.corpus import Plan
 from polygeom.models.transformer import NormedMLP, gate_cell, nearest_boundaries, visible_facets
 
-FIGURE = "F14"
+FIGURE = "F14b"
 SEED = 0
 DATA = (DOCUMENTS,)
 N_DOCUMENTS, N_TOKENS = 8, (1, 3)

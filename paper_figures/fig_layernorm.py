@@ -2,12 +2,14 @@
 
 For every block of a trained transformer, tokens of documents: exact counts of the boundaries met when a token is
 scaled from half to twice its size, and when it is rotated towards other tokens, random directions and the
-directions that units write. Beside it the same block with its weights in random order, and random circles. MiniLM
-if its weights are installed, else the small GPT-2 of examples/train_small_gpt2.py.
+directions that units write. Beside it the same block with its weights in random order, and random circles. Then
+how the output moves on the way to other tokens, with ReLU in the place of GELU as well. MiniLM if its weights are
+installed, else the small GPT-2 of examples/train_small_gpt2.py.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import comb
 
 import numpy as np
@@ -22,7 +24,7 @@ from polygeom.models.corpus import Plan
 FIGURE = "F12"
 SEED = 0
 DATA = (DOCUMENTS,)
-N_DOCUMENTS, N_TOKENS = (8, 40), (24, 200)
+N_DOCUMENTS, N_TOKENS = (8, 40), (16, 200)
 """Documents that are read and tokens of each block that are scaled and rotated: quick, full."""
 
 WEIGHTS = ("trained", "permuted")
@@ -45,10 +47,13 @@ def compute(quick: bool) -> dict[str, np.ndarray]:
         tokens, others = X[order[: N_TOKENS[full]]], X[np.roll(order, 1)[: N_TOKENS[full]]]
         written = block.W_out.T[rng.integers(block.n_units, size=len(tokens))]
         targets = {"tokens": others, "random": rng.standard_normal(tokens.shape), "features": written}
+        sharp = replace(block, activation="relu")
+        for name, value in _along_arcs(pg.lens.arc_smoothness(sharp, tokens, others)).items():
+            found.setdefault(f"sharp_{name}", []).append(value)
         for weights, one in zip(WEIGHTS, (block, pg.lens.permuted_weights(block, rng)), strict=True):
             rates = pg.lens.crossing_rates(one, tokens, targets)
             smooth = pg.lens.arc_smoothness(one, tokens, others)
-            for name, value in _columns(rates, smooth).items():
+            for name, value in (_counted(rates) | _along_arcs(smooth)).items():
                 found.setdefault(f"{weights}_{name}", []).append(value)
             if one is block:
                 found.setdefault("heights", []).append(rates.heights)
@@ -62,25 +67,39 @@ def compute(quick: bool) -> dict[str, np.ndarray]:
     }
 
 
-def _columns(rates: CrossingRates, smooth: ArcSmoothness) -> dict[str, np.ndarray]:
-    """Return what is drawn of one block: estimates as (mean, low, high)."""
+def _counted(rates: CrossingRates) -> dict[str, np.ndarray]:
+    """Return the boundaries met in one block: estimates as (mean, low, high)."""
     estimates = {
         "radial": rates.radial(),
+        "in_band": rates.radial_in_band(),
         "touched": rates.touched(),
         "null": rates.null(),
-        "bend": smooth.correlation("bend"),
-        "bend_by_chance": smooth.by_chance("bend"),
-        "speed": smooth.correlation("speed"),
-        "speed_by_chance": smooth.by_chance("speed"),
-        "unevenness": smooth.unevenness(),
-        "straightness": pg.lens.bootstrapped(smooth.straightness),
     }
     for kind in KINDS:
         estimates |= {kind: rates.angular(kind), f"{kind}_over_null": rates.over_null(kind)}
-    return {name: np.array([e.mean, e.low, e.high]) for name, e in estimates.items()} | {
+    return _as_rows(estimates) | {
         "on_rays": rates.on_rays.mean(),
         "radius": rates.radius.mean(),
     }
+
+
+def _along_arcs(smooth: ArcSmoothness) -> dict[str, np.ndarray]:
+    """Return what the output of one block does: estimates as (mean, low, high)."""
+    estimates = {
+        "bend": smooth.correlation("bend"),
+        "bend_by_chance": smooth.by_chance("bend"),
+        "bend_beyond_chance": smooth.beyond_chance("bend"),
+        "speed_beyond_chance": smooth.beyond_chance("speed"),
+        "unevenness": smooth.unevenness(),
+        "unexplained": pg.lens.bootstrapped(smooth.unexplained),
+        "extrapolated": pg.lens.bootstrapped(smooth.extrapolated),
+        "straightness": pg.lens.bootstrapped(smooth.straightness),
+    }
+    return _as_rows(estimates)
+
+
+def _as_rows(estimates: dict[str, Estimate]) -> dict[str, np.ndarray]:
+    return {name: np.array([e.mean, e.low, e.high]) for name, e in estimates.items()}
 
 
 def _shares(rates: CrossingRates) -> np.ndarray:
@@ -117,13 +136,19 @@ def tables(data: dict[str, np.ndarray]) -> dict[str, dict[str, list[object]]]:
         columns["weights"] += [weights] * n
         for name, values in data.items():
             if name.startswith(f"{weights}_"):
-                own = name.removeprefix(f"{weights}_")
-                if values.ndim == 1:
-                    columns.setdefault(own, []).extend(values.tolist())
-                else:
-                    for part, column in zip(("", "_low", "_high"), values.T, strict=True):
-                        columns.setdefault(own + part, []).extend(column.tolist())
+                _extend(columns, name.removeprefix(f"{weights}_"), values)
+    for name, values in data.items():
+        if name.startswith("sharp_"):  # known of trained weights only
+            _extend(columns, name, np.concatenate([values, np.full_like(values, np.nan)]))
     return {"layernorm": columns}
+
+
+def _extend(columns: dict[str, list[object]], name: str, values: np.ndarray) -> None:
+    """Append a quantity of all blocks, or an estimate as three columns."""
+    names = [name] if values.ndim == 1 else [name, f"{name}_low", f"{name}_high"]
+    parts = dict(zip(names, values.reshape(len(values), -1).T, strict=True))
+    for part, column in parts.items():
+        columns.setdefault(part, []).extend(column.tolist())
 
 
 def _span(values: np.ndarray, form: str = ".2f") -> str:
@@ -144,17 +169,21 @@ def caption(data: dict[str, np.ndarray]) -> str:
     return (
         f"The blocks of {data['model']} ({d} to {m}), {data['n_tokens']} tokens each. Between half and twice its "
         f"size {_span(100 * touched, '.1f')} % of a block's tokens meet any boundary; the "
-        f"{_span(data['trained_on_rays'], '.0f')} on the whole ray lie where the token's deviation is near the "
-        f"root of epsilon (it is {_span(data['sigma'], '.0f')} times as large). Rotating meets "
-        f"{_span(data['trained_tokens'][:, 0], '.0f')} boundaries per radian towards other tokens, "
+        f"{_span(data['trained_on_rays'], '.0f')} on the whole ray, "
+        f"{_span(data['trained_in_band'][:, 0], '.0f')} per unit of log t in the middle, lie where the token's "
+        f"deviation is near the root of epsilon (it is {_span(data['sigma'], '.0f')} times as large). Rotating "
+        f"meets {_span(data['trained_tokens'][:, 0], '.0f')} boundaries per radian towards other tokens, "
         f"{_span(ratio['tokens'])} times what random circles meet, {_span(ratio['random'])} times towards random "
         f"directions and {_span(ratio['features'])} times towards what units write; with weights in random order "
         f"{_span(shuffled)} times. Of the hyperplanes {_span(100 * met, '.1f')} %, of their pairs "
         f"{_span(100 * data['pairs'], '.1f')} % meet the ball; the median height is "
-        f"{_span(np.median(data['heights'], axis=1), '.3f')}. Along an arc the output bends where boundaries are "
-        f"met (rank correlation {_span(data['trained_bend'][:, 0])}; "
-        f"{_span(data['permuted_bend'][:, 0])} with weights in random order, "
-        f"{_span(data['trained_bend_by_chance'][:, 0])} with the boundaries of another arc)."
+        f"{_span(np.median(data['heights'], axis=1), '.3f')}. Along an arc the best affine map leaves "
+        f"{_span(100 * data['trained_unexplained'][:, 0], '.1f')} % of the output's variance, the one that "
+        "touches the block at the token misses the other end by "
+        f"{_span(data['trained_extrapolated'][:, 0], '.1f')} times the change; the output "
+        "bends where boundaries are met with a rank correlation, less that by chance, of "
+        f"{_span(data['trained_bend_beyond_chance'][:, 0])} "
+        f"({_span(data['sharp_bend_beyond_chance'][:, 0])} with ReLU in the place of GELU)."
     )
 
 
@@ -162,28 +191,32 @@ def report(data: dict[str, np.ndarray]) -> object:
     """Return a table of the blocks."""
     from rich.table import Table
 
-    def told(name: str, i: int, *, ratio: bool = False) -> str:
-        e = Estimate(*data[f"trained_{name}"][i].tolist(), int(data["n_tokens"]))
+    def told(name: str, i: int, *, ratio: bool = False, of: str = "trained") -> str:
+        e = Estimate(*data[f"{of}_{name}"][i].tolist(), int(data["n_tokens"]))
         return e.ratio if ratio else str(e)
 
     table = Table(title=f"{data['model']}: scaling and rotating {data['n_tokens']} tokens of each block")
     heads = (
         "block",
         "touched by scaling",
-        "per log t",
+        "per log t near sqrt(eps)",
         "per radian",
         "over circles",
         "random",
         "written",
         "bend",
+        "with ReLU",
+        "missed by affine",
+        "by that at the token",
     )
     for head in heads:
         table.add_column(head)
     for i in range(len(data["heights"])):
         ratios = [told(f"{kind}_over_null", i, ratio=True) for kind in KINDS]
-        table.add_row(
-            str(i + 1), told("touched", i), told("radial", i), told("tokens", i), *ratios, told("bend", i)
-        )
+        counts = [told(name, i) for name in ("touched", "in_band", "tokens")]
+        bends = [told("bend_beyond_chance", i, of=of) for of in ("trained", "sharp")]
+        missed = [told(name, i) for name in ("unexplained", "extrapolated")]
+        table.add_row(str(i + 1), *counts, *ratios, *bends, *missed)
     return table
 
 
@@ -208,7 +241,7 @@ def draw(data: dict[str, np.ndarray]) -> object:
         end=1.0,
     )
     _draw_bends(data, axes[1, 1])
-    _draw_paths(data, axes[1, 2])
+    _draw_misses(data, axes[1, 2])
     for ax in (axes[0, 0], axes[0, 1], axes[1, 1], axes[1, 2]):
         ax.set(xlabel="block", xticks=_blocks(data))
     return figure
@@ -275,32 +308,25 @@ def _draw_shares(values: np.ndarray, ax: object, title: str, label: str, end: fl
 def _draw_bends(data: dict[str, np.ndarray], ax: object) -> None:
     at = _blocks(data)
     ax.axhline(0.0, color="C4")
-    _dots(ax, at - 0.1, data["trained_bend"], color="C1", label="trained")
-    _dots(ax, at, data["trained_bend_by_chance"], color="C4", label="with another arc's boundaries")
-    _dots(
-        ax,
-        at + 0.1,
-        data["permuted_bend"],
-        color="C1",
-        markerfacecolor="white",
-        label="weights in random order",
+    series = (
+        ("sharp", "ReLU in the place of GELU", {"color": "C2"}),
+        ("trained", "trained", {"color": "C1"}),
+        ("permuted", "weights in random order", {"color": "C1", "markerfacecolor": "white"}),
     )
-    ax.set(title="e  The output bends at boundaries", ylabel="rank correlation along arcs")
+    for k, (name, label, style) in enumerate(series):
+        _dots(ax, at + 0.12 * (k - 1), data[f"{name}_bend_beyond_chance"], label=label, **style)
+    ax.set(title="e  Does the output bend at boundaries?", ylabel="rank correlation less chance")
     _legend(ax)
 
 
-def _draw_paths(data: dict[str, np.ndarray], ax: object) -> None:
+def _draw_misses(data: dict[str, np.ndarray], ax: object) -> None:
     at = _blocks(data)
-    for k, weights in enumerate(WEIGHTS):
-        face = {"markerfacecolor": "white"} if k else {}
-        _dots(
-            ax,
-            at + 0.1 * k,
-            data[f"{weights}_unevenness"],
-            color="C2",
-            **face,
-            label=("trained", "weights in random order")[k],
-        )
-    ax.axhline(1.0, color="C4")
-    ax.set(title="f  How evenly the output moves", ylabel="largest over mean speed on an arc")
+    named = {"extrapolated": "touching at the token", "unexplained": "best on the arc"}
+    for name, color in zip(named, ("C3", "C0"), strict=True):
+        _dots(ax, at - 0.06, data[f"trained_{name}"], color=color, label=named[name])
+        _dots(ax, at + 0.06, data[f"permuted_{name}"], color=color, markerfacecolor="white")
+    ax.plot(
+        [], [], "o", color="black", markerfacecolor="white", markersize=3, label="weights in random order"
+    )
+    ax.set(title="f  What affine maps miss", yscale="log", ylabel="error over change, share of variance")
     _legend(ax)

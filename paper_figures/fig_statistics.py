@@ -236,12 +236,12 @@ def caption(data: dict[str, np.ndarray]) -> str:
     }
     return (
         f"Complete enumerations of random networks. a: plane networks of {UNITS[0]} to {UNITS[-1]} units, "
-        f"{int(data['times'])} of each kind (marks are shifted aside); one layer reaches its bound in {int((share[~deep] == 1).sum())} "
-        f"of {int((~deep).sum())} networks, deep ones stay between {share[deep].min():.1%} and "
-        f"{share[deep].max():.0%} of the bounds of Montufar and Serra. b: one layer in general position; "
-        f"{hits} of {len(one['dim'])} networks have exactly the number of regions of Zaslavsky and the mean "
-        "number of facets 2 m S(m-1, d-1) / S(m, d), which stays below 2d (dashed). c: regions of deep "
-        "networks by their facets; the means are "
+        f"{int(data['times'])} of each kind (marks are shifted aside); one layer reaches its bound in "
+        f"{int((share[~deep] == 1).sum())} of {int((~deep).sum())} networks, deep ones stay between "
+        f"{share[deep].min():.1%} and {share[deep].max():.0%} of the bounds of Montufar and Serra. "
+        f"b: one layer in general position; {hits} of {len(one['dim'])} networks have exactly the number of "
+        "regions of Zaslavsky and the mean number of facets 2 m S(m-1, d-1) / S(m, d), which stays below 2d "
+        "(dashed). c: regions of deep networks by their facets; the means are "
         f"{', '.join(f'{mean:.2f} in R^{d}' for d, mean in means.items())}, the most "
         f"{', '.join(str(m) for m in most.values())}. d: with {APART} units in the plane, the share of pairs "
         "of regions whose shortest way crosses more facets than their codes differ in letters is "

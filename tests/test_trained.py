@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polygeom.enumeration.regions import enumerate_regions
-from polygeom.errors import InputError
+from polygeom.errors import InputError, MissingPackageError
 from polygeom.models import toy
 from polygeom.models.toy import trained
 
@@ -124,5 +124,5 @@ def test_impossible_trainings_are_refused(call, word):
 
 def test_missing_scikit_learn_is_named_with_its_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(InputError, match=r"polygeom\[lens\]"):
+    with pytest.raises(MissingPackageError, match=r"polygeom\[lens\]"):
         trained.digits()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import replace
 from fractions import Fraction
 
 import flint
@@ -11,12 +13,14 @@ from hypothesis import given, target
 from hypothesis import strategies as st
 
 from benchmarks import minilm
+from polygeom.certificates.check import Level
 from polygeom.errors import InputError
 from polygeom.exact import is_exact_array, rational_matrix
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.boundedness import boundedness
 from polygeom.predicates.facet_search import least_violation
 from polygeom.predicates.facets_large import (
+    EXACT_SUPPORT,
     LargeFacets,
     large_facets,
     redundancy_holds,
@@ -252,3 +256,27 @@ def test_least_violation_is_stationary(seed, d, m):
     gradient = violation @ Z
     gradient -= own * (own @ gradient) / (own @ own)
     assert np.abs(gradient).max() <= 1e-6 * (1.0 + violation.max())
+
+
+def test_what_the_search_leaves_costs_a_float_program_and_no_rational_one(monkeypatch):
+    """In many dimensions a rational program takes hours; a float one proves the same where there is no tie."""
+    module = importlib.import_module("polygeom.predicates.facets")
+    d = EXACT_SUPPORT + 10
+    A, b = np.vstack([np.eye(d), -np.eye(d), np.ones((1, d))]), np.ones(2 * d + 1)
+    P, left = Polyhedron(A, b), [0, 2 * d]
+
+    def interrupted(Q: Polyhedron, interior: np.ndarray) -> LargeFacets:
+        found = large_facets(Q, interior)
+        known = ~np.isin(found.facets, left)
+        return replace(
+            found, facets=found.facets[known], witnesses=found.witnesses[known], undecided=np.array(left)
+        )
+
+    def refused(*_: object) -> None:
+        raise AssertionError("a rational program was asked for")
+
+    monkeypatch.setattr(module, "large_facets", interrupted)
+    monkeypatch.setattr(module._RowByRow, "_by_rationals", refused)
+    report = module.facets(P, np.zeros(d))
+    assert len(report.facets) == P.n_rows
+    assert report.holds(P).level is Level.EXACT

@@ -39,6 +39,8 @@ from polygeom.errors import InputError, UndecidedError
 from polygeom.exact import fraction, fractions_array, is_exact_array
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.coincidence import cells_with_like_rows, representatives
+from polygeom.predicates.facets_large import EXACT_SUPPORT, large_facets
+from polygeom.predicates.proposals import EXACT_DIM
 from polygeom.predicates.subject import about_polyhedra, check_method
 from polygeom.rounding import TINY, U
 
@@ -68,7 +70,8 @@ def facets(P: Polyhedron, interior: object = None, method: str = "auto") -> Face
     Returns
     -------
     FacetReport
-        `undecided` is empty wherever exact rows are available.
+        `undecided` is empty wherever exact rows are available, in up to 250 dimensions; beyond, rows that touch P
+        in a lower-dimensional face may be left.
 
     Raises
     ------
@@ -81,6 +84,7 @@ def facets(P: Polyhedron, interior: object = None, method: str = "auto") -> Face
     -----
     Cost, proofs included: 0.1 ms at (d, m) = (10, 50), 4 ms at (50, 200), 0.2 s at (50, 1500). A row that
     touches P in a lower-dimensional face costs an exact linear program: 1 ms at (10, 50), 20 ms at (50, 200).
+    Beyond 60 dimensions a program in floats comes first: 10 s at (383, 1536) for a row.
 
     Examples
     --------
@@ -265,8 +269,6 @@ def _search_large(
     P: Polyhedron, proofs: FacetProofs, active: np.ndarray, exact: dict[int, Certificate]
 ) -> None:
     """Fill in what `large_facets` proves about the active rows."""
-    from polygeom.predicates.facets_large import large_facets
-
     rows = np.flatnonzero(active)
     found = large_facets(P.select(rows), proofs.interior[0])
     proofs.status[0, rows[found.facets]] = FACET
@@ -307,7 +309,7 @@ def _decide_rest(
 
 
 class _RowByRow:
-    """One linear program per row: in floats if asked for, in rationals where floats do not prove anything.
+    """One linear program per row: in floats if asked for or in many dimensions, in rationals where they fail.
 
     Rows that floats proved redundant are left out of the programs of the others (Clarkson 1994): the proof is
     strict, so no point of P touches such a row and P is the same without all of them.
@@ -318,14 +320,16 @@ class _RowByRow:
         self.program = None
 
     def decide(self, row: int, dropped: np.ndarray, hint: np.ndarray) -> Certificate | None:
-        """Return a proof for one row, or None if its exact rows are not known."""
-        if self.method == "lp":
+        """Return a proof for one row, or None if its exact rows are not known or too many to solve for."""
+        if self.method == "lp" or self.P.dim > EXACT_DIM:
             proposal, hint = self._by_floats(row)
             if proposal is not None:
                 check = proposal.holds(self.P)
                 if check and check.level is Level.EXACT:
                     return proposal
-        return self._by_rationals(row, dropped, hint) if self.P.has_exact_rows else None
+        if not self.P.has_exact_rows or self.P.dim > EXACT_SUPPORT:
+            return None
+        return self._by_rationals(row, dropped, hint)
 
     def _by_floats(self, row: int) -> tuple[Certificate | None, np.ndarray]:
         """Maximize the row over the other active rows with HiGHS."""

@@ -90,7 +90,7 @@ def ratio(numbers: Mapping[str, object], name: str) -> str:
 def shown(estimate: Sequence[float]) -> str:
     """Return a ratio with its interval, as text."""
     mean, low, high = estimate
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+    return Estimate(mean, low, high, 0).told(".2f")
 
 
 def outcome(numbers: Mapping[str, object], name: str) -> str:

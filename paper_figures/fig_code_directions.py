@@ -223,8 +223,7 @@ def estimate(values: np.ndarray) -> pg.lens.Estimate:
 
 def said(values: np.ndarray) -> str:
     """Return a mean with its interval as text."""
-    e = estimate(values)
-    return f"{e.mean:.2f} [{e.low:.2f}, {e.high:.2f}]"
+    return estimate(values).told(".2f")
 
 
 def tables(data: Mapping[str, np.ndarray]) -> dict[str, dict[str, list[object]]]:

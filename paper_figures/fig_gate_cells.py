@@ -181,13 +181,14 @@ def caption(data: dict[str, np.ndarray]) -> str:
 
 
 def report(data: dict[str, np.ndarray]) -> object:
-    """Return the table for the terminal."""
+    """Return the table for the terminal, without the sizes of blocks."""
     from rich.table import Table
 
-    heads, *rows = lines(data)
+    left_out = {HEADS.index(head) for head in ("units", "dim.", "cells")}
+    heads, *rows = [[c for k, c in enumerate(line) if k not in left_out] for line in lines(data)]
     table = Table(title="Gate cells, means over cells")
     for head in heads:
-        table.add_column(head)
+        table.add_column(head, no_wrap=head == "block")
     for row in rows:
         table.add_row(*row)
     return table

@@ -393,6 +393,12 @@ def draw_profile(data: dict[str, np.ndarray], ax: object) -> None:
 
 def draw_around(data: dict[str, np.ndarray], ax: object) -> None:
     """Draw the density around class changes, beside that of other segments in the same places."""
+    if not data["changes"].any():
+        ax.text(
+            0.5, 0.5, "the class changes\non no segment", transform=ax.transAxes, ha="center", va="center"
+        )
+        ax.set(xticks=[], yticks=[], title="c  Around class changes")
+        return
     for name, color, text in (("near", "C2", "these segments"), ("elsewhere", "C4", "others, same places")):
         ax.stairs(data[name] / 1000, data["offsets"], color=color, label=text)
     ax.axvline(0, color="0.3", linewidth=0.8, linestyle="--")

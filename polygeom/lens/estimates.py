@@ -35,13 +35,24 @@ class Estimate:
     n: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return self.told(".3g")
+
+    def told(self, form: str) -> str:
+        """Return the mean with its interval, if there is one, as text; `form` is that of a number.
+
+        Examples
+        --------
+        >>> Estimate(0.5, 0.25, 1.0, 9).told(".2f"), Estimate(0.5, np.nan, np.nan, 1).told(".2f")
+        ('0.50 [0.25, 1.00]', '0.50 (no interval)')
+        """
+        if np.isnan([self.low, self.high]).any():
+            return f"{self.mean:{form}} (no interval)"
+        return f"{self.mean:{form}} [{self.low:{form}}, {self.high:{form}}]"
 
     @property
     def ratio(self) -> str:
         """The ratio whose logarithm this is, with its interval."""
-        mean, low, high = np.exp([self.mean, self.low, self.high])
-        return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+        return Estimate(*np.exp([self.mean, self.low, self.high]).tolist(), self.n).told(".2f")
 
 
 def bootstrapped(sample: np.ndarray) -> Estimate:

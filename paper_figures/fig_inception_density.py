@@ -90,14 +90,14 @@ def compute(quick: bool) -> dict[str, np.ndarray]:
     """Follow all segments; return densities, places, profiles and contrasts."""
     given, which = images(SEED), int(not quick)
     chosen = given.used(STACK_ROWS[which]) if quick else np.arange(len(given.files))
-    maps, vectors = given.entering(chosen, ("inception_5b", *SHARES), inception.BLOCKS)
+    maps, vectors = given.entering(chosen, {"inception_5b", *SHARES}, set(inception.BLOCKS))
     rows = np.searchsorted(chosen, given.rows[: STACK_ROWS[which]])
     data = followed(given, maps["inception_5b"], rows[: LINES[which]], REACH[which])
     for block, (n, share) in SHARES.items():
         if n[which]:
             data |= shares(given, block, maps[block], n[which], share)
     other = untrained(SEED)
-    _, random = given.entering(chosen, (), inception.BLOCKS, other)
+    _, random = given.entering(chosen, set(), set(inception.BLOCKS), other)
     found = stacks(rows, given.groups[chosen], (given.model, vectors), (other, random))
     return data | {"stacks": found, "images": np.array(len(chosen)), "blocks": short(inception.BLOCKS)}
 

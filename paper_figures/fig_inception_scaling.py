@@ -54,7 +54,7 @@ def compute(quick: bool) -> dict[str, np.ndarray]:
     network = given.behind(BLOCK)
     chosen = given.rows[: RAYS[which], 0]
     everyone = np.union1d(chosen, given.used(ROWS[which]))
-    entering, _ = given.entering(everyone, (BLOCK,))
+    entering, _ = given.entering(everyone, {BLOCK})
     maps = entering[BLOCK][np.searchsorted(everyone, chosen)]
     found = finished(scale_activations(network, maps, octaves, SAMPLES[which], cache=True, progress=True))
     places, reach = found.places(), (-octaves, octaves)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,8 +58,8 @@ class Images:
     def entering(
         self,
         chosen: np.ndarray,
-        whole: tuple[str, ...],
-        center: tuple[str, ...] = (),
+        whole: Set[str],
+        center: Set[str] = frozenset(),
         model: torch.nn.Module | None = None,
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Return what enters blocks for some images: whole maps, flat, and the channels at the central position.

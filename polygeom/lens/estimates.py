@@ -52,7 +52,8 @@ class Estimate:
     @property
     def ratio(self) -> str:
         """The ratio whose logarithm this is, with its interval."""
-        return Estimate(*np.exp([self.mean, self.low, self.high]).tolist(), self.n).told(".2f")
+        mean, low, high = np.exp([self.mean, self.low, self.high]).tolist()
+        return Estimate(mean, low, high, self.n).told(".2f")
 
 
 def bootstrapped(sample: np.ndarray) -> Estimate:

@@ -437,4 +437,6 @@ def _draw_bars(ax: object, values: np.ndarray, names: Sequence[str], legend: Seq
     ax.axhline(0, color="0.6", lw=0.6, zorder=0)
     ax.set(xticks=np.arange(len(names)), xticklabels=names, xlim=(-0.5, len(names) - 0.5))
     ax.tick_params(axis="x", labelsize=6)
-    ax.legend(fontsize=6)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low - 0.25 * (high - low), high)  # room for the legend
+    ax.legend(fontsize=6, loc="lower right")

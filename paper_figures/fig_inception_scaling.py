@@ -292,6 +292,10 @@ MOST_LETTERS = 16
 
 def draw_around(data: dict[str, np.ndarray], ax: object) -> None:
     """Draw boundaries around class changes, beside other rays at the same scales."""
+    if not np.isfinite(data["near"]).any():
+        ax.text(0.5, 0.5, "the class changes\non no ray", transform=ax.transAxes, ha="center", va="center")
+        ax.set(xticks=[], yticks=[], title="f  Around class changes")
+        return
     for name, color, text in (("near", "C2", "these rays"), ("elsewhere", "C4", "others, same scales")):
         ax.stairs(np.nan_to_num(data[name]) / 1000, data["offsets"], color=color, label=text)
     ax.axvline(0, color="0.3", linewidth=0.8, linestyle="--")

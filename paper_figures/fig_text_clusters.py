@@ -198,7 +198,7 @@ def titles(data: Mapping[str, np.ndarray], early: bool = False) -> list[str]:
 
 
 def _word(name: str) -> str:
-    return name.strip() or repr(name)
+    return name.strip() or repr(str(name))
 
 
 def lines_of(data: Mapping[str, np.ndarray], early: bool = False) -> list[list[tuple[str, str, str]]]:
@@ -338,7 +338,8 @@ def _draw_labels(data: Mapping[str, np.ndarray], ax: object) -> None:
         ax.plot(x, ratios[:, 0], marker + "-", color=color, ms=2.5, lw=0.8, label=name)
     ax.axhline(1, color="0.6", lw=0.6, zorder=0)
     ax.set(ylabel="purity / by chance", yscale="log")
-    ticks = [1, 2, 4, 8]
+    ticks = [1, 2, 4, 8, 16]
     ax.set_yticks(ticks, labels=map(str, ticks))
     ax.minorticks_off()
-    ax.legend(fontsize=5.5, loc="best", handlelength=1.2)
+    ax.set_ylim(top=4 * data["by_label"][..., 2].max())
+    ax.legend(fontsize=5.5, loc="upper left", handlelength=1.2)

@@ -66,7 +66,7 @@ def draw_contact_sheet(
             left, top = k * (1 + gap), i * height + 0.3
             place = (left, left + 1, top + 1, top)
             drawn.append(ax.imshow(pixels, extent=place, cmap="gray", interpolation="antialiased"))
-    ax.set(xlim=(0, width * (1 + gap) - gap), ylim=(len(rows) * height, 0), aspect="equal")
+    ax.set(xlim=(0, width * (1 + gap) - gap), ylim=(len(rows) * height, 0), aspect="equal", anchor="NW")
     ax.axis("off")
     return drawn
 

@@ -80,7 +80,8 @@ KINDS = (
 )
 """What stands beside each other at the central position; the last two are angles over distances, no densities."""
 
-DRAWN = KINDS[:6]
+DRAWN, DRAWN_PARTS = KINDS[:6], ("whole segments", "shares of segments", "matched distance")
+"""Kinds that are drawn, at the central position and of all units."""
 
 
 # -- computing -------------------------------------------------------------------------------------------
@@ -265,13 +266,13 @@ def statements(data: dict[str, np.ndarray]) -> list[tuple[str, Estimate, float]]
     return said + [(text, bootstrapped(c), sign_flips(c)) for text, c in zip(texts, columns, strict=True)]
 
 
-COMPARED = (
-    ("trained", None),
-    ("matched distance", None),
-    ("matched, angle", None),
-    ("matched distance", "matched, permuted channels"),
-)
-"""Kinds that are judged block by block, and what they are compared with."""
+COMPARED = {
+    "as drawn": ("trained", None),
+    "matched distance": ("matched distance", None),
+    "its angles": ("matched, angle", None),
+    "over permuted channels": ("matched distance", "matched, permuted channels"),
+}
+"""Kinds that stand beside each other block by block, and what they are compared with; the last is judged."""
 
 
 def report(data: dict[str, np.ndarray]) -> object:
@@ -279,15 +280,18 @@ def report(data: dict[str, np.ndarray]) -> object:
     from rich.console import Group
 
     lines = [
-        (text, effect.ratio, f"{p:.2g}", effect.n, judged(effect)) for text, effect, p in statements(data)
+        (text, effect.ratio, "" if np.isnan(p) else f"{p:.2g}", effect.n, judged(effect))
+        for text, effect, p in statements(data)
+        if effect.n
     ]
     head = ("density, all units", "ratio", "p", "n", "verdict")
-    columns = [by_block(data, *kinds) for kinds in COMPARED]
+    told = {name: kinds for name, kinds in COMPARED.items() if name != "its angles"}
+    columns = [by_block(data, *kinds) for kinds in told.values()]
     blocks = [
-        (block, *(f"{found[k].ratio}, {judged(found[k])}" for found in columns))
+        (block, *(found[k].ratio for found in columns), judged(columns[-1][k]))
         for k, block in enumerate(data["blocks"].tolist())
     ]
-    names = ("entering block", *(kind if null is None else f"{kind} over {null}" for kind, null in COMPARED))
+    names = ("entering", *told, "verdict")
     return Group(
         effect_table("P2 on InceptionV1: between WordNet groups over within", lines, head),
         effect_table("P2 on InceptionV1: 1x1 convolutions at the central position", blocks, names),
@@ -331,7 +335,7 @@ def caption(data: dict[str, np.ndarray]) -> str:
             one, other, mixed = (of[f"{kind} {layer}", "all"] for kind in ("shares", "matched", "mixed"))
             text += f"On shares of {one.n} pairs from {layer} it is {one.ratio}, at matched distance "
             text += f"{other.ratio}, and there with permuted channels {mixed.ratio}. "
-    raw, alike, angle, rest = (by_block(data, *kinds)[-1] for kinds in COMPARED)
+    raw, alike, angle, rest = (by_block(data, *kinds)[-1] for kinds in COMPARED.values())
     text += (
         f"For the channels entering {blocks[-1]} at the central position of {data['images']} images ({raw.n} "
         f"pairs) it is {raw.ratio}, at matched distance {alike.ratio}, where angles alone are {angle.ratio} "
@@ -372,7 +376,7 @@ def draw_example(data: dict[str, np.ndarray], ax: object) -> None:
     edges, names = data["edges"], [label(file) for file in data["files"][0]]
     for k, color in enumerate(COLORS[:2]):
         counts = np.histogram(data["example t"][data["example kind"] == k], edges)[0] / np.diff(edges)
-        ax.stairs(counts / 1000, edges, color=color, label=f"to {names[k + 1]}")
+        ax.stairs(counts / 1000, edges, baseline=None, color=color, label=f"to {names[k + 1]}")
         for t in data["example change"][data["example change kind"] == k]:
             ax.axvline(t, color=color, linewidth=0.8, linestyle="--")
     ax.set(xlabel="place $t$ on the segment", ylabel="thousand boundaries per unit of $t$")
@@ -385,7 +389,7 @@ def draw_profile(data: dict[str, np.ndarray], ax: object) -> None:
     """Draw the mean over all segments within and between groups."""
     edges = data["edges"]
     for kind, color in zip(("within", "between"), COLORS, strict=False):
-        ax.stairs(data[f"profile {kind}"] / 1000, edges, color=color, label=f"{kind} groups")
+        ax.stairs(data[f"profile {kind}"] / 1000, edges, baseline=None, color=color, label=f"{kind} groups")
     ax.set(xlabel="place $t$ on the segment", xlim=edges[[0, -1]], ylim=(0, None))
     ax.set_title(f"b  Mean of {len(data['lengths'])} segments")
     below(ax)
@@ -400,7 +404,7 @@ def draw_around(data: dict[str, np.ndarray], ax: object) -> None:
         ax.set(xticks=[], yticks=[], title="c  Around class changes")
         return
     for name, color, text in (("near", "C2", "these segments"), ("elsewhere", "C4", "others, same places")):
-        ax.stairs(data[name] / 1000, data["offsets"], color=color, label=text)
+        ax.stairs(data[name] / 1000, data["offsets"], baseline=None, color=color, label=text)
     ax.axvline(0, color="0.3", linewidth=0.8, linestyle="--")
     ax.set(xlabel="$t$ from a class change", xlim=data["offsets"][[0, -1]], ylim=(0, None))
     ax.set_title("c  Around class changes")
@@ -414,21 +418,28 @@ def below(ax: object, columns: int = 1, drop: float = 0.24) -> None:
 
 
 def draw_gates(data: dict[str, np.ndarray], ax: object) -> None:
-    """Draw the contrast of every gate, for every kind of segments."""
+    """Draw the contrast of every gate of a block, behind that block, for several kinds of segments."""
     of = {(kind, gate): effect for kind, gate, effect, _ in effects(data)}
-    kinds = [name for name in SEGMENTS if (name, "all") in of]
-    gates = list(dict.fromkeys(gate for kind, gate in of if kind in kinds))
-    places = {gate: -k for k, gate in enumerate(gates)}
-    for j, kind in enumerate(kinds):
-        mine = [gate for gate in gates if (kind, gate) in of]
-        at = np.array([places[gate] for gate in mine]) + 0.15 * ((len(kinds) - 1) / 2 - j)
-        effect_marks(ax, at, [of[kind, gate] for gate in mine], kind, j, across=True)
+    names = []
+    for layer in ("5b", "5a"):
+        kinds = [kind for kind in ("whole", "shares", "matched") if (f"{kind} {layer}", "all") in of]
+        gates = [
+            gate
+            for kind, gate in of
+            if kinds and kind == f"{kinds[0]} {layer}" and gate.startswith((f"{layer}.", "all"))
+        ]
+        for kind in kinds:
+            number = ("whole", "shares", "matched").index(kind)
+            at = -len(names) - np.arange(len(gates)) + 0.25 * (1 - number)
+            found = [of[f"{kind} {layer}", gate] for gate in gates]
+            effect_marks(ax, at, found, DRAWN_PARTS[number] if layer == "5b" else None, number, across=True)
+        names += [f"all behind {layer}", *(gate.removesuffix("_relu") for gate in gates[1:])] if kinds else []
     ax.axvline(1, color="0.6", linewidth=0.6, zorder=0)
-    ax.set_yticks(list(places.values()), gates)
+    ax.set_yticks(-np.arange(len(names)), names)
     ax.set(xlabel="density between groups over within", xscale="log")
     plain_ratios(ax.xaxis)
-    ax.set_title("d  All units behind 5b and 5a, by gate")
-    below(ax, 2, 0.17)
+    ax.set_title("d  All units, by gate")
+    below(ax, 1, 0.17)
 
 
 def draw_blocks(data: dict[str, np.ndarray], ax: object) -> None:
@@ -445,7 +456,7 @@ def draw_blocks(data: dict[str, np.ndarray], ax: object) -> None:
 
 
 def effect_marks(
-    ax: object, at: np.ndarray, found: Sequence[Estimate], name: str, number: int, *, across: bool
+    ax: object, at: np.ndarray, found: Sequence[Estimate], name: str | None, number: int, *, across: bool
 ) -> None:
     """Draw ratios with their intervals, lying or standing."""
     middle, low, high = (np.exp([getattr(one, end) for one in found]) for end in ENDS.values())
@@ -468,6 +479,6 @@ def plain_ratios(axis: object) -> None:
     from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
     axis.set_major_locator(MaxNLocator(6))
-    axis.set_major_formatter(FormatStrFormatter("%.2g"))
+    axis.set_major_formatter(FormatStrFormatter("%.3g"))
     axis.set_minor_locator(MaxNLocator(1))
     axis.set_minor_formatter("")

@@ -253,8 +253,8 @@ def draw_rates(data: dict[str, np.ndarray], ax: object) -> None:
     """Draw boundaries per octave, and the class changes."""
     edges, each = data["edges"], data["per octave"] / 1000
     for row in each:
-        ax.stairs(row, edges, color="C4", linewidth=0.4)
-    ax.stairs(np.median(each, axis=0), edges, color="C0", linewidth=1.4)
+        ax.stairs(row, edges, baseline=None, color="C4", linewidth=0.4)
+    ax.stairs(np.median(each, axis=0), edges, baseline=None, color="C0", linewidth=1.4)
     at = np.clip(np.searchsorted(edges, data["change u"]) - 1, 0, len(edges) - 2)
     rates = each[data["change ray"], at]
     ax.plot(data["change u"], rates, ".", color="C1", markersize=4, label="class changes")
@@ -296,9 +296,9 @@ def draw_around(data: dict[str, np.ndarray], ax: object) -> None:
         ax.text(0.5, 0.5, "the class changes\non no ray", transform=ax.transAxes, ha="center", va="center")
         ax.set(xticks=[], yticks=[], title="f  Around class changes")
         return
-    for name, color, text in (("near", "C2", "these rays"), ("elsewhere", "C4", "others, same scales")):
-        ax.stairs(np.nan_to_num(data[name]) / 1000, data["offsets"], color=color, label=text)
+    for name, color, text in (("near", "C2", "these rays"), ("elsewhere", "C4", "other rays")):
+        ax.stairs(np.nan_to_num(data[name]) / 1000, data["offsets"], baseline=None, color=color, label=text)
     ax.axvline(0, color="0.3", linewidth=0.8, linestyle="--")
     ax.set(xlabel="octaves from a class change", ylabel="boundaries per octave (thousands)", ylim=(0, None))
     ax.set_title("f  Around class changes")
-    ax.legend(loc="lower center")
+    ax.legend(loc="lower left", handlelength=1.2)

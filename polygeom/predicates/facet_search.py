@@ -26,8 +26,8 @@ SWEEPS = 320
 SWEEPS_PER_LOOK = 5
 """First-order steps between two looks at which rows have arrived."""
 
-NEWTON_STEPS = 200
-"""Newton steps for one row: a guard, ten to fifty are usual."""
+NEWTON_STEPS = 1000
+"""Newton steps for one row: a guard, ten to fifty are usual, some hundred where a facet is thin and far."""
 
 BLOCK = 1024
 """Rows of the hat matrix treated at once, to bound memory."""

@@ -6,11 +6,28 @@ complex, object, string and masked arrays, NaN and infinities are refused by nam
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 
 from polygeom.errors import InputError
 
-__all__ = ["as_array", "as_index", "as_matrix", "as_points", "as_vector", "freeze"]
+__all__ = ["as_array", "as_index", "as_matrix", "as_points", "as_vector", "brief_repr", "freeze"]
+
+LONGEST = 8
+"""Entries of an array that a repr shows."""
+
+
+def brief_repr(record: object) -> str:
+    """Return the repr of a dataclass, with longer arrays as their shapes."""
+    shown = ((field.name, getattr(record, field.name)) for field in fields(record) if field.repr)
+    return f"{type(record).__name__}({', '.join(f'{name}={_brief(value)}' for name, value in shown)})"
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, np.ndarray) and value.size > LONGEST:
+        return f"array of shape {value.shape}"
+    return repr(value)
 
 
 def freeze(array: np.ndarray) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import pytest
 
-from polygeom.arrays import as_array, as_matrix, as_points, as_vector
+from polygeom.arrays import as_array, as_matrix, as_points, as_vector, brief_repr
 from polygeom.errors import InputError
 
 
@@ -76,3 +78,18 @@ def test_tensors_that_are_no_arrays_are_refused() -> None:
     ):
         with pytest.raises(InputError, match="x is not a rectangular array of numbers"):
             as_array(tensor, "x")
+
+
+def test_long_arrays_are_shown_by_their_shape():
+    @dataclass(frozen=True)
+    class Record:
+        short: np.ndarray
+        long: np.ndarray
+        hidden: int = field(default=3, repr=False)
+
+        __repr__ = brief_repr
+
+    assert (
+        repr(Record(np.zeros(2), np.zeros((9, 2))))
+        == "Record(short=array([0., 0.]), long=array of shape (9, 2))"
+    )

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polygeom.arrays import brief_repr
 from polygeom.certificates.check import (
     OPEN,
     PROVED,
@@ -67,6 +68,8 @@ class PositiveSpan:
 
     multipliers: np.ndarray
     support: np.ndarray
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron) -> Check:
         """Re-verify for all matrices within the row errors of P, or for its exact rows.
@@ -118,6 +121,8 @@ class RecessionRay:
     """
 
     direction: np.ndarray
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron) -> Check:
         """Re-verify the sign of every product. Cost: two products with A, rationals for the ties."""
@@ -179,6 +184,8 @@ class Boundedness:
     reason: str = ""
     point: FeasiblePoint | None = None
 
+    __repr__ = brief_repr
+
     def __bool__(self) -> bool:
         if self.bounded is None:
             raise UndecidedError(f"Boundedness was neither proved nor refuted: {self.reason}")
@@ -230,6 +237,8 @@ class RecessionCone:
     implicit: np.ndarray
     multipliers: np.ndarray
     lineality: np.ndarray
+
+    __repr__ = brief_repr
 
     @property
     def is_pointed(self) -> bool:

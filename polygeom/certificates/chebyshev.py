@@ -18,6 +18,7 @@ from math import inf, isqrt, nextafter
 
 import numpy as np
 
+from polygeom.arrays import brief_repr
 from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check, finite_numbers
 from polygeom.certificates.feasibility import FeasiblePoint, zero_rows
 from polygeom.exact import fraction, is_exact_array, rational_matrix
@@ -175,6 +176,8 @@ class ChebyshevBall:
     upper: float
     multipliers: np.ndarray | None = None
     direction: np.ndarray | None = None
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron) -> Check:
         """Check that the ball is inside and `upper` a bound. Cost: two products with A, one repair."""

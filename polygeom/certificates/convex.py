@@ -31,6 +31,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from polygeom.arrays import brief_repr
 from polygeom.certificates.chebyshev import rounded
 from polygeom.certificates.check import OPEN, REFUTED, Check, Level, finite_numbers, nearest_floats
 from polygeom.certificates.feasibility import FeasiblePoint, InteriorPoint, zero_rows
@@ -61,6 +62,8 @@ class Projection:
     point: np.ndarray
     multipliers: np.ndarray
     error: float
+
+    __repr__ = brief_repr
 
     @property
     def distance(self) -> float:
@@ -129,6 +132,8 @@ class InscribedEllipsoid:
     shape: np.ndarray
     multipliers: np.ndarray
     gap: float
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron) -> Check:
         """Check that the ellipsoid is inside (proved) and optimal up to `gap` (CERTIFIED).

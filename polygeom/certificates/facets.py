@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from polygeom.arrays import brief_repr
 from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check, Level, are_rows, finite_numbers
 from polygeom.certificates.facet_stack import FACET, REDUNDANT, UNDECIDED, CellStack, FacetProofs, prove_stack
 from polygeom.certificates.feasibility import InteriorPoint, implies, zero_rows
@@ -43,6 +44,8 @@ class FacetWitness:
 
     row: int
     point: np.ndarray
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron) -> Check:
         """Check the signs of all slacks exactly. Cost: one product with A; rationals for rows near a tie.
@@ -90,6 +93,8 @@ class RedundantRow:
     support: np.ndarray
     multipliers: np.ndarray
     center: np.ndarray | None = None
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron) -> Check:
         """Check the combination: exactly for Fractions, by the repair lemma for floats.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polygeom.arrays import brief_repr
 from polygeom.certificates.check import (
     OPEN,
     PROVED,
@@ -66,6 +67,8 @@ class FeasiblePoint:
 
     point: np.ndarray
 
+    __repr__ = brief_repr
+
     def holds(self, P: Polyhedron) -> Check:
         """Check A x <= b for the true rows. Cost: one product with A; rationals for rows near a tie."""
         point = finite_numbers(self.point, P.dim)
@@ -85,6 +88,8 @@ class InteriorPoint:
     """
 
     point: np.ndarray
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron) -> Check:
         """Check A x < b for the true rows. Cost: one product with A; rationals for rows near a tie."""
@@ -236,6 +241,8 @@ class Farkas:
 
     multipliers: np.ndarray
 
+    __repr__ = brief_repr
+
     def holds(self, P: Polyhedron) -> Check:
         """Check the contradiction; see `implies`."""
         return implies(P, self.multipliers, _never(P.dim), strict=True)
@@ -256,6 +263,8 @@ class ImplicitEquality:
 
     row: int
     multipliers: np.ndarray
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron) -> Check:
         """Check in rationals. Cost: one product of integers with the rows of the support."""
@@ -288,6 +297,8 @@ class Feasibility:
     dim: int | None
     certificate: InteriorPoint | FeasiblePoint | Farkas | None
     equalities: tuple[ImplicitEquality, ...] = ()
+
+    __repr__ = brief_repr
 
     @property
     def point(self) -> np.ndarray | None:
@@ -351,6 +362,8 @@ class ImpliedRow:
     row: int
     multipliers: np.ndarray
 
+    __repr__ = brief_repr
+
     def holds(self, P: Polyhedron, Q: Polyhedron) -> Check:
         """Check the combination; see `implies`."""
         if not are_rows(self.row, Q.n_rows):
@@ -371,6 +384,8 @@ class Outlier:
 
     row: int
     point: np.ndarray
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron, Q: Polyhedron) -> Check:
         """Check that the point is in P and strictly outside the row of Q."""
@@ -400,6 +415,8 @@ class Inclusion:
     included: bool | None
     certificates: tuple[Farkas | ImpliedRow | Outlier, ...]
     undecided: tuple[int, ...] = ()
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron, Q: Polyhedron) -> Check:
         """Check every certificate, and that they cover all rows of Q."""

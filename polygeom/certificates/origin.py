@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from polygeom.arrays import brief_repr
 from polygeom.certificates.boundedness import recession_signs
 from polygeom.certificates.chebyshev import norm_interval
 from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check, are_rows, finite_numbers
@@ -128,6 +129,8 @@ class Escape:
     direction: np.ndarray
     row: int
 
+    __repr__ = brief_repr
+
     def holds(self, P: Cell) -> Check:
         """Check b >= 0, A_L v <= 0 on the rows with b = 0, and a_row . v > 0 with b_row > 0, exactly."""
         direction = finite_numbers(self.direction, P.dim if isinstance(P, Polyhedron) else P.dim_in)
@@ -172,6 +175,8 @@ class OriginTest:
     undecided: np.ndarray
     violated: int | None = None
     cone: Inclusion | Escape | None = field(default=None, repr=False)
+
+    __repr__ = brief_repr
 
     def holds(self, P: Cell) -> Check:
         """Re-check every statement without a solver; not proved if something is undecided.
@@ -222,6 +227,8 @@ class Apex:
     exists: bool | None
     point: np.ndarray | None
     report: FacetReport = field(repr=False)
+
+    __repr__ = brief_repr
 
     def holds(self, P: Polyhedron) -> Check:
         """Check the facets, and that the point is on every facet hyperplane, or the ranks that speak of one."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polygeom.arrays import brief_repr
 from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check, finite_numbers, nearest_floats
 from polygeom.certificates.feasibility import Farkas
 from polygeom.errors import TooLargeError
@@ -62,6 +63,8 @@ class Vertices:
     rays: np.ndarray
     lines: np.ndarray
     emptiness: Farkas | None = None
+
+    __repr__ = brief_repr
 
     @property
     def points(self) -> np.ndarray:

@@ -184,7 +184,8 @@ class _Search:
         Z, own = self.Z[others], self.Z[row]
         for margin in MARGINS:
             v, violation = least_violation(Z, 1.0 - margin, own, 1.0 + margin, v)
-            if violation.max(initial=0.0) < margin:  # short of the other rows themselves; rounding leaves some of it
+            # less than the margin is short of the other rows themselves; rounding always leaves some
+            if violation.max(initial=0.0) < margin:
                 self.accept(np.array([row]), v[None])
                 if self.is_facet[row]:
                     return

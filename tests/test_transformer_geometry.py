@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
@@ -217,6 +218,19 @@ def test_pairs_meet_in_the_ball_as_rationals_say(block):
             assert dot(point, W[i]) == -c[i]
             expected = dot(point, point) < d
         assert found.meet[i, j] == expected
+
+
+@pytest.mark.parametrize("exponent", [-300, -160, 160, 300])
+def test_pairs_of_rows_of_any_size_are_told_in_silence(exponent):
+    """Squares of lengths underflow or overflow: floats are certain of nothing, and rationals decide."""
+    W, b = np.array([[1.0, -1, 0], [0, 1, -1], [2, -2, 0], [1, 1, -2]]), np.array([0.0, 1, 1, 3])
+    plain, scaled = (
+        NormedMLP(np.ones(3), np.zeros(3), 1.0, s * W, s * b, "gelu", np.ones((1, 4)), [0])
+        for s in (1.0, 2.0**exponent)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(pairs_in_ball(scaled).meet, pairs_in_ball(plain).meet)
 
 
 def test_convex_sides_and_cones():

@@ -130,6 +130,7 @@ class PairsInBall:
         return f"PairsInBall({len(self)} of {m * (m - 1) // 2} pairs of {m} units)"
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is certain of nothing
 def pairs_in_ball(block: NormedMLP) -> PairsInBall:
     """Tell exactly which pairs of hyperplanes meet in the open ball of radius sqrt(d).
 

@@ -179,7 +179,7 @@ class _Search:
         token = self.cell.witness
         if not (self.cell.polyhedron.slack_signs(token[None]) == 1).all():
             return
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):  # a center that comes out wrong is not taken
             rate = self.Q.A @ token
             stops = np.where(rate < 0, self.Q.b / rate, 0.0)
         foot = min(max(0.0, float(stops.max(initial=0.0))), 1.0)

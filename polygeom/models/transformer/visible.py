@@ -265,6 +265,7 @@ def inside_ball(plane: Hyperplane, points: np.ndarray) -> np.ndarray:
         return round_up(squares, plane.d + 2) * (1.0 + 3.0 * plane.distortion) < plane.d
 
 
+@np.errstate(over="ignore")  # a length that overflows proves nothing
 def is_beyond_ball(
     P: Polyhedron, plane: Hyperplane, row: int, support: np.ndarray, numbers: np.ndarray
 ) -> bool:

@@ -129,7 +129,7 @@ def visible_facets(cell: GateCell, report: FacetReport | None = None, programs: 
     """
     found = cell.facets() if report is None else report
     search = _Search(cell, found)
-    with one_blas_thread(cell.polyhedron.A.size):
+    with one_blas_thread(cell.polyhedron.A.size), np.errstate(all="ignore"):  # what overflows proves nothing
         search.run(programs)
     return search.result()
 
@@ -179,9 +179,8 @@ class _Search:
         token = self.cell.witness
         if not (self.cell.polyhedron.slack_signs(token[None]) == 1).all():
             return
-        with np.errstate(all="ignore"):  # a center that comes out wrong is not taken
-            rate = self.Q.A @ token
-            stops = np.where(rate < 0, self.Q.b / rate, 0.0)
+        rate = self.Q.A @ token
+        stops = np.where(rate < 0, self.Q.b / rate, 0.0)
         foot = min(max(0.0, float(stops.max(initial=0.0))), 1.0)
         for share in CENTERS:
             center = (foot + share * (1.0 - foot)) * token
@@ -265,7 +264,7 @@ def inside_ball(plane: Hyperplane, points: np.ndarray) -> np.ndarray:
         return round_up(squares, plane.d + 2) * (1.0 + 3.0 * plane.distortion) < plane.d
 
 
-@np.errstate(over="ignore")  # a length that overflows proves nothing
+@np.errstate(over="ignore")
 def is_beyond_ball(
     P: Polyhedron, plane: Hyperplane, row: int, support: np.ndarray, numbers: np.ndarray
 ) -> bool:

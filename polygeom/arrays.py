@@ -12,7 +12,16 @@ import numpy as np
 
 from polygeom.errors import InputError
 
-__all__ = ["as_array", "as_index", "as_matrix", "as_points", "as_vector", "brief_repr", "freeze"]
+__all__ = [
+    "as_array",
+    "as_generator",
+    "as_index",
+    "as_matrix",
+    "as_points",
+    "as_vector",
+    "brief_repr",
+    "freeze",
+]
 
 LONGEST = 8
 """Entries of an array that a repr shows."""
@@ -55,6 +64,13 @@ def as_index(value: object, length: int, noun: str) -> int:
     there_are = f"they are numbered 0 to {length - 1}" if length else "there are none"
     kind = "" if whole else f" (a {type(value).__name__}, wanted an integer)"
     raise InputError(f"There is no {noun} {value!r}{kind}; {there_are}.")
+
+
+def as_generator(value: object) -> np.random.Generator:
+    """Return a random generator; refuse a seed, which would draw the same again and again."""
+    if isinstance(value, np.random.Generator):
+        return value
+    raise InputError(f"rng is {value!r}, wanted a generator. Remedy: numpy.random.default_rng(seed).")
 
 
 def as_array(value: object, name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from polygeom.arrays import freeze
 from polygeom.errors import InputError
 
-__all__ = ["SplineCodes"]
+__all__ = ["SplineCodes", "as_codes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,3 +95,28 @@ class SplineCodes:
         for i, row in enumerate(self.letters):
             distances[i] = (row != right).sum(axis=1)
         return distances
+
+
+def as_codes(value: object) -> SplineCodes:
+    """Return codes; an array (N, n_units) of whole numbers from 0 to 255 or of bools is taken as their letters.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+
+    Examples
+    --------
+    >>> as_codes(np.array([[1.5, -2.0]]) > 0)
+    SplineCodes(1 x 2 letters)
+    """
+    if isinstance(value, SplineCodes):
+        return value
+    letters = np.asarray(value)
+    wrong = letters.ndim != 2 or letters.dtype.kind not in "iub"
+    if wrong or (letters.size and not 0 <= letters.min() <= letters.max() <= np.iinfo(np.uint8).max):
+        raise InputError(
+            f"codes are {letters.dtype} {letters.shape}, wanted SplineCodes or their letters (N, n_units), whole "
+            "numbers from 0 to 255. Likely cause: activations; their letters are X > 0."
+        )
+    return SplineCodes(letters.astype(np.uint8))

@@ -23,7 +23,7 @@ from polygeom.exact import fraction, nearest_float, rational_matrix
 from polygeom.gates import Elementwise, Gate, MaxGate
 from polygeom.intervals import stopping_bounds
 from polygeom.letters import ambient_directions, ambient_points
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.pieces import BYTE_BUDGET, AffinePiece, piece_at, witness_of
 from polygeom.polyhedron import Polyhedron
 from polygeom.rounding import TINY, gamma, round_up
@@ -108,6 +108,7 @@ def ray_exit(
     >>> [hit.t for hit in ray_exit(net, [0, 0], [[1, 1], [0, 1], [-1, -1]])]
     [1.0, 2.0, inf]
     """
+    as_network(net)
     vectors, single = _directions(net, direction, along)
     if not net.exact().is_feasible:
         hits = _exits_without_rationals(net, witness_of(net, x, along), vectors, along)
@@ -264,6 +265,7 @@ def nearest_boundaries(
     >>> near.distances, near.units
     (array([1. , 1.4]), array([1, 0]))
     """
+    as_network(net)
     if not isinstance(k, (int, np.integer)) or k < 1:
         raise InputError(f"k is {k!r}; ask for at least one boundary.")
     if piece is None:

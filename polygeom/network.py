@@ -16,7 +16,7 @@ from polygeom.graph import Graph
 from polygeom.rational_network import RationalNetwork
 from polygeom.steps import Dense, LinearStep, Step
 
-__all__ = ["Network"]
+__all__ = ["Network", "as_network"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,3 +240,13 @@ def _finite(step: Step, value: np.ndarray) -> np.ndarray:
             "way to it are. Give a smaller input, or ask net.exact() for the rational value."
         )
     return value
+
+
+def as_network(value: object) -> Network:
+    """Return a network; refuse what is none, a torch module for example."""
+    if isinstance(value, Network):
+        return value
+    raise InputError(
+        f"net is a {type(value).__name__}, wanted a Network. Likely cause: a module or a file that was not "
+        "converted. Remedy: polygeom.from_torch(module, example_input), from_onnx or Network.from_layers."
+    )

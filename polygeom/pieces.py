@@ -24,7 +24,7 @@ from polygeom.errors import InputError, TooLargeError
 from polygeom.exact import rational_matrix
 from polygeom.gates import MaxGate
 from polygeom.letters import ambient_directions, ambient_points, decided_letters, letters_at
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.polyhedron import Polyhedron
 from polygeom.rows import Arrival, RowLabels, drawn_rows, row_seeds, row_slacks
 
@@ -72,6 +72,7 @@ def spline_codes(net: Network, X: object) -> SplineCodes:
            [0, 0],
            [0, 1]], dtype=uint8)
     """
+    as_network(net)
     points, _ = net.shaped(X, "X")
     flat = points.reshape(len(points), net.dim_in)
     letters = np.zeros((len(flat), net.n_units), dtype=net.letter_dtype)
@@ -124,6 +125,7 @@ def piece_at(net: Network, x: object, along: AffineMap | None = None, toward: ob
     >>> piece.affine_map.matrix
     array([[3., 1.]])
     """
+    as_network(net)
     witness = witness_of(net, x, along)
     direction = None if toward is None else witness_of(net, toward, along, "toward")
     if direction is not None and not direction.any():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from polygeom.arrays import as_array, as_matrix, as_points, as_vector, brief_repr
+from polygeom.arrays import as_array, as_generator, as_matrix, as_points, as_vector, brief_repr
 from polygeom.errors import InputError
 
 
@@ -93,3 +93,9 @@ def test_long_arrays_are_shown_by_their_shape():
         repr(Record(np.zeros(2), np.zeros((9, 2))))
         == "Record(short=array([0., 0.]), long=array of shape (9, 2))"
     )
+
+
+def test_a_seed_is_no_generator():
+    with pytest.raises(InputError, match=r"default_rng\(seed\)"):
+        as_generator(0)
+    assert as_generator(rng := np.random.default_rng(0)) is rng

@@ -452,7 +452,7 @@ def test_counts_have_no_paths() -> None:
 
 def test_pieces_of_other_networks_are_refused() -> None:
     net, other = generic((2, 3, 1), 0), generic((2, 3, 1), 1)
-    with pytest.raises(InputError, match="wanted the Network"):
+    with pytest.raises(InputError, match="wanted a Network"):
         neighbours(None, piece_at(net, [0, 0]))
     with pytest.raises(InputError, match="another network"):
         neighbours(net, piece_at(other, [0, 0]))

@@ -323,3 +323,19 @@ def test_what_does_not_fit_is_named(tmp_path):
     result = polysemanticity(X, found, labels, rng, top=30)
     result.save(tmp_path / "found.npz")
     assert (Polysemanticity.load(tmp_path / "found.npz").top == result.top).all()
+
+
+@pytest.mark.parametrize("exponent", [-900, 900])
+def test_distances_scale_with_the_points_however_large(exponent):
+    X = np.random.default_rng(0).standard_normal((6, 3))
+    assert np.array_equal(
+        euclidean_distances(np.ldexp(X, exponent)), np.ldexp(euclidean_distances(X), exponent)
+    )
+
+
+def test_letters_in_an_array_are_codes_and_activations_are_none():
+    X = np.random.default_rng(0).standard_normal((30, 4))
+    letters = (X > 0).astype(int)
+    assert np.array_equal(hamming_distances(letters), (letters[:, None] != letters).sum(axis=2))
+    with pytest.raises(InputError, match="X > 0"):
+        hamming_distances(X)

@@ -470,3 +470,8 @@ def test_no_values_have_no_interval():
         found = bootstrapped(np.array(few))
         assert np.isnan([found.low, found.high]).all()
         assert found.n == len(few)
+
+
+def test_rows_of_two_inputs_are_refused():
+    with pytest.raises(InputError, match="partners"):
+        sampled_class_density(np.eye(2), np.eye(2, dtype=int), [[0, 1]])

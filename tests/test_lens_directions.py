@@ -125,7 +125,7 @@ def test_constant_units_are_listed_and_in_no_direction():
         (np.eye(3, dtype=np.uint8), 4, "nmf", "4 directions were asked of 3 codes"),
         (np.eye(3, dtype=np.uint8), 0, "nmf", "0 directions"),
         (np.eye(3, dtype=np.uint8), 2, "pca", "method is 'pca'"),
-        (np.eye(3), 2, "nmf", "wanted integer letters"),
+        (np.eye(3), 2, "nmf", r"letters \(N, n_units\)"),
     ],
 )
 def test_what_cannot_be_factored_is_refused(codes, n, method, message):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
+import torch
 
 import polygeom as pg
+from polygeom.errors import InputError
+from polygeom.models import transformer
 
 NAMES = sorted(n for n in dir(pg) if not n.startswith("_"))
 
@@ -25,3 +29,28 @@ def test_public_functions_carry_a_doctest(name: str) -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError):
         _ = pg.polytope
+
+
+def test_a_torch_module_in_the_place_of_a_network_is_told_its_remedy():
+    module, x, y = torch.nn.Linear(2, 3), np.zeros(2), np.ones(2)
+    asked = [
+        lambda: pg.piece_at(module, x),
+        lambda: pg.spline_codes(module, [x]),
+        lambda: pg.ray_exit(module, x, y),
+        lambda: pg.nearest_boundaries(module, x, 2),
+        lambda: pg.line_crossings(module, x, y),
+        lambda: pg.scaling_crossings(module, y, 3),
+        lambda: pg.sampled_density(module, x, y),
+        lambda: pg.enumerate_regions(module),
+        lambda: pg.explore(module, x),
+        lambda: pg.verify("partition", net=module),
+        lambda: pg.lens.follow_segments(module, np.eye(2), [[0, 1]]),
+        lambda: pg.lens.scale_activations(module, np.eye(2)),
+        lambda: pg.lens.code_cell(module, [0, 1, 1]),
+    ]
+    for ask in asked:
+        with pytest.raises(InputError, match=r"wanted a Network.*from_torch"):
+            ask()
+    for ask in (transformer.image_hyperplanes, transformer.pairs_in_ball, transformer.boundary_cones):
+        with pytest.raises(InputError, match=r"wanted a NormedMLP.*mlp_block"):
+            ask(module)

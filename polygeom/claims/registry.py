@@ -23,7 +23,7 @@ from polygeom.errors import (
     TooLargeError,
     UndecidedError,
 )
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.polyhedron import Polyhedron
 
 __all__ = ["Claim", "Registry", "Verdicts", "claim", "registry", "verify", "verify_all"]
@@ -297,11 +297,7 @@ def _known(of: object) -> Claim:
 
 
 def _instance(net: object, domain: object, seed: int, budget: Budget) -> Instance:
-    if not isinstance(net, Network):
-        raise InputError(
-            f"net is a {type(net).__name__}, wanted a Network. Likely cause: a module or a file that was not "
-            "converted. Remedy: polygeom.from_torch, from_onnx or Network.from_layers."
-        )
+    net = as_network(net)
     if domain is not None and (not isinstance(domain, Polyhedron) or domain.dim != net.dim_in):
         raise InputError(
             f"domain is {domain!r}, wanted a Polyhedron in R^{net.dim_in}, or None for all of it."

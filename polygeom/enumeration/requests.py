@@ -8,7 +8,7 @@ from polygeom.affine import AffineMap
 from polygeom.budget import Budget
 from polygeom.certificates.feasibility import zero_rows
 from polygeom.errors import InputError
-from polygeom.network import Network
+from polygeom.network import as_network
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates import feasibility
 from polygeom.ranks import rank
@@ -20,8 +20,7 @@ STORES = {"count": 0, "regions": 1, "cells": 2}
 
 def check_request(net: object, domain: object, along: object, store: object, budget: object) -> None:
     """Refuse what cannot be enumerated."""
-    if not isinstance(net, Network):
-        raise InputError(f"enumerate_regions got a {type(net).__name__}, wanted a Network (see from_torch).")
+    net = as_network(net)
     if not isinstance(along, AffineMap | None):
         raise InputError(f"along is a {type(along).__name__}, wanted an AffineMap into the input space.")
     if along is not None and along.dim_out != net.dim_in:

@@ -15,7 +15,7 @@ from polygeom.certificates.facets import FacetReport
 from polygeom.codes import SplineCodes
 from polygeom.errors import InputError, UndecidedError
 from polygeom.exploration.crossings import Walls, crossings
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.pieces import AffinePiece, piece_with_code
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.facets import facets
@@ -169,9 +169,7 @@ def neighbours(net: Network, piece: AffinePiece) -> Neighbours:
         raise InputError(
             f"neighbours got a {type(piece).__name__}, wanted the AffinePiece that piece_at returns."
         )
-    if not isinstance(net, Network):
-        raise InputError(f"neighbours got a {type(net).__name__}, wanted the Network of the piece.")
-    if not net.is_same(piece.network):
+    if not as_network(net).is_same(piece.network):
         raise InputError(
             f"The piece belongs to another network, {piece.network}, than the one given, {net}: their steps or "
             "parameters differ. Likely cause: the network was trained on in between; pass piece.network."

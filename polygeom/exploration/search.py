@@ -21,7 +21,7 @@ from polygeom.errors import InputError, SolverError, TooLargeError, UndecidedErr
 from polygeom.exact import is_exact_array
 from polygeom.exploration.explored import Exploration, Frontier, packed_codes
 from polygeom.exploration.neighbours import inner_point, neighbours_from
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.pieces import AffinePiece, piece_at, piece_with_code
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def explore(
     >>> some.complete, some.stopped_by, explore(net, [2, 2], resume=some).n_regions
     (False, 'regions', 7)
     """
+    as_network(net)
     _check_choices(budget, order)
     if isinstance(x, AffinePiece) and (not net.is_same(x.network) or along is not None):
         raise InputError("x is a piece: it must be of this network, and along= is that of the piece already.")

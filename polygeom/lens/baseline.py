@@ -20,7 +20,7 @@ from polygeom.errors import InputError
 from polygeom.gates import Gate
 from polygeom.lens.saved import Saved
 from polygeom.lines.segments import line_crossings
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 
 __all__ = ["LinearBaseline", "layer_values", "linear_baseline"]
 
@@ -131,6 +131,7 @@ def linear_baseline(
     >>> found.layers, found.unexplained.round(1)  # |x| is not affine in x; behind the gate it is
     (('input', '0.gate'), array([1., 0.]))
     """
+    as_network(net)
     X = as_points(inputs, "inputs", net.dim_in)
     order = rng.permutation(len(X))
     fitted, held = order[::2], order[1::2]

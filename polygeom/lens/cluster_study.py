@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from polygeom.arrays import as_matrix, freeze
-from polygeom.codes import SplineCodes
+from polygeom.arrays import as_generator, as_matrix, freeze
+from polygeom.codes import SplineCodes, as_codes
 from polygeom.errors import InputError
 from polygeom.lens.clusters import Clustering, cluster, meaning
 from polygeom.lens.density import sampled_class_density
@@ -151,7 +151,7 @@ def _weighted(values: np.ndarray, sizes: np.ndarray) -> float:
 
 def study_clusters(
     activations: object,
-    codes: SplineCodes,
+    codes: object,
     labels: object,
     rng: np.random.Generator,
     way: str = "codes",
@@ -169,7 +169,7 @@ def study_clusters(
     ----------
     activations : (N, n) array
         Whose columns are the neurons.
-    codes : SplineCodes
+    codes : SplineCodes or (N, n_units) integer array
         Of the same points.
     labels : (N,) array
         From outside: WordNet groups, tokens.
@@ -205,7 +205,8 @@ def study_clusters(
     >>> found.total, found.apart, int(found.regions.max())  # each cluster lies in one cell of these codes
     (1.0, 1.0, 1)
     """
-    X, given = as_matrix(activations, "activations"), np.asarray(labels)
+    as_generator(rng)
+    X, codes, given = as_matrix(activations, "activations"), as_codes(codes), np.asarray(labels)
     if way not in WAYS:
         raise InputError(f"way is {way!r}, wanted one of {', '.join(map(repr, WAYS))}.")
     if not len(X) == len(codes) == len(given):
@@ -325,9 +326,7 @@ def _normal(value: float, halves: np.ndarray) -> Estimate:
     return Estimate(value, value - reach, value + reach, len(halves))
 
 
-def cluster_density(
-    found: Clustering, points: object, codes: SplineCodes, rng: np.random.Generator
-) -> Estimate:
+def cluster_density(found: Clustering, points: object, codes: object, rng: np.random.Generator) -> Estimate:
     """Return the log ratio of the density of boundaries on segments that leave a cluster to that within.
 
     Density is Hamming distance of codes over distance; for the codes of one layer that is affine in the points it
@@ -340,7 +339,7 @@ def cluster_density(
     found : Clustering
     points : (N, n) array
         That were clustered, or from which codes were read.
-    codes : SplineCodes
+    codes : SplineCodes or (N, n_units) integer array
         Whose boundaries are counted.
     rng : numpy.random.Generator
         Draws the pairs.
@@ -353,6 +352,7 @@ def cluster_density(
     >>> cluster_density(cluster(X), X, walls, rng).n  # no boundary within: there is no ratio
     0
     """
+    as_generator(rng)
     if not len(found):
         return NOTHING
     X = as_matrix(points, "points")

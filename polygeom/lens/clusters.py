@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polygeom.arrays import freeze
-from polygeom.codes import SplineCodes
+from polygeom.arrays import as_generator, freeze
+from polygeom.codes import SplineCodes, as_codes
 from polygeom.errors import InputError, MissingPackageError
 from polygeom.lens.cluster_tree import CondensedTree, condensed_tree
 from polygeom.lens.distances import euclidean_distances, hamming_distances
@@ -103,7 +103,7 @@ class Clustering(Saved):
         found = np.flatnonzero(self.labels == i)
         return found[np.argsort(-self.strengths[found], kind="stable")]
 
-    def regions(self, codes: SplineCodes) -> np.ndarray:
+    def regions(self, codes: object) -> np.ndarray:
         """Return how many distinct codes the members of each cluster have, (K,).
 
         Raises
@@ -113,9 +113,8 @@ class Clustering(Saved):
         """
         if len(codes) != len(self.labels):
             raise InputError(f"There are {len(codes)} codes and {len(self.labels)} points; wanted as many.")
-        return np.array(
-            [len(np.unique(codes.packed[self.labels == i], axis=0)) for i in range(len(self))], int
-        )
+        packed = as_codes(codes).packed
+        return np.array([len(np.unique(packed[self.labels == i], axis=0)) for i in range(len(self))], int)
 
 
 def cluster(
@@ -292,6 +291,7 @@ def meaning(clustering: Clustering, labels: object, rng: np.random.Generator) ->
     >>> told.purity, told.top.tolist(), told.adjusted_information
     (array([1., 1.]), ['a', 'b'], 1.0)
     """
+    as_generator(rng)
     try:
         from sklearn.metrics import adjusted_mutual_info_score
     except ImportError:

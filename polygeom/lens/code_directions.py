@@ -15,7 +15,7 @@ from polygeom.arrays import freeze
 from polygeom.errors import InputError
 from polygeom.lens.code_maps import unit_letters
 from polygeom.lens.saved import Saved
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 
 __all__ = ["CodeDirection", "UnitFlip", "unit_flips"]
 
@@ -145,6 +145,7 @@ def unit_flips(net: Network, units: Sequence[int] | None = None) -> tuple[UnitFl
     >>> unit_flips(Network.from_layers([([[1], [2]], None), ([[1, 1]], None)]))
     (UnitFlip(unit=0, letters=(0, 1)), UnitFlip(unit=1, letters=(0, 1)))
     """
+    as_network(net)
     letters = unit_letters(net)
     chosen = range(net.n_units) if units is None else units
     return tuple(UnitFlip(int(u), letters[int(u)]) for u in chosen)

@@ -26,7 +26,7 @@ from polygeom.enclosures import (
 )
 from polygeom.errors import InputError
 from polygeom.gates import Gate, MaxGate
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.pieces import piece_with_code, points_at_once
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.feasibility import feasibility
@@ -63,6 +63,7 @@ def some_codes(net: Network, codes: object, name: str = "codes") -> np.ndarray:
     InputError
         If they are no codes of this network.
     """
+    as_network(net)
     letters = np.atleast_2d(np.asarray(codes))
     if letters.ndim != 2 or letters.shape[1] != net.n_units or letters.dtype.kind not in "iub":
         raise InputError(
@@ -219,6 +220,7 @@ def code_cell(net: Network, code: object) -> CodeCell:
     >>> [code_cell(net, code).is_empty for code in ([1, 0], [0, 1])]  # x > 0 >= x - 1; x - 1 > 0 >= x
     [False, True]
     """
+    as_network(net)
     letters = some_codes(net, code, "code")
     if len(letters) != 1:
         raise InputError(f"code holds {len(letters)} codes, wanted one.")

@@ -37,7 +37,7 @@ from polygeom.lens.estimates import Estimate, bootstrapped
 from polygeom.lens.interaction import VANISHES, Interactions, interactions
 from polygeom.lens.parallelograms import SecondDifference
 from polygeom.lens.saved import Saved
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.pieces import spline_codes
 
 __all__ = ["Composition", "ExactSecondDifferences", "compose", "input_changes", "mantel", "rank_correlations"]
@@ -232,6 +232,7 @@ def compose(
     >>> found.error.shape, len(found.exact.tightness)
     ((4, 4), 2)
     """
+    as_network(net)
     X = as_points(inputs, "inputs", net.dim_in)
     changes = input_changes(fit, X, least_lift)
     directions = fit.directions()

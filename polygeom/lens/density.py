@@ -22,7 +22,7 @@ import numpy as np
 
 from polygeom.arrays import as_array, freeze
 from polygeom.budget import Budget
-from polygeom.codes import SplineCodes
+from polygeom.codes import as_codes
 from polygeom.errors import InputError
 from polygeom.lens.estimates import Estimate, bootstrapped
 from polygeom.lens.pairing import partners
@@ -119,7 +119,7 @@ def class_density(
     >>> found.density().shape, found.segments.undecided.any()
     ((20, 2), np.False_)
     """
-    pairs = np.asarray(rows)[:, [0, 1, 0, 2]].reshape(-1, 2)
+    pairs = _as_rows(rows)[:, [0, 1, 0, 2]].reshape(-1, 2)
     how = {"classes": classes, "reach": np.repeat(checked_reach(reach, len(rows)), 2, axis=0), "cache": cache}
     found = follow_segments(net, inputs, pairs, **how, budget=budget, device=device, progress=progress)
     whole = len(found) // 2
@@ -128,7 +128,7 @@ def class_density(
     return ClassDensity(freeze(np.array(rows[:whole])), found.first(2 * whole))
 
 
-def sampled_class_density(points: object, codes: SplineCodes, rows: np.ndarray) -> np.ndarray:
+def sampled_class_density(points: object, codes: object, rows: np.ndarray) -> np.ndarray:
     """Return the densities within and between classes as the paper samples them, (P, 2).
 
     Hamming distance of the codes over Euclidean distance: never above the exact density, and at once for many
@@ -137,7 +137,7 @@ def sampled_class_density(points: object, codes: SplineCodes, rows: np.ndarray) 
     Parameters
     ----------
     points : (N, n) array
-    codes : SplineCodes
+    codes : SplineCodes or (N, n_units) integer array
         Of the same points.
     rows : (P, 3) integers
         From `partners`.
@@ -149,19 +149,29 @@ def sampled_class_density(points: object, codes: SplineCodes, rows: np.ndarray) 
 
     Examples
     --------
-    >>> codes = SplineCodes(np.array([[0, 0], [0, 1], [1, 1]], dtype=np.uint8))
+    >>> codes = np.array([[0, 0], [0, 1], [1, 1]])
     >>> sampled_class_density([[0.0], [2.0], [4.0]], codes, [[0, 1, 2]])
     array([[0.5, 0.5]])
     """
-    X, letters = as_array(points, "points"), codes.letters
+    X, letters = as_array(points, "points"), as_codes(codes).letters
     if len(X) != len(letters):
         raise InputError(f"There are {len(X)} points and {len(letters)} codes, wanted as many.")
-    first, *others = np.asarray(rows).T
+    first, *others = _as_rows(rows).T
     densities = [
         (letters[first] != letters[other]).sum(axis=1) / np.linalg.norm(X[first] - X[other], axis=1)
         for other in others
     ]
     return np.column_stack(densities)
+
+
+def _as_rows(rows: object) -> np.ndarray:
+    found = np.asarray(rows)
+    if found.ndim != 2 or found.shape[1] != 3 or found.dtype.kind not in "iu":
+        raise InputError(
+            f"rows are {found.dtype} {found.shape}, wanted integers (P, 3): an input, another of its class, one "
+            "of another class, as lens.partners returns them."
+        )
+    return found
 
 
 def class_contrast(net: Network, inputs: np.ndarray, rows: np.ndarray) -> float:

@@ -24,8 +24,8 @@ from itertools import combinations
 
 import numpy as np
 
-from polygeom.arrays import freeze
-from polygeom.codes import SplineCodes
+from polygeom.arrays import as_generator, freeze
+from polygeom.codes import as_codes
 from polygeom.errors import InputError, MissingPackageError
 from polygeom.lens.code_directions import CodeDirection
 from polygeom.lens.saved import Saved
@@ -62,14 +62,8 @@ def shuffled_codes(codes: object, rng: np.random.Generator) -> np.ndarray:
     >>> shuffled_codes(codes, np.random.default_rng(0)).mean(axis=0)
     array([0.5, 0.5])
     """
-    return rng.permuted(_letters(codes), axis=0)
-
-
-def _letters(codes: object) -> np.ndarray:
-    letters = np.asarray(codes.letters if isinstance(codes, SplineCodes) else codes)
-    if letters.ndim != 2 or letters.dtype.kind not in "iub":
-        raise InputError(f"codes are {letters.dtype} {letters.shape}, wanted integer letters (N, n_units).")
-    return letters
+    as_generator(rng)
+    return rng.permuted(as_codes(codes).letters, axis=0)
 
 
 # -- one factorization -----------------------------------------------------------------------------------------
@@ -116,7 +110,7 @@ class DirectionFit(Saved):
 
     def features(self, codes: object) -> np.ndarray:
         """Return the binary matrix (N, M) of codes."""
-        return (_letters(codes)[:, self.units] == self.letters).astype(np.float64)
+        return (as_codes(codes).letters[:, self.units] == self.letters).astype(np.float64)
 
     def transform(self, codes: object, visible: np.ndarray | None = None) -> np.ndarray:
         """Return the scores (N, K) of codes, from all columns or from some."""
@@ -187,7 +181,7 @@ def fit_directions(codes: object, n_directions: int, method: str = "nmf", seed: 
     """
     if method not in METHODS:
         raise InputError(f"method is {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
-    letters = _letters(codes)
+    letters = as_codes(codes).letters
     units, values, constant = _table(letters)
     F = (letters[:, units] == values).astype(np.float64)
     if not 1 <= n_directions <= min(F.shape):
@@ -372,7 +366,7 @@ def compare_directions(
     """
     if n_seeds < 2:
         raise InputError(f"n_seeds is {n_seeds}, wanted at least two: stability compares fits of two seeds.")
-    letters = _letters(codes)
+    letters = as_codes(codes).letters
     order = rng.permutation(len(letters))
     hidden_units = rng.permutation(letters.shape[1])[: letters.shape[1] // 2]
     stability, encoded, predicted = [], [], []

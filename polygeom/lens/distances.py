@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from polygeom.arrays import as_array
-from polygeom.codes import SplineCodes
+from polygeom.codes import as_codes
 from polygeom.errors import InputError, TooLargeError
 
 __all__ = ["MEMORY", "euclidean_distances", "hamming_distances"]
@@ -38,7 +38,7 @@ def hamming_distances(codes: object) -> np.ndarray:
            [1., 0., 3.],
            [3., 3., 0.]])
     """
-    letters = codes.letters if isinstance(codes, SplineCodes) else SplineCodes(np.asarray(codes)).letters
+    letters = as_codes(codes).letters
     _fits(len(letters))
     if letters.shape[1] >= 2**24:
         raise InputError(
@@ -74,7 +74,9 @@ def euclidean_distances(points: object) -> np.ndarray:
     if X.ndim != 2:
         raise InputError(f"points has shape {X.shape}, wanted (N, n).")
     _fits(len(X))
-    centered = X - X.mean(axis=0)
+    exponent = int(np.frexp(np.abs(X).max(initial=0.0))[1])
+    centered = np.ldexp(X, -exponent)  # rounds nothing, and no square overflows or is lost
+    centered -= centered.mean(axis=0)
     products = centered @ centered.T
     squares = np.diag(products).copy()
     products *= -2
@@ -82,6 +84,7 @@ def euclidean_distances(points: object) -> np.ndarray:
         row += squares + squares[i]  # in this order the matrix stays symmetric, bit by bit
     np.maximum(products, 0, out=products)
     np.sqrt(products, out=products)
+    np.ldexp(products, exponent, out=products)
     np.fill_diagonal(products, 0)
     return products
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polygeom.errors import InputError
+
 __all__ = ["CONFIDENCE", "Estimate", "binomial", "bootstrapped", "sign_flips"]
 
 CONFIDENCE = 0.99
@@ -89,6 +91,11 @@ def bootstrapped(sample: np.ndarray) -> Estimate:
 def binomial(successes: int, trials: int, confidence: float = CONFIDENCE) -> Estimate:
     """Return a frequency with its exact interval.
 
+    Raises
+    ------
+    InputError
+        If there are no trials, or more successes than trials.
+
     References
     ----------
     Clopper and Pearson 1934.
@@ -100,6 +107,8 @@ def binomial(successes: int, trials: int, confidence: float = CONFIDENCE) -> Est
     """
     from scipy.stats import binomtest
 
+    if not 0 <= successes <= trials or trials < 1:
+        raise InputError(f"binomial got {successes} successes of {trials} trials, wanted at least one trial.")
     interval = binomtest(int(successes), int(trials)).proportion_ci(confidence, method="exact")
     return Estimate(successes / trials, float(interval.low), float(interval.high), int(trials))
 

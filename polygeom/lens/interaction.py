@@ -44,7 +44,7 @@ from polygeom.exact import fraction, nearest_float
 from polygeom.lens.code_directions import CodeDirection, UnitFlip
 from polygeom.lens.code_maps import CodeCell, code_cell, enclosed_maps, exact_map, some_codes
 from polygeom.lens.saved import Saved
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.rounding import gamma, round_up
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def code_interaction(net: Network, code: object, U: Direction, V: Direction) -> 
     >>> code_interaction(net, [0, 0, 0], on[0], on[1]).vanishes
     True
     """
+    as_network(net)
     letters = some_codes(net, code, "code")[0]
     if not U.agrees(V):
         raise InputError(f"{U} and {V} want different letters of one unit: there is no second difference.")
@@ -274,6 +275,7 @@ def interactions(
     >>> found.bridging()
     (2,)
     """
+    as_network(net)
     bases = np.unique(some_codes(net, codes), axis=0)
     K = len(directions)
     if K < 2:

@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from polygeom.arrays import as_array, freeze
+from polygeom.arrays import as_array, as_generator, freeze
+from polygeom.codes import as_codes
 from polygeom.errors import InputError
 from polygeom.lens.cluster_tree import CondensedTree, condensed_tree
 from polygeom.lens.directions import DirectionFit, fit_directions, shuffled_codes
 from polygeom.lens.distances import euclidean_distances, hamming_distances
 from polygeom.lens.saved import Saved
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 
 __all__ = ["ClustersByDirections", "CodeLevels", "clusters_by_directions", "code_levels"]
 
@@ -111,8 +112,9 @@ def clusters_by_directions(
     array([[1.],
            [1.]])
     """
+    as_generator(rng)
     assigned = np.asarray(labels).reshape(-1)
-    letters = np.asarray(getattr(codes, "letters", codes))
+    letters = as_codes(codes).letters
     if len(assigned) != len(letters):
         raise InputError(f"{len(assigned)} labels were given for {len(letters)} codes.")
     judged, sizes = np.unique(assigned[assigned >= 0], return_counts=True)
@@ -253,7 +255,9 @@ def code_levels(
     >>> found.cells, found.agreement[0].max(axis=1).round(2)
     (array([2, 3]), array([0.56, 1.  ]))
     """
-    letters, X = np.asarray(getattr(codes, "letters", codes)), as_array(activations, "activations")
+    as_generator(rng)
+    as_network(net)
+    letters, X = as_codes(codes).letters, as_array(activations, "activations")
     if X.ndim != 2 or len(X) != len(letters) or letters.shape[1] != net.n_units:
         raise InputError(
             f"activations have shape {X.shape} and codes {letters.shape}; wanted (N, n) and (N, {net.n_units})."

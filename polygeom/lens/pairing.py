@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from polygeom.arrays import as_generator
 from polygeom.errors import InputError
 
 __all__ = ["matched_partners", "partners"]
@@ -25,6 +26,7 @@ def partners(classes: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarra
     >>> a // 2 == same // 2, a // 2 == other // 2
     (array([ True,  True,  True,  True]), array([False, False, False, False]))
     """
+    as_generator(rng)
     which, first = _with_company(classes, n)
     everyone, rows = np.arange(len(which)), []
     for a in rng.choice(first, n, replace=False):
@@ -58,6 +60,7 @@ def matched_partners(
     >>> rows[np.argsort(rows[:, 0])].tolist()
     [[0, 1, 3], [1, 0, 2], [2, 3, 1], [3, 2, 0]]
     """
+    as_generator(rng)
     which, first = _with_company(classes, n)
     if np.shape(distances) != (len(which), len(which)):
         raise InputError(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polygeom.arrays import as_matrix, freeze
+from polygeom.arrays import as_generator, as_matrix, freeze
 from polygeom.errors import InputError
 from polygeom.lens.clusters import Clustering
 from polygeom.lens.estimates import Estimate, bootstrapped
@@ -126,6 +126,7 @@ def polysemanticity(
     >>> found.clusters, found.apart, bool((found.together < 1).all())
     (array([2, 2]), array([1., 1.]), True)
     """
+    as_generator(rng)
     X = as_matrix(activations, "activations")
     given = np.asarray(labels)
     if not len(X) == len(given) == len(clustering.labels):

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from polygeom.arrays import as_points, freeze
+from polygeom.arrays import as_generator, as_points, freeze
 from polygeom.errors import InputError
 from polygeom.lens.estimates import Estimate, binomial, bootstrapped
 from polygeom.lens.saved import Saved
@@ -33,7 +33,7 @@ from polygeom.lines.arcs import ArcCrossings
 from polygeom.models.transformer.activations import apply
 from polygeom.models.transformer.angular import angular_crossings
 from polygeom.models.transformer.image import image_hyperplanes
-from polygeom.models.transformer.normed_mlp import NormedMLP
+from polygeom.models.transformer.normed_mlp import NormedMLP, as_block
 from polygeom.models.transformer.radial import radial_crossings
 from polygeom.rounding import U
 
@@ -174,6 +174,7 @@ def crossing_rates(
     >>> found.angular("random").low * np.pi < 40 < found.angular("random").high * np.pi
     True
     """
+    as_block(block)
     X = as_points(tokens, "tokens", block.dim)
     ends = {name: as_points(Y, f"targets[{name!r}]", block.dim) for name, Y in targets.items()}
     for name, Y in ends.items():
@@ -224,6 +225,8 @@ def permuted_weights(block: NormedMLP, rng: np.random.Generator) -> NormedMLP:
     >>> sorted(permuted_weights(block, np.random.default_rng(0)).W_in.ravel().tolist())
     [1.0, 2.0, 3.0, 4.0]
     """
+    as_generator(rng)
+    as_block(block)
     names = "W_in", "b_in", "W_out", "b_out"
     shuffled = {name: rng.permuted(getattr(block, name).ravel()) for name in names}
     return replace(block, **{name: a.reshape(getattr(block, name).shape) for name, a in shuffled.items()})
@@ -336,6 +339,7 @@ def arc_smoothness(block: NormedMLP, tokens: object, targets: object, parts: int
     >>> found.correlation().low > found.by_chance().high
     True
     """
+    as_block(block)
     X, Y = as_points(tokens, "tokens", block.dim), as_points(targets, "targets", block.dim)
     if len(X) != len(Y):
         raise InputError(f"There are {len(Y)} targets for {len(X)} tokens; give one for each.")

@@ -26,7 +26,7 @@ from polygeom.lens.saved import Saved
 from polygeom.lens.segments import joined_ends
 from polygeom.lines.crossings import LineCrossings
 from polygeom.lines.segments import crossings_on
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.steps import Dense
 
 __all__ = ["Scaling", "behind_first_layer", "nearest_changes", "scale_activations"]
@@ -34,6 +34,7 @@ __all__ = ["Scaling", "behind_first_layer", "nearest_changes", "scale_activation
 
 def behind_first_layer(net: Network, inputs: np.ndarray) -> tuple[Network, np.ndarray]:
     """Return the rest of a plain network behind its first gate, and the activations that arrive there."""
+    as_network(net)
     first, *rest = [(step.weight, step.constant) for step in net.steps if isinstance(step, Dense)]
     W, b = first
     return Network.from_layers(rest), np.maximum(inputs @ W.T + b, 0.0)
@@ -161,7 +162,10 @@ def scale_activations(
     >>> found.crossings[0], found.classes[0], found.class_range[0].round(3)
     (array([1, 1, 0, 1, 1]), array([0, 0, 0, 1, 1]), array([-2.   ,  0.737]))
     """
+    as_network(net)
     points = as_points(activations, "activations", net.dim_in)
+    if not len(points):
+        raise InputError("There are no activations to scale: activations has no rows.")
     if isinstance(samples, bool) or samples < 3 or samples % 2 == 0:
         raise InputError(
             f"samples is {samples!r}, wanted an odd number of at least 3: scale 1 is one of them."

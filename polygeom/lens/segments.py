@@ -23,7 +23,7 @@ from polygeom.lens.saved import Saved
 from polygeom.lines.crossings import LineCrossings
 from polygeom.lines.density import density
 from polygeom.lines.segments import crossings_on
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 
 __all__ = ["Segments", "checked_reach", "follow_segments", "gate_columns", "joined_ends"]
 
@@ -178,6 +178,7 @@ def follow_segments(
     ... ).density()
     (array([0.5]), array([0.5]))
     """
+    as_network(net)
     points = as_points(inputs, "inputs", net.dim_in)
     wanted = _checked_pairs(pairs, points)
     reaches = checked_reach(reach, len(wanted)).tolist()

@@ -29,7 +29,7 @@ from polygeom.certificates.chebyshev import norm_interval
 from polygeom.certificates.check import Level
 from polygeom.errors import InputError
 from polygeom.lines.crossings import LineCrossings
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.one_sided import enclose_toward
 from polygeom.pieces import piece_at, points_at_once
 from polygeom.polyhedron import Polyhedron
@@ -143,6 +143,7 @@ def sampled_density(
     >>> [found.flips.tolist() for found in sampled_density(net, [0, 0], [[3, 4], [1, 0]])]
     [[2], [1]]
     """
+    as_network(net)
     if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 2:
         raise InputError(f"samples is {samples!r}, wanted a whole number of at least 2.")
     lines, single = _segments(net, start, stop)

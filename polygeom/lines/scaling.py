@@ -12,7 +12,7 @@ from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check
 from polygeom.errors import InputError, UndecidedError
 from polygeom.lines.crossings import LineCrossings
 from polygeom.lines.segments import crossings_on
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.pieces import BYTE_BUDGET, AffinePiece, piece_at
 
 __all__ = ["ScalingCrossings", "scaling_crossings"]
@@ -130,6 +130,7 @@ def scaling_crossings(
     >>> scaling_crossings(net, [1, 1], t_max=1.5)
     ScalingCrossings(1 boundaries, t from 1 to 1, more beyond t = 1.5)
     """
+    as_network(net)
     direction = net.flat_point(x)
     if not direction.any():
         raise InputError("x is 0: scaling does not move it. Give an input other than 0.")

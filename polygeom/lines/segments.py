@@ -19,7 +19,7 @@ from polygeom.lines.crossings import LineCrossings, UndecidedBand
 from polygeom.lines.devices import Device
 from polygeom.lines.events import Swept
 from polygeom.lines.sweep import sweep
-from polygeom.network import Network
+from polygeom.network import Network, as_network
 from polygeom.pieces import BYTE_BUDGET
 from polygeom.steps import LinearStep
 
@@ -91,11 +91,7 @@ def line_crossings(
 
 def _check_request(net: object, budget: object) -> None:
     """Refuse what is no network, and what is no budget of seconds."""
-    if not isinstance(net, Network):
-        raise InputError(
-            f"net is a {type(net).__name__}, wanted a Network. Likely cause: a torch module that was not "
-            "converted. Remedy: polygeom.from_torch(module, example_input)."
-        )
+    as_network(net)
     if budget is not None and not isinstance(budget, Budget):
         raise InputError(f"budget is {budget!r}, wanted polygeom.Budget(seconds=...), or None for no limit.")
 

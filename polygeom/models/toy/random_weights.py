@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from polygeom.arrays import as_generator
 from polygeom.models.toy.sizes import layer_sizes
 from polygeom.network import Network
 
@@ -47,6 +48,7 @@ def uniform(widths: Sequence[int], rng: np.random.Generator, reach: float = 1.0)
     >>> bool(np.abs(net.steps[0].constant).max() <= 0.5)
     True
     """
+    as_generator(rng)
     return Network.from_layers(
         [(W, rng.uniform(-reach, reach, size=len(b))) for W, b in he_layers(widths, rng)]
     )
@@ -75,6 +77,7 @@ def integer(widths: Sequence[int], rng: np.random.Generator, largest: int = 2) -
     >>> float(integer([2, 4, 1], np.random.default_rng(0))([1.0, 1.0])[0]).is_integer()
     True
     """
+    as_generator(rng)
 
     def draw(*shape: int) -> np.ndarray:
         return rng.integers(-largest, largest, size=shape, endpoint=True).astype(np.float64)
@@ -94,6 +97,7 @@ def near_parallel(widths: Sequence[int], gap: float, rng: np.random.Generator) -
     >>> float(net.steps[0].weight[1, 0] / net.steps[0].weight[0, 0])
     1.25
     """
+    as_generator(rng)
     (W, b), *rest = he_layers(widths, rng)
     W[1], b[1] = W[0], b[0]
     W[1, 0] *= 1 + gap
@@ -108,6 +112,7 @@ def he_layers(widths: Sequence[int], rng: np.random.Generator) -> list[Layer]:
     >>> [W.shape for W, b in he_layers([2, 8, 1], np.random.default_rng(0))]
     [(8, 2), (1, 8)]
     """
+    as_generator(rng)
     return [
         (rng.normal(scale=np.sqrt(2 / into), size=(out, into)), rng.normal(scale=0.5, size=out))
         for into, out in layer_sizes(widths)

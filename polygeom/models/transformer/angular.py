@@ -31,7 +31,7 @@ from polygeom.exact import ScaledMatrix, rational, rational_matrix
 from polygeom.lines.arcs import ArcCrossings, crossings_of
 from polygeom.lines.exact_arcs import PRECISION, ExactCircle, ExactUnit
 from polygeom.models.transformer.folded import Centered
-from polygeom.models.transformer.normed_mlp import NormedMLP
+from polygeom.models.transformer.normed_mlp import NormedMLP, as_block
 from polygeom.rounding import TINY, gamma, round_up
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def angular_crossings(block: NormedMLP, u: object, v: object) -> ArcCrossings:
     >>> arc.theta / np.pi, arc.units
     (array([0.33333333]), (array([0]),))
     """
+    as_block(block)
     ends = [as_vector(x, name, block.dim) for x, name in ((u, "u"), (v, "v"))]
     for x, name in zip(ends, "uv", strict=True):
         if (x == x[0]).all():

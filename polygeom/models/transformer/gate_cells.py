@@ -34,7 +34,7 @@ from polygeom.errors import InputError, NotPiecewiseAffineError, UndecidedError
 from polygeom.exact import rational_matrix
 from polygeom.models.transformer.activations import turning_point
 from polygeom.models.transformer.hyperplane import Hyperplane
-from polygeom.models.transformer.normed_mlp import NormedMLP
+from polygeom.models.transformer.normed_mlp import NormedMLP, as_block
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.boundedness import boundedness, recession_cone
 from polygeom.predicates.facets import facets
@@ -207,6 +207,7 @@ def gate_cell(block: NormedMLP, token: object, *, monotone: bool = False) -> Gat
     >>> cell.boundedness().bounded, cell.origin_test().contains_origin
     (False, False)
     """
+    as_block(block)
     point = as_vector(token, "token", block.dim)
     if not monotone:
         return GateCell(

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polygeom.arrays import freeze
-from polygeom.models.transformer.normed_mlp import NormedMLP
+from polygeom.models.transformer.normed_mlp import NormedMLP, as_block
 from polygeom.rounding import TINY, gamma, round_up
 from polygeom.threads import one_blas_thread
 
@@ -92,6 +92,7 @@ def image_hyperplanes(block: NormedMLP) -> ImageHyperplanes:
     >>> found.meets, found.touches, found.is_constant
     (array([False,  True, False, False]), array([False, False, False,  True]), array([False, False,  True, False]))
     """
+    as_block(block)
     folded, d = block.folded, block.dim
     (low, high), root = folded.sizes, np.sqrt(d)
     sizes = np.abs(folded.offsets)
@@ -148,6 +149,7 @@ def pairs_in_ball(block: NormedMLP) -> PairsInBall:
            [ True, False,  True],
            [False,  True, False]])
     """
+    as_block(block)
     folded, m = block.folded, block.n_units
     units = np.flatnonzero(image_hyperplanes(block).meets)
     low, high = (bound[units] for bound in folded.sizes)
@@ -227,6 +229,7 @@ def boundary_cones(block: NormedMLP) -> BoundaryCones:
     >>> cones.cosines, cones.convex
     (array([-0.5,  0. ,  0.5]), array([0, 2, 1], dtype=uint8))
     """
+    as_block(block)
     folded, image = block.folded, image_hyperplanes(block)
     c = folded.offsets
     signs = np.where(np.abs(c) > folded.offset_errors, np.sign(c), 0).astype(np.intp)

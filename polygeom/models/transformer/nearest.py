@@ -17,7 +17,7 @@ import numpy as np
 
 from polygeom.arrays import as_vector, freeze
 from polygeom.models.transformer.folded import Centered
-from polygeom.models.transformer.normed_mlp import NormedMLP
+from polygeom.models.transformer.normed_mlp import NormedMLP, as_block
 from polygeom.rounding import TINY, gamma, round_up
 
 __all__ = ["NearestBoundaries", "nearest_boundaries"]
@@ -73,6 +73,7 @@ def nearest_boundaries(block: NormedMLP, token: object) -> NearestBoundaries:
     >>> near.proved, (near.angles / np.pi).round(6)
     (1, array([0.333333, 0.666667]))
     """
+    as_block(block)
     point = as_vector(token, "token", block.dim)
     values, errors = (part[0] for part in block.enclosed(point[None]))
     centered = Centered.of(point[None], block.eps)

@@ -24,7 +24,7 @@ from polygeom.models.transformer.activations import activation_name, apply
 from polygeom.models.transformer.folded import Centered, FoldedRows, exact_variance, sign_with_root
 from polygeom.rounding import TINY, U, gamma, round_up
 
-__all__ = ["NormedMLP"]
+__all__ = ["NormedMLP", "as_block"]
 
 BLOCK = 2**22
 """Pre-activations computed at once, to bound memory."""
@@ -218,3 +218,13 @@ class NormedMLP:
                     f"Point {int(flat[0])} has equal entries: LayerNorm with eps = 0 divides by its variance, 0."
                 )
         return centered
+
+
+def as_block(value: object) -> NormedMLP:
+    """Return a block; refuse what is none, a torch module for example."""
+    if isinstance(value, NormedMLP):
+        return value
+    raise InputError(
+        f"block is a {type(value).__name__}, wanted a NormedMLP. Likely cause: a model that was not taken apart. "
+        "Remedy: models.gpt2.mlp_block(model, i), or NormedMLP(...) by hand."
+    )

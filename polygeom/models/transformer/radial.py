@@ -30,7 +30,7 @@ from polygeom.arrays import as_index, as_vector, freeze
 from polygeom.errors import InputError
 from polygeom.exact import fraction, nearest_float, rational, rational_matrix
 from polygeom.models.transformer.folded import Centered, exact_variance
-from polygeom.models.transformer.normed_mlp import NormedMLP
+from polygeom.models.transformer.normed_mlp import NormedMLP, as_block
 from polygeom.rounding import TINY, gamma
 
 if TYPE_CHECKING:
@@ -226,6 +226,7 @@ def radial_crossings(block: NormedMLP, x: object) -> RadialCrossings:
     >>> len(radial_crossings(block.with_eps(0), [2, 0]))
     0
     """
+    as_block(block)
     point = as_vector(x, "x", block.dim)
     if (point == point[0]).all():
         raise InputError(

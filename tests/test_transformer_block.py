@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -124,6 +125,21 @@ def test_gelu_turns_between_neighboring_floats(form):
     falling, rising = np.linspace(-6, low - 1e-3, 500), np.linspace(high + 1e-3, 6, 500)
     assert (np.diff(apply(form, falling)) < 0).all()
     assert (np.diff(apply(form, rising)) > 0).all()
+
+
+@pytest.mark.parametrize("exponent", [-1000, -600, 600, 1000])
+def test_tokens_of_any_scale_are_normalized(exponent):
+    """Squares of a token under- and overflow; what LayerNorm makes of it does not."""
+    block, x = random_block(eps=0.0), np.random.default_rng(1).standard_normal(6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(block.normalized(2.0**exponent * x), block.normalized(x))
+        assert np.array_equal(block.codes(2.0**exponent * x).letters, block.codes(x).letters)
+
+
+def test_equal_entries_are_normalized_to_zero_whatever_epsilon():
+    for eps in (5e-324, 2.0**-200, 1.0):
+        assert not random_block(eps=eps).normalized(np.full(6, 0.1)).any()
 
 
 def test_wrong_input_is_refused():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -78,6 +80,35 @@ def test_radial_crossings_of_a_random_block_are_where_codes_change(seed):
     assert (codes == [hits.code(i) for i in range(len(hits) + 1)]).all()
     assert hits.count(cuts[1], np.inf) == len(hits) - 1
     assert len(radial_crossings(block.with_eps(0), x)) == 0
+
+
+def test_without_epsilon_no_row_is_taken_in_rationals(monkeypatch):
+    """On a ray without thresholds there is nothing to decide."""
+    block = random_block(eps=0.0)
+    monkeypatch.setattr(type(block.folded), "exact", None)
+    assert len(radial_crossings(block, np.random.default_rng(4).standard_normal(6))) == 0
+
+
+@pytest.mark.parametrize("exponent", [-900, -538, 538, 900])
+@pytest.mark.parametrize("what", ["rows", "token"])
+def test_radial_crossings_of_any_scale(what, exponent):
+    """A block scaled by a power of two crosses where it did; a token scaled down crosses at t scaled up."""
+    block, token = random_block(), np.random.default_rng(4).standard_normal(6)
+    block = replace(block, beta=np.zeros(6), b_in=np.random.default_rng(5).standard_normal(20))
+    plain = radial_crossings(block, token)
+    assert len(plain) > 2
+    if what == "rows":
+        block = replace(block, W_in=2.0**exponent * block.W_in, b_in=2.0**exponent * block.b_in)
+    else:
+        token = 2.0**exponent * token
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = radial_crossings(block, token)
+    assert [u.tolist() for u in found.units] == [u.tolist() for u in plain.units]
+    for i, (low, high) in enumerate(found.bounds):
+        assert Fraction(low) ** 2 <= found.squared(i) <= Fraction(high) ** 2
+        if found.t[i] > 2.0**-1000:
+            assert high <= low * (1 + 2.0**-30)
 
 
 def test_count_is_exact_at_its_ends():

@@ -220,7 +220,7 @@ def test_pairs_meet_in_the_ball_as_rationals_say(block):
         assert found.meet[i, j] == expected
 
 
-@pytest.mark.parametrize("exponent", [-300, -160, 160, 300])
+@pytest.mark.parametrize("exponent", [-1000, -540, -300, 300, 540, 1000])
 def test_pairs_of_rows_of_any_size_are_told_in_silence(exponent):
     """Squares of lengths underflow or overflow: floats are certain of nothing, and rationals decide."""
     W, b = np.array([[1.0, -1, 0], [0, 1, -1], [2, -2, 0], [1, 1, -2]]), np.array([0.0, 1, 1, 3])
@@ -231,6 +231,31 @@ def test_pairs_of_rows_of_any_size_are_told_in_silence(exponent):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.array_equal(pairs_in_ball(scaled).meet, pairs_in_ball(plain).meet)
+        image, cones = image_hyperplanes(scaled), boundary_cones(scaled)
+        near = nearest_boundaries(scaled, [1.0, 2, 5])
+    assert np.allclose(image.heights, image_hyperplanes(plain).heights)
+    assert np.allclose(cones.axes, boundary_cones(plain).axes)
+    assert np.allclose(cones.cosines, boundary_cones(plain).cosines)
+    assert np.allclose(near.distances, nearest_boundaries(plain, [1.0, 2, 5]).distances)
+
+
+def test_rows_beyond_the_floats_are_measured_in_balls():
+    """gamma * w overflows, so folded rows are not finite; heights, axes and distances are."""
+    W, b = np.array([[1.0, -1, 0], [0, 1, -1], [2, -2, 0]]), np.array([0.0, 1, 1])
+    plain = NormedMLP(np.ones(3), np.zeros(3), 1.0, W, b, "gelu", np.ones((1, 3)), [0])
+    huge = NormedMLP(
+        np.full(3, 2.0**600), np.zeros(3), 1.0, 2.0**600 * W, 2.0**1000 * b, "gelu", np.ones((1, 3)), [0]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image, cones = image_hyperplanes(huge), boundary_cones(huge)
+        near = nearest_boundaries(huge, [1.0, 2, 5])
+    assert np.allclose(image.heights * 2.0**200, image_hyperplanes(plain).heights)
+    assert np.allclose(cones.axes, boundary_cones(plain).axes)
+    central = replace(plain, b_in=np.zeros(3))
+    assert np.allclose(near.distances, nearest_boundaries(central, [1.0, 2, 5]).distances)
+    assert (near.bounds[:, 0] <= near.distances).all()
+    assert (near.distances <= near.bounds[:, 1]).all()
 
 
 def test_convex_sides_and_cones():

@@ -72,17 +72,18 @@ class FoldedRows:
     def of(cls, gain: np.ndarray, shift: np.ndarray, W: np.ndarray, b: np.ndarray) -> FoldedRows:
         """Fold gain and shift of a LayerNorm into the rows W (m, d), b (m,). Cost: a few passes over W."""
         d = W.shape[1]
-        scaled = W * gain
-        mean = scaled.mean(axis=1, keepdims=True)
-        weights = scaled - mean
-        spread = np.abs(scaled).mean(axis=1)
-        of_mean = gamma(2 * d + 8) * spread + 4 * TINY
-        lengths, sizes = (np.sqrt(np.einsum("ij,ij->i", v, v)) for v in (scaled, weights))
-        errors = round_up(U * (lengths + sizes) + np.sqrt(d) * (of_mean + TINY), 2 * d + 8)
-        offsets = W @ shift + b
-        offset_errors = np.zeros(len(b))
-        if shift.any():  # otherwise the offsets are the biases, exactly
-            offset_errors = dot_error(np.abs(W) @ np.abs(shift) + np.abs(b), d)
+        with np.errstate(over="ignore", invalid="ignore"):  # rows that overflow have no finite bounds
+            scaled = W * gain
+            mean = scaled.mean(axis=1, keepdims=True)
+            weights = scaled - mean
+            spread = np.abs(scaled).mean(axis=1)
+            of_mean = gamma(2 * d + 8) * spread + 4 * TINY
+            lengths, sizes = (_lengths(v)[0] for v in (scaled, weights))
+            errors = round_up(U * (lengths + sizes) + np.sqrt(d) * (of_mean + TINY), 2 * d + 8)
+            offsets = W @ shift + b
+            offset_errors = np.zeros(len(b))
+            if shift.any():  # otherwise the offsets are the biases, exactly
+                offset_errors = dot_error(np.abs(W) @ np.abs(shift) + np.abs(b), d)
         for part in (weights, offsets, errors, offset_errors):
             freeze(part)
         return cls(weights, offsets, errors, offset_errors, gain, shift, W, b)
@@ -96,11 +97,15 @@ class FoldedRows:
     def sizes(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bounds (m,) on the lengths of the true rows.
 
-        A sum of d squares under a root errs by gamma(d + 2) of itself, squares that underflow by d TINY in all.
+        A sum of d squares under a root errs by gamma(d + 2) of itself, squares that underflow by d TINY of the
+        largest in all; rows beyond the floats have no upper bound.
         """
-        lengths = np.sqrt(np.einsum("ij,ij->i", self.weights, self.weights))
-        lost = round_up(gamma(2 * self.dim + 8) * lengths + self.weight_errors + self.dim * np.sqrt(TINY), 4)
-        return freeze(np.maximum(lengths * (1 - 4 * U) - lost, 0.0)), freeze(round_up(lengths + lost, 1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths, underflow = _lengths(self.weights)
+            lost = round_up(gamma(2 * self.dim + 8) * lengths + self.weight_errors + underflow, 4)
+            low, high = np.maximum(lengths * (1 - 4 * U) - lost, 0.0), round_up(lengths + lost, 1)
+        known = np.isfinite(high)
+        return freeze(np.where(known, low, 0.0)), freeze(np.where(known, high, np.inf))
 
     @cached_property
     def is_zero(self) -> np.ndarray:
@@ -163,20 +168,39 @@ class Centered:
 
         The sum of squares errs by gamma(d + 4) of itself, roundings of the points included; `shift` bounds what
         the error of the mean takes off. A root in doubt by e has the distance e / root from the true one, since
-        the two roots add up to at least the computed one.
+        the two roots add up to at least the computed one. A power of two near the largest entry is the unit, so
+        no square leaves the floats and what underflows is lost for good only beside it.
         """
         d = X.shape[1]
-        points = X - X.mean(axis=1, keepdims=True)
-        squares = np.einsum("ij,ij->i", points, points)
-        shift = round_up(gamma(2 * d + 8) * np.abs(X).mean(axis=1), d + 4)
-        variance = squares / d + epsilon
+        unit = _power_of_two(np.maximum(np.abs(X).max(axis=1), np.sqrt(epsilon)))
+        scaled = np.ldexp(X, -unit[:, None])
+        # the mean of equal entries is what they are, even where their sum is rounded
+        mean = np.where((X[:, :1] == X).all(axis=1), scaled[:, 0], scaled.mean(axis=1))
+        centered = scaled - mean[:, None]
+        squares = np.einsum("ij,ij->i", centered, centered)
+        shift = round_up(gamma(2 * d + 8) * np.abs(scaled).mean(axis=1), d + 4) + TINY
+        variance = squares / d + np.ldexp(epsilon, -2 * unit)
         doubt = round_up(gamma(2 * d + 16) * variance + shift * shift, 4) + 8 * (d + 1) * TINY
         root = np.sqrt(variance)
         with np.errstate(divide="ignore"):
             error = np.where(root > 0, doubt / root, np.sqrt(doubt))
-        error = round_up(error + 4 * U * root, 4)
-        lengths = round_up(np.sqrt(squares), d + 4) + d * np.sqrt(TINY)
-        return cls(points, lengths, root, np.where(np.isfinite(error), error, np.inf))
+        error = np.ldexp(round_up(error + 4 * U * root, 4), unit) + TINY
+        lengths = np.ldexp(round_up(np.sqrt(squares), d + 4) + d * np.sqrt(TINY), unit) + TINY
+        points = X - np.ldexp(mean, unit)[:, None]
+        return cls(points, lengths, np.ldexp(root, unit), np.where(np.isfinite(error), error, np.inf))
+
+
+def _lengths(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lengths of rows, in units of their largest entries, and what they may lose to underflow."""
+    unit = _power_of_two(np.abs(rows).max(axis=1))
+    scaled = np.ldexp(rows, -unit[:, None])
+    lengths = np.ldexp(np.sqrt(np.einsum("ij,ij->i", scaled, scaled)), unit)
+    return lengths, np.ldexp(rows.shape[1] * np.sqrt(TINY), unit) + TINY
+
+
+def _power_of_two(sizes: np.ndarray) -> np.ndarray:
+    """Return the least exponents e with sizes < 2^e; 0 for 0 and what is not finite."""
+    return np.frexp(sizes)[1]
 
 
 def sign_with_root(a: flint.fmpq, c: flint.fmpq, square: flint.fmpq) -> int:

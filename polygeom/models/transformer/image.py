@@ -97,7 +97,8 @@ def image_hyperplanes(block: NormedMLP) -> ImageHyperplanes:
     (low, high), root = folded.sizes, np.sqrt(d)
     sizes = np.abs(folded.offsets)
     most = round_up(sizes + folded.offset_errors, 2)
-    least = np.maximum((sizes - folded.offset_errors) * (1 - gamma(2)), 0.0)
+    with np.errstate(invalid="ignore"):
+        least = np.maximum((sizes - folded.offset_errors) * (1 - gamma(2)), 0.0)
     meets = most < low * root * (1 - gamma(8)) - TINY
     misses = least > round_up(high * root, 4)
     touches, is_constant = np.zeros_like(meets), folded.is_zero
@@ -106,9 +107,28 @@ def image_hyperplanes(block: NormedMLP) -> ImageHyperplanes:
         square = sum((v * v for v in rows.entries()), 0 * offsets[0, 0])
         gap = offsets[0, 0] ** 2 - d * square
         meets[unit], touches[unit] = gap < 0, gap == 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        heights = np.where(is_constant, np.inf, sizes / (root * 0.5 * (low + high)))
+    with np.errstate(all="ignore"):
+        heights = np.where(is_constant, np.inf, sizes / (root * (0.5 * low + 0.5 * high)))
+    for unit in np.flatnonzero(~is_constant & ~((low > 0) & np.isfinite(sizes))).tolist():
+        heights[unit] = _height(block, unit)
     return ImageHyperplanes(freeze(meets), freeze(touches), is_constant, freeze(heights))
+
+
+def _height(block: NormedMLP, unit: int) -> float:
+    """Return the height of a hyperplane whose row or offset leaves the floats."""
+    from flint import arb
+
+    row, offset = block.folded.exact([unit])
+    return float((arb(offset[0, 0] ** 2) / arb(block.dim * (row * row.transpose())[0, 0])).sqrt())
+
+
+def _axis(block: NormedMLP, unit: int) -> np.ndarray:
+    """Return a row over its length where it leaves the floats."""
+    from flint import arb
+
+    row, _ = block.folded.exact([unit])
+    length = arb((row * row.transpose())[0, 0]).sqrt()
+    return np.array([float(arb(entry) / length) for entry in row.entries()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,8 +256,11 @@ def boundary_cones(block: NormedMLP) -> BoundaryCones:
     for unit in np.flatnonzero((signs == 0) & (folded.offset_errors > 0)).tolist():
         _, offsets = folded.exact([unit])
         signs[unit] = int(offsets[0, 0] > 0) - int(offsets[0, 0] < 0)
-    length = np.where(image.is_constant, np.inf, 0.5 * (folded.sizes[0] + folded.sizes[1]))
-    axes = np.where(image.is_constant[:, None], 0.0, folded.weights) / length[:, None]
+    length = np.where(image.is_constant, np.inf, 0.5 * folded.sizes[0] + 0.5 * folded.sizes[1])
+    with np.errstate(invalid="ignore"):
+        axes = np.where(image.is_constant[:, None], 0.0, folded.weights) / length[:, None]
+    for unit in np.flatnonzero(~image.is_constant & ~(np.isfinite(length) & (folded.sizes[0] > 0))).tolist():
+        axes[unit] = _axis(block, unit)
     convex = np.where(signs > 0, CONVEX_OFF, np.where(signs < 0, CONVEX_ON, CONVEX_BOTH)).astype(np.uint8)
-    cosines = -c / (np.sqrt(block.dim) * length) + 0.0
+    cosines = -np.sign(c) * np.where(image.is_constant, 0.0, image.heights) + 0.0
     return BoundaryCones(freeze(axes), freeze(cosines), image.meets, freeze(convex))

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from polygeom.arrays import as_vector, freeze
-from polygeom.models.transformer.folded import Centered
+from polygeom.exact import rational, rational_matrix
+from polygeom.lines.exact_arcs import PRECISION, float_bounds
+from polygeom.models.transformer.folded import Centered, exact_variance
 from polygeom.models.transformer.normed_mlp import NormedMLP, as_block
-from polygeom.rounding import TINY, gamma, round_up
+from polygeom.rounding import TINY, U, gamma, round_up
 
 __all__ = ["NearestBoundaries", "nearest_boundaries"]
 
@@ -62,7 +64,7 @@ def nearest_boundaries(block: NormedMLP, token: object) -> NearestBoundaries:
     Notes
     -----
     The distance is :math:`|\tilde w \cdot x + \tilde c r| / (r |\tilde w|)`; numerator, r and length come with
-    bounds. Cost: one product of W with a vector.
+    bounds. Cost: one product of W with a vector; balls for units whose numbers leave the floats.
 
     Examples
     --------
@@ -77,24 +79,37 @@ def nearest_boundaries(block: NormedMLP, token: object) -> NearestBoundaries:
     point = as_vector(token, "token", block.dim)
     values, errors = (part[0] for part in block.enclosed(point[None]))
     centered = Centered.of(point[None], block.eps)
-    root, root_error = float(centered.root[0]), float(centered.root_error[0])
+    root, root_error = centered.root[0], centered.root_error[0]
     low, high = block.folded.sizes
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        least = (
-            np.maximum(np.abs(values) - errors, 0.0) / (high * (root + root_error)) * (1 - gamma(8)) - TINY
-        )
+        top = high * (root + root_error)
+        least = np.maximum(np.abs(values) - errors, 0.0) / top * (1 - gamma(8)) - TINY
         bottom = low * max(root - root_error, 0.0)
-        most = np.where(bottom > 0, round_up((np.abs(values) + errors) / bottom, 6), np.inf)
+        most = np.where(bottom > 0, round_up((np.abs(values) + errors) / bottom, 6) + TINY, np.inf)
         length = 0.5 * (low + high)
         distance = np.clip(np.abs(values) / (root * length), least, most)
-        angles = _angles(
-            values / root, block.folded.offsets, length, float(np.linalg.norm(centered.points[0])) / root
-        )
+        angles = _angles(values / root, block.folded.offsets, length, centered.lengths[0] / root)
     constant = block.folded.is_zero
+    floats = np.isfinite(most) & (bottom >= TINY / U) & (top < np.inf)
+    for unit in np.flatnonzero(~constant & ~floats).tolist():
+        least[unit], most[unit] = _distance(block, point, unit)
+        distance[unit] = 0.5 * least[unit] + 0.5 * most[unit]
     distance[constant] = angles[constant] = most[constant] = np.inf
     order = np.argsort(distance, kind="stable")
     bounds = np.stack([np.maximum(least, 0.0), most], axis=1)[order]
     return NearestBoundaries(freeze(order), freeze(distance[order]), freeze(bounds), freeze(angles[order]))
+
+
+def _distance(block: NormedMLP, x: np.ndarray, unit: int) -> tuple[float, float]:
+    """Return bounds on the distance of one unit's hyperplane, by balls."""
+    from flint import arb, ctx
+
+    row, offset = block.folded.exact([unit])
+    square = exact_variance(x) + rational(block.eps)
+    with ctx.workprec(PRECISION):
+        value = arb((row * rational_matrix(x))[0, 0]) + arb(offset[0, 0]) * arb(square).sqrt()
+        low, high = float_bounds(abs(value) / (arb(square) * arb((row * row.transpose())[0, 0])).sqrt())
+    return max(low, 0.0), high
 
 
 def _angles(z: np.ndarray, c: np.ndarray, length: np.ndarray, radius: float) -> np.ndarray:

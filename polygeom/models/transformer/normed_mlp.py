@@ -140,7 +140,8 @@ class NormedMLP:
     def normalized(self, X: object) -> np.ndarray:
         """Return y = Px / sqrt(|Px|^2/d + eps), before gain and shift, in floats: (N, d), or (d,) at one point."""
         centered = self._centered(self._points(X))
-        y = centered.points / centered.root[:, None]
+        root = np.where(centered.root > 0, centered.root, 1.0)  # it is 0 where a tiny epsilon underflows
+        y = centered.points / root[:, None]
         return y[0] if np.ndim(X) == 1 else y
 
     def preactivations(self, X: object) -> np.ndarray:

@@ -11,9 +11,10 @@ squares of the thresholds are rational: floats order them beyond rounding, ratio
 
 Rounding
 --------
-|a| lies in [a-, a+], :math:`|\tilde c|` in [c-, c+], :math:`|\tilde c| \sqrt v` in [s-, s+]; then the denominator
-:math:`(|a| - |\tilde c| \sqrt v)(|a| + |\tilde c| \sqrt v)` lies in [(a- - s+)(a- + s-), (a+ - s-)(a+ + s+)]. Each
-end of t takes eight roundings or fewer.
+|a| lies in [a-, a+], :math:`|\tilde c|` in [c-, c+], :math:`|\tilde c| \sqrt v` in [s-, s+]; then the factors
+:math:`|a| \mp |\tilde c| \sqrt v` of the denominator lie in [a- - s+, a+ - s-] and [a- + s-, a+ + s+]. t is
+the product of :math:`|\tilde c|` over the root of one and :math:`\sqrt\epsilon` over that of the other: where
+both are normal floats, each end of t takes eight roundings or fewer; else rationals decide.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ import numpy as np
 
 from polygeom.arrays import as_index, as_vector, freeze
 from polygeom.errors import InputError
-from polygeom.exact import fraction, nearest_float, rational, rational_matrix
+from polygeom.exact import fraction, rational, rational_matrix
+from polygeom.lines.exact_arcs import float_bounds
 from polygeom.models.transformer.folded import Centered, exact_variance
 from polygeom.models.transformer.normed_mlp import NormedMLP, as_block
 from polygeom.rounding import TINY, gamma
@@ -120,10 +122,11 @@ class _Thresholds:
             c_low, c_high = _between(np.abs(c), c_error)
             s_low, s_high = _down(c_low * max(root - root_error, 0.0)), _up(c_high * (root + root_error))
             scale = np.sqrt(block.eps)
-            self.low = _down(c_low * scale / np.sqrt((a_high - s_low) * (a_high + s_high)))
-            self.high = _up(c_high * scale / np.sqrt((a_low - s_high) * (a_low + s_low)))
+            self.low = _down(_product(c_low / np.sqrt(a_high - s_low), scale / np.sqrt(a_high + s_high)))
+            self.high = _up(_product(c_high / np.sqrt(a_low - s_high), scale / np.sqrt(a_low + s_low)))
             certain = (a_low > 0) & (c_low > 0)
             never = certain & ((np.sign(a) == np.sign(c)) | (a_high < s_low)) | (a_high == 0) | (c_high == 0)
+            never |= block.eps == 0
             self.flips = certain & ~never & (a_low > s_high) & (self.high < np.inf) & (self.low >= 0)
         self.signs = np.where(c_low > 0, np.sign(c), 0).astype(np.intp)
         level = (c_high == 0) & (a_low > 0)  # offsets that vanish exactly, as in blocks without biases
@@ -152,11 +155,12 @@ class _Thresholds:
 
     def _decide(self, unit: int) -> None:
         """Find out in rationals whether a unit flips, and bounds on where."""
+        from flint import arb
+
         square = self.square(unit)
         self.flips[unit] = square is not None
-        if square is not None:
-            root = np.sqrt(nearest_float(square))
-            self.low[unit], self.high[unit] = _down(root), _up(root)
+        if square is not None:  # the square itself may lie beyond the floats
+            self.low[unit], self.high[unit] = float_bounds(arb(square).sqrt())
 
     def ordered(self) -> tuple[list[np.ndarray], np.ndarray]:
         """Return the units of each boundary in order, and bounds (k, 2) on where they are."""
@@ -185,7 +189,7 @@ class _Thresholds:
 
 def _between(value: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return bounds on non-negative numbers known within errors."""
-    return np.maximum(_down(value - error), 0.0), np.where(value + error > 0, _up(value + error), 0.0)
+    return np.maximum(_down(value - error), 0.0), np.where(value + error == 0, 0.0, _up(value + error))
 
 
 def _down(value: np.ndarray) -> np.ndarray:
@@ -194,6 +198,11 @@ def _down(value: np.ndarray) -> np.ndarray:
 
 def _up(value: np.ndarray) -> np.ndarray:
     return value + gamma(16) * np.abs(value) + TINY
+
+
+def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the product of factors that have lost nothing to underflow, NaN for others."""
+    return np.where((first >= TINY) & (second >= TINY), first * second, np.nan)
 
 
 def radial_crossings(block: NormedMLP, x: object) -> RadialCrossings:
@@ -238,4 +247,5 @@ def radial_crossings(block: NormedMLP, x: object) -> RadialCrossings:
         return RadialCrossings(freeze(np.zeros(0)), (), freeze(np.zeros((0, 2))), code, found)
     units, bounds = found.ordered()
     code = freeze((found.signs > 0).astype(np.uint8))
-    return RadialCrossings(freeze(0.5 * bounds.sum(axis=1)), tuple(units), freeze(bounds), code, found)
+    places = 0.5 * bounds[:, 0] + 0.5 * bounds[:, 1]
+    return RadialCrossings(freeze(places), tuple(units), freeze(bounds), code, found)

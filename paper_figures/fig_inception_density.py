@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+import polygeom as pg
 from paper_figures.inception_images import DATA, Images, finished, images, label, untrained
 from paper_figures.verdicts import effect_table, judged
 from polygeom.lens import (
@@ -432,7 +433,10 @@ def draw_gates(data: dict[str, np.ndarray], ax: object) -> None:
             number = ("whole", "shares", "matched").index(kind)
             at = -len(names) - np.arange(len(gates)) + 0.25 * (1 - number)
             found = [of[f"{kind} {layer}", gate] for gate in gates]
-            effect_marks(ax, at, found, DRAWN_PARTS[number] if layer == "5b" else None, number, across=True)
+            label = DRAWN_PARTS[number] if layer == "5b" else None
+            pg.plotting.draw_estimates(
+                at, found, ax=ax, ratios=True, across=True, label=label, **marks(number)
+            )
         names += [f"all behind {layer}", *(gate.removesuffix("_relu") for gate in gates[1:])] if kinds else []
     ax.axvline(1, color="0.6", linewidth=0.6, zorder=0)
     ax.set_yticks(-np.arange(len(names)), names)
@@ -446,7 +450,8 @@ def draw_blocks(data: dict[str, np.ndarray], ax: object) -> None:
     """Draw the contrast at the central position of every block, beside null models."""
     for j, kind in enumerate(DRAWN):
         found = by_block(data, kind)
-        effect_marks(ax, np.arange(len(found)) + 0.13 * (j - 2.5), found, kind, j, across=False)
+        at = np.arange(len(found)) + 0.13 * (j - 2.5)
+        pg.plotting.draw_estimates(at, found, ax=ax, ratios=True, label=kind, **marks(j))
     ax.axhline(1, color="0.6", linewidth=0.6, zorder=0)
     ax.set_xticks(np.arange(len(data["blocks"])), data["blocks"].tolist())
     ax.set(xlabel="channels entering block", ylabel="density between groups over within", yscale="log")
@@ -455,23 +460,9 @@ def draw_blocks(data: dict[str, np.ndarray], ax: object) -> None:
     below(ax, 2, 0.17)
 
 
-def effect_marks(
-    ax: object, at: np.ndarray, found: Sequence[Estimate], name: str | None, number: int, *, across: bool
-) -> None:
-    """Draw ratios with their intervals, lying or standing."""
-    middle, low, high = (np.exp([getattr(one, end) for one in found]) for end in ENDS.values())
-    error = np.nan_to_num([middle - low, high - middle])
-    style = {
-        "fmt": "osDv^<"[number],
-        "markersize": 3,
-        "linewidth": 0.9,
-        "color": COLORS[number],
-        "label": name,
-    }
-    if across:
-        ax.errorbar(middle, at, xerr=error, **style)
-    else:
-        ax.errorbar(at, middle, yerr=error, **style)
+def marks(number: int) -> dict[str, str]:
+    """Return mark and color of a kind."""
+    return {"fmt": "osDv^<"[number], "color": COLORS[number]}
 
 
 def plain_ratios(axis: object) -> None:

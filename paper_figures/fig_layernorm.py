@@ -243,8 +243,8 @@ def _blocks(data: dict[str, np.ndarray]) -> np.ndarray:
 
 def _dots(ax: object, at: np.ndarray, estimates: np.ndarray, **style: object) -> None:
     """Draw means with their intervals; a mean without interval is a dot."""
-    mean, low, high = np.where(np.isnan(estimates), estimates[:, :1], estimates).T
-    ax.errorbar(at, mean, [mean - low, high - mean], fmt="o", markersize=3, linewidth=0.8, **style)
+    found = [Estimate(*row.tolist(), 0) for row in estimates]
+    pg.plotting.draw_estimates(at, found, ax=ax, **style)
 
 
 def _legend(ax: object) -> None:

@@ -281,3 +281,8 @@ def test_interactions_are_read_as_they_were_saved(tmp_path):
     assert np.array_equal(again.strengths, found.strengths, equal_nan=True)
     with pytest.raises(InputError, match="holds no CodeDirection"):
         CodeDirection.load(tmp_path / "found.npz")
+
+
+def test_a_unit_that_is_not_there_does_not_flip():
+    with pytest.raises(InputError, match="no unit 9"):
+        unit_flips(toy.he([2, 3, 1], np.random.default_rng(0)), [9])

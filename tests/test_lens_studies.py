@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ from polygeom.lens.clusters import cluster
 from polygeom.lens.levels import _clusters_at
 from polygeom.lens.planted import planted
 from polygeom.lens.polysemantic import _purities, polysemanticity
+from polygeom.lens.saved import Saved, made_folder
 from polygeom.pieces import spline_codes
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -228,3 +230,17 @@ def test_contexts_line_up_and_nothing_in_them_is_markup(ax):
     ):
         with pytest.raises(InputError, match="2 titles"):
             write(["a", "b"], some)
+
+
+def test_places_that_cannot_be_written_are_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    found = Counted(np.array([1]))
+    with pytest.raises(InputError, match="Give a place"):
+        found.save(tmp_path / "none" / "result")
+    with pytest.raises(InputError, match="cache=False"):
+        made_folder(tmp_path / "file" / "below")
+
+
+@dataclass(frozen=True, eq=False)
+class Counted(Saved):
+    counts: np.ndarray

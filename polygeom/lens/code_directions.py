@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polygeom.arrays import freeze
+from polygeom.arrays import as_index, freeze
 from polygeom.errors import InputError
 from polygeom.lens.code_maps import unit_letters
 from polygeom.lens.saved import Saved
@@ -140,6 +140,11 @@ class UnitFlip:
 def unit_flips(net: Network, units: Sequence[int] | None = None) -> tuple[UnitFlip, ...]:
     """Return the flips of some units, of all by default.
 
+    Raises
+    ------
+    InputError
+        If there is no such unit.
+
     Examples
     --------
     >>> unit_flips(Network.from_layers([([[1], [2]], None), ([[1, 1]], None)]))
@@ -147,5 +152,5 @@ def unit_flips(net: Network, units: Sequence[int] | None = None) -> tuple[UnitFl
     """
     as_network(net)
     letters = unit_letters(net)
-    chosen = range(net.n_units) if units is None else units
-    return tuple(UnitFlip(int(u), letters[int(u)]) for u in chosen)
+    chosen = range(net.n_units) if units is None else [as_index(u, net.n_units, "unit") for u in units]
+    return tuple(UnitFlip(u, letters[u]) for u in chosen)

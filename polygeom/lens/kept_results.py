@@ -16,7 +16,7 @@ import numpy as np
 
 from polygeom.errors import InputError
 from polygeom.lens.kept_rows import cache_folder
-from polygeom.lens.saved import Saved
+from polygeom.lens.saved import Saved, made_folder
 from polygeom.network import Network
 
 __all__ = ["KeptResults"]
@@ -73,7 +73,7 @@ class KeptResults:
         """Keep a result."""
         if file is None:
             return
-        file.parent.mkdir(parents=True, exist_ok=True)
+        made_folder(file.parent)
         beside = file.with_suffix(f".{os.getpid()}.part")
         result.save(beside)
         beside.replace(file)

@@ -19,6 +19,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from polygeom.lens.saved import made_folder
+
 if TYPE_CHECKING:
     import torch
 
@@ -103,7 +105,7 @@ class KeptRows:
             return
         grey, vectors, letters = map(np.stack, zip(*rows.values(), strict=True))
         stored = {"hashes": np.array(list(rows)), "grey": grey, "vectors": vectors, "letters": letters}
-        self.folder.mkdir(parents=True, exist_ok=True)
+        made_folder(self.folder)
         name = sha256("".join(rows).encode()).hexdigest()[:16]
         beside = self.folder / f"{name}.{os.getpid()}.part"
         with beside.open("wb") as file:

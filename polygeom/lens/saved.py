@@ -15,7 +15,7 @@ import numpy as np
 from polygeom.arrays import freeze
 from polygeom.errors import InputError
 
-__all__ = ["Saved"]
+__all__ = ["Saved", "made_folder"]
 
 _REST = "json"
 """The entry of the file that holds what is no array."""
@@ -49,11 +49,14 @@ class Saved:
         Raises
         ------
         InputError
-            If a field is nothing that can be written.
+            If a field is nothing that can be written, or the file cannot be.
         """
         arrays, rest = _taken_apart(self)
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **{_REST: json.dumps(rest)}, **arrays)
+        try:
+            with Path(path).open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **{_REST: json.dumps(rest)}, **arrays)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error}. Give a place that exists.") from error
 
     @classmethod
     def load(cls, path: str | PathLike) -> Self:
@@ -121,3 +124,20 @@ def _put_together(cls: type, arrays: dict[str, np.ndarray], rest: dict[str, obje
 
 def _tuples(value: object) -> object:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def made_folder(folder: Path) -> Path:
+    """Make a folder for results that are kept, and return it.
+
+    Raises
+    ------
+    InputError
+        If that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be made a folder: {error}. Give another place for what is kept, or cache=False."
+        ) from error
+    return folder

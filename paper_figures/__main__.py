@@ -1,9 +1,13 @@
-"""Command line: ``python -m paper_figures [--list | all | NAME ...] [--quick] [--out DIR]``."""
+"""Command line: ``python -m paper_figures [--list | all | NAME ...] [--quick] [--jobs N] [--out DIR]``."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to make, or 'all'")
     parser.add_argument("--list", action="store_true", help="list the figures and stop")
     parser.add_argument("--quick", action="store_true", help="smaller samples: minutes, not hours")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many to make at a time")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="folder of the results")
     chosen = parser.parse_args(arguments)
     console, known = Console(), known_names()
@@ -30,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = sorted(set(chosen.names) - {*known, "all"})
     if unknown:
         parser.error(f"unknown figure {', '.join(unknown)}; there are {', '.join(known)}")
+    if chosen.jobs < 1:
+        parser.error(f"--jobs is {chosen.jobs}, wanted 1 or more")
     folder = data_folder()
     if folder is not None and not folder.is_dir():
         parser.error(f"POLYGEOM_DATA={folder} is not a folder")
@@ -39,28 +46,75 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--out {chosen.out} cannot be made: {error.strerror}")
     wanted = scripts(None if "all" in chosen.names else dict.fromkeys(chosen.names))
     try:
-        _make_all(console, wanted, chosen.out, chosen.quick)
+        _make_all(console, wanted, chosen.out, chosen.quick, chosen.jobs)
     except KeyboardInterrupt:
         console.print("\nstopped; what was made is kept", highlight=False)
         return 130
     return 0
 
 
-def _make_all(console: Console, wanted: Mapping[str, Script], out: Path, quick: bool) -> None:
-    """Make figures one by one, record each, and end with a table of all."""
+def _make_all(console: Console, wanted: Mapping[str, Script], out: Path, quick: bool, jobs: int) -> None:
+    """Make figures, record each when it is there, and end with a table of all."""
     entries = {}
-    for k, (name, script) in enumerate(wanted.items(), start=1):
-        console.print(
-            f"\n[{k}/{len(wanted)}] {script.number} {name}", highlight=False, style="bold", markup=False
-        )
-        entry = entries[name] = make(script, out, quick)
+    if jobs > 1:
+        console.print(f"{len(wanted)} figures, {jobs} at a time", highlight=False)
+    made = _one_by_one(console, wanted, out, quick) if jobs == 1 else _at_a_time(wanted, out, quick, jobs)
+    for k, (name, entry) in enumerate(made, start=1):
+        entries[name] = entry
         record({name: entry}, out)
         write_contact_sheet(read_manifest(out), out)
+        if jobs > 1:
+            _headline(console, k, wanted, name)
         if "report" in entry:
-            console.print(entry["report"], highlight=False)
+            console.print(entry["report"], highlight=False, markup=False)
         console.print(_told(entry), highlight=False, markup=False)
-    console.print(_table(entries))
+    console.print(_table({name: entries[name] for name in wanted}))
     console.print(f"All of them with captions: {out / 'index.html'}", highlight=False)
+
+
+def _headline(console: Console, k: int, wanted: Mapping[str, Script], name: str) -> None:
+    text = f"\n[{k}/{len(wanted)}] {wanted[name].number} {name}"
+    console.print(text, highlight=False, style="bold", markup=False)
+
+
+def _one_by_one(
+    console: Console, wanted: Mapping[str, Script], out: Path, quick: bool
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """Make figures in this process, with their progress bars."""
+    for k, (name, script) in enumerate(wanted.items(), start=1):
+        _headline(console, k, wanted, name)
+        yield name, make(script, out, quick)
+
+
+def _at_a_time(
+    wanted: Mapping[str, Script], out: Path, quick: bool, jobs: int
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """Make figures in several processes that share the cores, without bars; yield them as they come."""
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    before = os.environ | {}
+    os.environ.update({"OMP_NUM_THREADS": threads, "TQDM_DISABLE": "1"})
+    try:
+        with get_context("spawn").Pool(jobs, _leave_interrupts_to_the_parent) as pool:
+            yield from pool.imap_unordered(partial(_made, out=out, quick=quick), wanted)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ignore Ctrl-C in a process of the pool: the parent ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _made(name: str, out: Path, quick: bool) -> tuple[str, dict[str, object]]:
+    """Make one figure in a process of its own; its report comes as text, which travels."""
+    entry = make(scripts([name])[name], out, quick)
+    if "report" in entry:
+        console = Console(width=80)
+        with console.capture() as captured:
+            console.print(entry["report"], highlight=False)
+        entry["report"] = captured.get()
+    return name, entry
 
 
 def _told(entry: Mapping[str, object]) -> str:

@@ -223,6 +223,18 @@ def test_the_lens_table_is_made_without_data_and_says_so(small, capsys):
         assert hashlib.sha256((small / name).read_bytes()).hexdigest() == digest
 
 
+def test_two_at_a_time_are_the_same_as_one_by_one(tmp_path, capsys):
+    names = ("dual_graph", "facets_small")
+    for jobs in (1, 2):
+        assert run(*names, "--quick", "--jobs", jobs, "--out", tmp_path / str(jobs)) == 0
+    printed = capsys.readouterr().out
+    assert all(f"[{k}/2]" in printed for k in (1, 2))
+    for name in names:
+        one, two = (np.load(tmp_path / jobs / f"{name}.npz") for jobs in "12")
+        assert one.files == two.files
+        assert all(np.array_equal(one[key], two[key]) for key in one.files)
+
+
 def test_a_folder_without_models_gives_toys_and_the_reason(small, monkeypatch, tmp_path):
     monkeypatch.setenv("POLYGEOM_DATA", str(tmp_path))
     assert "no weights" in fig_lens_table.source(quick=True).text

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError
+from polygeom.errors import ConversionError, InputError, NotPiecewiseAffineError, PolygeomError
 from polygeom.gates import Elementwise
 from polygeom.models.convert import from_onnx
 from polygeom.network import Network
@@ -293,9 +293,40 @@ def test_what_is_not_piecewise_affine_is_refused_by_name(operator, tmp_path):
     ],
 )
 def test_products_casts_and_foreign_operators_are_refused(nodes, name, tmp_path):
+    made = model(nodes, (1, 2, 3, 3), {})
+    made.opset_import.append(helper.make_opsetid("my.own", 1))
     with pytest.raises(NotPiecewiseAffineError) as caught:
-        from_onnx(saved(model(nodes, (1, 2, 3, 3), {}), tmp_path))
+        from_onnx(saved(made, tmp_path))
     assert (caught.value.operation, caught.value.path) == (name, "y")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_damaged_file_is_refused_in_the_library_s_own_words(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    nodes = [helper.make_node("Gemm", ["x", "W"], ["h"], transB=1), helper.make_node("Relu", ["h"], ["y"])]
+    whole = model(nodes, (1, 2), {"W": np.eye(3, 2, dtype=np.float32)}).SerializeToString()
+    path, refused = tmp_path / "damaged.onnx", 0
+    for _ in range(100):
+        damaged = bytearray(whole)
+        at = rng.integers(len(damaged))
+        if rng.random() < 0.3:
+            del damaged[at : at + rng.integers(1, 9)]
+        else:
+            damaged[at] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            from_onnx(path)
+        except PolygeomError:
+            refused += 1
+    assert refused > 20
+
+
+def test_a_file_in_another_of_onnx_s_formats_is_refused(tmp_path):
+    for suffix in (".json", ".textproto", ".onnxtxt"):
+        path = tmp_path / f"model{suffix}"
+        path.write_text('{"graph":')
+        with pytest.raises(InputError, match="cannot be decoded"):
+            from_onnx(path)
 
 
 def test_bad_files_are_explained(tmp_path):

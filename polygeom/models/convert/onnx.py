@@ -88,9 +88,39 @@ def _load(path: str | os.PathLike[str]) -> onnx.ModelProto:
     if not os.path.isfile(path):
         raise InputError(f"There is no file {os.fspath(path)!r}; wanted an ONNX model.")
     try:
-        return onnx.load(path)
+        model = onnx.load(path, format="protobuf")
     except DecodeError:
         raise InputError(f"{os.fspath(path)!r} is not an ONNX model: it cannot be decoded.") from None
+    _check(model, os.fspath(path))
+    return model
+
+
+def _check(model: onnx.ModelProto, path: str) -> None:
+    """Let ONNX's checker and its inference of shapes judge the model, but for the types its outputs declare.
+
+    Exporters leave these out, and nothing here reads them. The checker takes no more bytes than one message of
+    protobuf may have.
+
+    Raises
+    ------
+    InputError
+        If the model is no valid one, as those of damaged files are not.
+    """
+    from onnx.checker import MAXIMUM_PROTOBUF, ValidationError, check_model
+    from onnx.shape_inference import InferenceError
+
+    if model.ByteSize() >= MAXIMUM_PROTOBUF:
+        return
+    outputs = list(model.graph.output)
+    del model.graph.output[:]
+    try:
+        check_model(model, full_check=True)
+    except (ValidationError, InferenceError, ValueError) as error:  # ValueError: no text, or no such type
+        raise InputError(
+            f"{path!r} is not a valid ONNX model: {str(error).strip().splitlines()[0].removesuffix('.')}. "
+            "Likely cause: the file was damaged, or made by hand."
+        ) from None
+    model.graph.output.extend(outputs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +136,11 @@ class _Model:
             if len(values) != 1:
                 names = ", ".join(v.name for v in values)
                 raise InputError(f"The ONNX model has {len(values)} {kind} ({names}), wanted one.")
+        made = (
+            {i.name for i in inputs} | held | {out for node in self.proto.graph.node for out in node.output}
+        )
+        if self.output not in made:
+            raise InputError(f"No node of the ONNX model makes its output {self.output!r}.")
         object.__setattr__(self, "input", inputs[0])
 
     @property

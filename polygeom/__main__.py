@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # what was piped to has read enough
         sys.stderr.close()
         return 0
+    except OSError as error:  # a disk is full, a folder went away
+        print(f"polygeom: {error.strerror or error}", file=sys.stderr)
+        return REFUSED
 
 
 if __name__ == "__main__":

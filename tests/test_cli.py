@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import zipfile
 from functools import partial
@@ -141,6 +143,53 @@ def test_a_file_that_is_no_network_is_refused(capsys, tmp_path):
     assert "odd.onnx" in err
 
 
+@pytest.mark.parametrize("option", ["--json", "--save"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(capsys, monkeypatch, tmp_path, option):
+    def never(*_, **__):
+        raise AssertionError("regions were enumerated")
+
+    monkeypatch.setattr("polygeom.cli.enumerate.enumerate_regions", never)
+    for where in (tmp_path, tmp_path / "no" / "folder"):
+        assert said(capsys, "enumerate", "toy:quick", option, where)[0] == REFUSED
+
+
+def test_a_request_that_is_refused_leaves_files_as_they_are(capsys, tmp_path):
+    (tmp_path / "old.json").write_text("old")
+    for name in ("old.json", "new.json"):
+        assert said(capsys, "inspect", "toy:quick", "--at=1", "--json", tmp_path / name)[0] == REFUSED
+    assert (tmp_path / "old.json").read_text() == "old"
+    assert not (tmp_path / "new.json").exists()
+
+
+@pytest.mark.parametrize("arguments", [("--list",), ("--all", "--net", "toy:xor")])
+def test_the_table_of_claims_can_be_read_in_80_columns(capsys, monkeypatch, arguments):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = said(capsys, "verify", *arguments)
+    assert code == FINE
+    assert max(map(len, out.splitlines())) <= 80
+    rows = [line.split("│")[1:-1] for line in out.splitlines() if line.startswith("│")]
+    assert any("regions" in cell for row in rows for cell in row)  # a word fits into a line of its cell
+    assert len(rows) < 400
+
+
+def test_claims_are_listed_as_json(capsys):
+    listed = json.loads(said(capsys, "verify", "--list", "--json", "-")[1])
+    assert [one["id"] for one in listed] == list(pg.claims.registry)
+    assert all(one["statement"] and one["source"] for one in listed)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk without space")
+@pytest.mark.parametrize("arguments", [(), ("--json", "-")])
+def test_a_full_disk_is_one_message(arguments):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "polygeom", "inspect", "toy:xor", *arguments],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert ended.returncode == REFUSED
+    assert ended.stderr == "polygeom: No space left on device\n"
+
+
 @pytest.mark.parametrize("command", [(), ("inspect",), ("enumerate",), ("verify",), ("fetch",)])
 def test_help_says_what_a_command_is_for(capsys, command):
     with pytest.raises(SystemExit) as stopped:
@@ -236,6 +285,22 @@ def test_without_a_connection_the_message_says_what_to_place_where(capsys, place
             assert str(place / remote.path) in err
             assert (remote.hash or "no published hash") in err
         assert "Traceback" not in err
+
+
+def test_a_folder_that_cannot_be_made_is_not_called_a_lost_connection(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = said(capsys, "fetch", "images", "--into", tmp_path / "file")
+    assert code == REFUSED
+    assert "cannot be made" in err
+    assert "connection" not in err
+
+
+def test_a_damaged_record_is_explained(capsys, place):
+    place.mkdir(parents=True)
+    (place / data_folder.RECORD).write_text('{"a":')
+    code, _, err = said(capsys, "fetch", "images")
+    assert code == REFUSED
+    assert "cut short" in err
 
 
 def test_images_are_unpacked_from_wherever_they_lie_in_the_archive(place):

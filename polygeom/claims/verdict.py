@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
+from math import isfinite
 from types import MappingProxyType
 
 import numpy as np
@@ -158,11 +159,13 @@ class Verdict:
 
 
 def _plain(value: object) -> object:
-    """Return a value as JSON can hold it; rationals as strings."""
+    """Return a value as JSON can hold it; rationals, infinities and nan as strings."""
     if isinstance(value, np.ndarray | np.generic):
         return _plain(value.tolist())
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
     return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 

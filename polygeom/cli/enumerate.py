@@ -19,6 +19,7 @@ from polygeom.cli.terminal import (
     plain,
     shown,
     watched,
+    writable,
     write_json,
 )
 from polygeom.complex_checks import check_complex
@@ -63,6 +64,8 @@ def _enumerate(request: argparse.Namespace) -> int:
         raise InputError(
             "With --count nothing is kept that could be checked or saved: leave one of them out."
         )
+    writable("--json", request.json)
+    writable("--save", request.save)
     net, _ = network(request.net)
     box = None if request.box is None else _box(request.box[0], request.box[1], net.dim_in)
     limits = {"regions": request.most, "seconds": request.seconds}

@@ -16,6 +16,7 @@ from polygeom.cli.terminal import (
     new_table,
     plain,
     shown,
+    writable,
     write_json,
 )
 from polygeom.errors import InputError
@@ -52,6 +53,7 @@ def add_inspect(commands: argparse._SubParsersAction) -> None:
 
 
 def _inspect(request: argparse.Namespace) -> int:
+    writable("--json", request.json)
     net, _ = network(request.net)
     found = {"net": request.net, **_described(net)}
     if request.at is not None:
@@ -117,9 +119,10 @@ def _point(text: str, net: Network) -> np.ndarray:
             values = np.array([float(number) for number in text.split(",")])
     except FileNotFoundError:
         raise InputError(f"There is no file {text}.") from None
-    except (ValueError, OSError):
+    except (ValueError, OSError, EOFError):
         raise InputError(
-            f"--at got {text!r}, wanted {net.dim_in} numbers between commas, an .npy file, or {', '.join(words)}."
+            f"--at got {text!r}, wanted {net.dim_in} numbers between commas, an .npy file of them, or "
+            f"{', '.join(words)}."
         ) from None
     return net.flat_point(values, "--at")
 

@@ -30,6 +30,7 @@ __all__ = [
     "plain",
     "shown",
     "watched",
+    "writable",
     "write_json",
 ]
 
@@ -67,6 +68,27 @@ def network(wanted: str) -> tuple[Network, str | None]:
     if not Path(wanted).is_file():
         raise InputError(f"There is no file {wanted}; wanted an ONNX file, or toy:NAME.")
     return from_onnx(wanted), None
+
+
+def writable(option: str, where: str | Path | None) -> None:
+    """Refuse a file that cannot be written before the work is done, not after it; None and ``-`` are no files.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened for writing. What it holds stays as it is.
+    """
+    if where in (None, "-"):
+        return
+    path = Path(where)
+    try:
+        there = path.exists()
+        with path.open("ab"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise InputError(f"{option} {path} cannot be written: {error.strerror}.") from error
 
 
 def write_json(where: str, content: object) -> None:

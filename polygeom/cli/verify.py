@@ -17,6 +17,7 @@ from polygeom.cli.terminal import (
     new_table,
     plain,
     watched,
+    writable,
     write_json,
 )
 from polygeom.models import toy
@@ -56,8 +57,9 @@ def add_verify(commands: argparse._SubParsersAction) -> None:
 
 
 def _verify(request: argparse.Namespace) -> int:
+    writable("--json", request.json)
     if request.list:
-        _print_claims()
+        _list(request.json)
         return FINE
     net, name = network(request.net)
     ids = None if request.all or not request.ids else request.ids
@@ -72,15 +74,15 @@ def _verify(request: argparse.Namespace) -> int:
 
 
 def _print_verdicts(verdicts: Verdicts, net: str) -> None:
-    """Print a table, and what is not as expected."""
-    table = new_table("claim", "outcome", "level", "expected", "s>", "what was found")
-    for column in table.columns[:5]:
+    """Print a table that can be read in 80 columns, and what is not as expected."""
+    table = new_table("claim", "outcome", "s>", "what was found")
+    table.show_lines = True
+    for column in table.columns[:3]:
         column.no_wrap = True
     for verdict in verdicts.values():
         outcome = f"[{COLORS[verdict.outcome]}]{verdict.outcome.value}[/]"
-        expected = "" if verdict.expected is None else verdict.expected.value
-        level = verdict.level.value if verdict.level else ""
-        table.add_row(verdict.claim, outcome, level, expected, f"{verdict.seconds:.1f}", plain(verdict.text))
+        level = f"\n{verdict.level.value}" if verdict.level else ""
+        table.add_row(verdict.claim, outcome + level, f"{verdict.seconds:.1f}", plain(verdict.text))
     out = console()
     out.print(f"[bold]Claims on {plain(net)}[/]")
     out.print(table)
@@ -88,10 +90,21 @@ def _print_verdicts(verdicts: Verdicts, net: str) -> None:
         if not verdict.as_expected:
             why = f"error: {verdict.error}" if verdict.error else f"theory expects {verdict.expected.value}"
             out.print(f"[bold red]{verdict.claim}[/] is {verdict.outcome.value}; {plain(why)}")
+    of_theory = [verdict for verdict in verdicts.values() if verdict.expected is not None]
+    if of_theory:
+        met = sum(verdict.as_expected for verdict in of_theory)
+        out.print(f"Theory expects an outcome of {len(of_theory)} of these claims; {met} have it.")
+    if not verdicts.finished:
+        out.print("[bold]Stopped[/] before all claims were judged.")
 
 
-def _print_claims() -> None:
-    """Print every claim with its statement, hypothesis and source."""
+def _list(json: str | None) -> None:
+    """Print or write every claim with its statement, hypothesis and source."""
+    if json is not None:
+        fields = ("id", "statement", "hypothesis", "source")
+        write_json(json, [{field: getattr(one, field) for field in fields} for one in registry.values()])
+    if json == "-":
+        return
     table = new_table("claim", "statement", "hypothesis", "source")
     table.show_lines = True
     for one in registry.values():

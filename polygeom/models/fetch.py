@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -161,6 +162,10 @@ def _bring(name: str, remote: Remote, folder: Path, progress: bool) -> list[str]
     except ImportError:
         raise MissingPackageError("Fetching models", "pooch", extra="fetch") from None
     record, place = _read_record(folder), folder / remote.path
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {place.parent} cannot be made: {error.strerror}.") from error
     known = remote.hash or record.get(remote.path, {}).get("sha256")
     pooch.get_logger().setLevel("ERROR")
     if known and place.is_file() and not pooch.hashes.hash_matches(place, known):
@@ -196,7 +201,16 @@ def _recorded(remote: Remote, url: str, folder: Path) -> list[str]:
 
 def _read_record(folder: Path) -> dict[str, dict]:
     path = folder / RECORD
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or not all(isinstance(entry, dict) for entry in record.values()):
+        raise InputError(
+            f"{path} is no record of what was fetched. Likely cause: it was cut short. Delete it; files that are "
+            "there are kept."
+        )
+    return record
 
 
 def _reason(error: BaseException) -> str:
@@ -269,8 +283,13 @@ def _images(folder: Path) -> list[Path]:
         members = [m for m in archive.namelist() if PurePosixPath(m).suffix.lower() in (".jpeg", ".jpg")]
         if not members:
             raise InputError(f"There is no image in {folder / ARCHIVE.path}.")
-        for member in members:
-            (target / f"{PurePosixPath(member).stem}.jpg").write_bytes(archive.read(member))
+        try:
+            for member in members:
+                (target / f"{PurePosixPath(member).stem}.jpg").write_bytes(archive.read(member))
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise InputError(
+                f"{folder / ARCHIVE.path} is damaged ({error}). Delete it, and it is fetched again."
+            ) from error
     return sorted(target.glob("*.jpg"))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 import polygeom as pg
 from paper_figures import cluster_rows as rows
-from paper_figures.pipeline import SkippedError, data_folder
+from paper_figures.pipeline import absent, data_folder
 from polygeom.models import inception
 
 FIGURE = "F10"
@@ -26,6 +26,8 @@ LAYER, BEHIND = "inception_5a", "inception_5b"
 LAYERS = (("inception_4a", "inception_4c", "inception_4e", LAYER, BEHIND), inception.BLOCKS)
 N_IMAGES, TOP, HALVES, NULLS = (150, 1000), (20, 50), (4, 20), (3, 10)
 """Quick, full: images, strongest images of a neuron, half-samples, and times that points are shuffled."""
+
+NEEDED = f"models/inceptionv1/googlenet.safetensors and {N_IMAGES[0]} images data/images/*.jpg"
 
 SHEETS = ("codes", "directions")
 SHOWN, EXEMPLARS, SIDE = 8, 7, 96
@@ -66,15 +68,11 @@ def compute(quick: bool) -> dict[str, np.ndarray]:
 def _files() -> tuple[Path, list[Path]]:
     folder = data_folder()
     if folder is None:
-        raise SkippedError(
-            "POLYGEOM_DATA is not set: it names the folder with models/inceptionv1 and data/images."
-        )
+        raise absent(NEEDED, "inceptionv1", "images")
     weights = folder / "models" / "inceptionv1" / "googlenet.safetensors"
     files = sorted((folder / "data" / "images").glob("*.jpg"))
     if not weights.is_file() or len(files) < N_IMAGES[0]:
-        raise SkippedError(
-            f"There is no {weights}, or fewer than {N_IMAGES[0]} images in data/images: see their README."
-        )
+        raise absent(NEEDED, "inceptionv1", "images")
     return weights, files
 
 

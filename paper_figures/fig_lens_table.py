@@ -77,7 +77,8 @@ def source(quick: bool) -> Source:
     weights = folder / "models" / "inceptionv1" / "googlenet.safetensors"
     images = sorted((folder / "data" / "images").glob("*.jpg"))
     if not weights.is_file() or len(images) < n_images:
-        return toy_source(n_images, n_deep, f"no weights or fewer than {n_images} images in {folder}")
+        lacking = f"no weights or fewer than {n_images} images in {folder}: polygeom fetch inceptionv1 images"
+        return toy_source(n_images, n_deep, lacking)
     return real_source(weights, images, n_images, n_deep)
 
 

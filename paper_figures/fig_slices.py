@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 import polygeom as pg
-from paper_figures.pipeline import SkippedError, data_folder
+from paper_figures.pipeline import absent, data_folder
 from polygeom.models import inception
 
 FIGURE = "S1"
@@ -34,10 +34,7 @@ def networks() -> dict[str, tuple[pg.Network, pg.AffineMap]]:
     weights = "models/inceptionv1/googlenet.safetensors"
     needed = (DATA[0], weights, *(f"data/images/{name}" for name in IMAGES))
     if root is None or not all((root / name).exists() for name in needed):
-        raise SkippedError(
-            "There are no networks and images to read: polygeom fetch cifar10 inceptionv1 images, or set "
-            "POLYGEOM_DATA to the folder that holds models/ and data/."
-        )
+        raise absent(f"{DATA[0]}, {weights} and data/images/*.jpg", "cifar10", "inceptionv1", "images")
     paths = [root / "data" / "images" / name for name in IMAGES]
     pixels = [
         np.asarray(Image.open(p).convert("RGB").resize((32, 32)), dtype=np.float64) / 255 for p in paths

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 import polygeom as pg
-from paper_figures.pipeline import SkippedError, data_folder
+from paper_figures.pipeline import absent, data_folder
 from polygeom.lens import Scaling, Segments, partners, wordnet_groups
 from polygeom.models import inception
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["DATA", "Images", "finished", "images", "label", "untrained"]
 
 DATA = ("models/inceptionv1/*", "data/images/*.jpg")
+
+NEEDED = "models/inceptionv1/googlenet.safetensors and data/images/*.jpg"
 
 SMALLEST_GROUP = 8
 """Members of a WordNet group that counts."""
@@ -98,19 +100,17 @@ def images(seed: int) -> Images:
     """
     folder = data_folder()
     if folder is None:
-        raise SkippedError(
-            "Needs InceptionV1 and its images: set POLYGEOM_DATA to the folder that holds models/ and data/."
-        )
+        raise absent(NEEDED, "inceptionv1", "images")
     weights = folder / "models" / "inceptionv1" / "googlenet.safetensors"
     files = np.array([str(file) for file in sorted((folder / "data" / "images").glob("*.jpg"))])
     if not weights.is_file() or not len(files):
-        raise SkippedError(f"Needs models/inceptionv1/{weights.name} and data/images/*.jpg in POLYGEOM_DATA.")
+        raise absent(NEEDED, "inceptionv1", "images")
     groups = wordnet_groups(files)
     names, counts = np.unique(groups, return_counts=True)
     large = names[(counts >= SMALLEST_GROUP) & (names != MIXED)]
     kept = np.isin(groups, large)
     if kept.sum() < MOST_ROWS:
-        raise SkippedError(f"Needs {MOST_ROWS} images in groups; data/images holds {kept.sum()}.")
+        raise absent(f"{MOST_ROWS} images in groups, not {kept.sum()},", "images")
     files, groups = files[kept], groups[kept]
     rows = partners(groups, np.random.default_rng(seed), MOST_ROWS)
     return Images(inception.load(weights), files, groups, rows)

@@ -23,9 +23,11 @@ import csv
 import hashlib
 import importlib
 import json
+import os
 import pkgutil
 import platform
 import re
+import shlex
 import time
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +42,7 @@ import polygeom
 from paper_figures import sources
 from polygeom.data_folder import data_folder
 
-__all__ = ["Script", "SkippedError", "data_folder", "make", "read_manifest", "record", "scripts"]
+__all__ = ["Script", "SkippedError", "absent", "data_folder", "make", "read_manifest", "record", "scripts"]
 
 KEY = "_made_from"
 """The array of NAME.npz that holds the hash of all that the others depend on."""
@@ -48,6 +50,16 @@ KEY = "_made_from"
 
 class SkippedError(Exception):
     """A figure cannot be made here; the text says why and what would help."""
+
+
+def absent(needed: str, *names: str) -> SkippedError:
+    """Return the reason to skip a figure that needs files which ``polygeom fetch`` brings, and that command."""
+    named = os.environ.get("POLYGEOM_DATA")
+    into = f" --into {shlex.quote(named)}" if named else ""
+    return SkippedError(
+        f"Needs {needed} in {named or 'the folder of polygeom fetch'}. What brings them: "
+        f"polygeom fetch {' '.join(names)}{into}"
+    )
 
 
 @dataclass(frozen=True)

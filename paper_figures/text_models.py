@@ -71,7 +71,8 @@ def text_model() -> TextModel:
     folder = data_folder()
     if folder is None or not (folder / DOCUMENTS).is_file():
         raise SkippedError(
-            f"There is no {DOCUMENTS} below POLYGEOM_DATA: it has the documents that are read."
+            f"Needs {DOCUMENTS} in the folder that POLYGEOM_DATA names: documents, one a line, as "
+            '{"text": "..."}, compressed by gzip. polygeom fetch has none: place some there by hand.'
         )
     try:
         model, place = minilm.load(), minilm.folder()

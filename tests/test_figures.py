@@ -343,6 +343,34 @@ def test_a_skipped_figure_says_why_and_leaves_no_files(script, tmp_path):
     assert made(script, tmp_path)["state"] == "skipped"
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("inception_density", "polygeom fetch inceptionv1 images"),
+        ("inception_scaling", "polygeom fetch inceptionv1 images"),
+        ("inception_clusters", "polygeom fetch inceptionv1 images"),
+        ("slices", "polygeom fetch cifar10 inceptionv1 images"),
+        ("text_clusters", "place some there by hand"),
+        ("layernorm", "place some there by hand"),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_without_its_data_a_figure_names_the_command_that_brings_them(
+    name, command, named, tmp_path, monkeypatch
+):
+    empty = tmp_path / "an empty folder"
+    empty.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("POLYGEOM_DATA", str(empty))
+    if not named:
+        monkeypatch.delenv("POLYGEOM_DATA")
+    entry = pipeline.make(pipeline.scripts([name])[name], tmp_path, quick=True)
+    assert entry["state"] == "skipped"
+    assert command in entry["skipped"]
+    if named and "fetch" in command:
+        assert f"--into '{empty}'" in entry["skipped"]  # what is fetched elsewhere would not be read
+
+
 def test_the_contact_sheet_shows_pictures_with_captions_in_order(script, tmp_path):
     write(script)
     made(script, tmp_path)

@@ -245,12 +245,20 @@ def nearest_boundaries(
 
     Parameters
     ----------
-    x : array
+    net : Network
+    x : (n,) or (k,) array
         A point of the input space, or of the slice.
     k : int
         How many; all there are, if fewer.
+    along : AffineMap, optional
+        The slice R^k -> R^n; distances are then those in its coordinates.
     piece : AffinePiece, optional
         The piece of x, if it is known already.
+
+    Raises
+    ------
+    InputError
+        If k is not a positive whole number, x is not a point of that space, or `piece` is another one.
 
     Notes
     -----

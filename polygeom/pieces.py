@@ -64,6 +64,11 @@ def spline_codes(net: Network, X: object) -> SplineCodes:
     Cost: two forward passes per point (values and error bounds), one rational or doubled pass per undecided
     point.
 
+    Raises
+    ------
+    InputError
+        On another shape, NaN or infinities, or anything but a Network.
+
     Examples
     --------
     >>> net = Network.from_layers([([[1, -1], [1, 1]], [0, 0]), ([[1, 2]], [0.5])])

@@ -10,7 +10,7 @@ import torch
 
 import polygeom as pg
 from polygeom.errors import InputError
-from polygeom.models import transformer
+from polygeom.models import toy, transformer
 
 NAMES = sorted(n for n in dir(pg) if not n.startswith("_"))
 
@@ -24,6 +24,17 @@ def test_public_names_load_and_are_documented(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in NAMES if inspect.isfunction(getattr(pg, n))])
 def test_public_functions_carry_a_doctest(name: str) -> None:
     assert ">>>" in inspect.getdoc(getattr(pg, name))
+
+
+PACKAGES = {"claims": pg.claims, "plotting": pg.plotting, "toy": toy}
+
+
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [(p, n) for p, m in PACKAGES.items() for n in m.__all__ if inspect.isfunction(getattr(m, n))],
+)
+def test_functions_of_public_packages_carry_a_doctest(package: str, name: str) -> None:
+    assert ">>>" in inspect.getdoc(getattr(PACKAGES[package], name))
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -170,20 +170,45 @@ def _plain(value: object) -> object:
 
 
 def holds(level: Level, text: str, witness: Witness | None = None, **numbers: object) -> Verdict:
-    """Return the verdict of a claim that holds, at the level it earned."""
+    """Return the verdict of a claim that holds, at the level it earned.
+
+    Examples
+    --------
+    >>> verdict = holds(Level.EXACT, "7 regions, as Zaslavsky counts.", regions=7)
+    >>> verdict.outcome.value, verdict.level.value, verdict.numbers["regions"]
+    ('holds', 'exact', 7)
+    """
     return Verdict(Outcome.HOLDS, level, text, witness, numbers)
 
 
 def fails(level: Level, text: str, witness: Witness | None = None, **numbers: object) -> Verdict:
-    """Return the verdict of a claim that fails, with its counterexample."""
+    """Return the verdict of a claim that fails, with its counterexample.
+
+    Examples
+    --------
+    >>> fails(Level.EXACT, "The cell of (1, 0) is no cone.").outcome.value
+    'fails'
+    """
     return Verdict(Outcome.FAILS, level, text, witness, numbers)
 
 
 def undecided(text: str, **numbers: object) -> Verdict:
-    """Return the verdict of a claim that nothing decided, and why."""
+    """Return the verdict of a claim that nothing decided, and why.
+
+    Examples
+    --------
+    >>> undecided("3 letters are closer to 0 than their rounding errors.").level is None
+    True
+    """
     return Verdict(Outcome.UNDECIDED, None, text, None, numbers)
 
 
 def not_applicable(text: str, **numbers: object) -> Verdict:
-    """Return the verdict of a claim whose hypothesis is not met, and which."""
+    """Return the verdict of a claim whose hypothesis is not met, and which.
+
+    Examples
+    --------
+    >>> not_applicable("There are biases.").outcome.value
+    'not applicable'
+    """
     return Verdict(Outcome.NOT_APPLICABLE, None, text, None, numbers)

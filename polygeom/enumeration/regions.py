@@ -231,6 +231,11 @@ def region_batches(
     Parameters as for `enumerate_regions`; ``store="cells"`` gives vertices too. Memory does not grow with the
     number of regions; leaving the loop ends the search.
 
+    Raises
+    ------
+    InputError
+        As `enumerate_regions`; and with ``store="count"``, which has nothing to yield.
+
     Examples
     --------
     The regions with the most facets, without a list of all:

@@ -81,6 +81,11 @@ def density(hits: LineCrossings) -> Density:
 
     Flips in undecided bands are counted as far as the letters on the two sides tell; the level is then CERTIFIED.
 
+    Raises
+    ------
+    InputError
+        If hits is not what `line_crossings` returns.
+
     Examples
     --------
     >>> from polygeom.lines.segments import line_crossings

@@ -76,6 +76,12 @@ def architecture() -> torch.nn.Module:
     ``b1x1.conv b1x1.relu``, ``b3x3.reduce b3x3.reduce_relu b3x3.conv b3x3.relu``, ``b5x5`` likewise and
     ``pool.pool pool.project pool.relu``, concatenated. The auxiliary classifiers and the dropout, which act in
     training only, are left out.
+
+    Examples
+    --------
+    >>> model = architecture()
+    >>> sum(parameter.numel() for parameter in model.parameters())
+    6998552
     """
     from torch import nn
 
@@ -264,6 +270,12 @@ def preprocess(images: object) -> torch.Tensor:
     ------
     InputError
         If a file is absent or no readable image (it is named), or an array has another shape or dtype.
+
+    Examples
+    --------
+    >>> x = preprocess(np.zeros((300, 400, 3), dtype=np.uint8))
+    >>> x.shape, x[0, :, 0, 0]
+    (torch.Size([1, 3, 224, 224]), tensor([-104., -117., -123.]))
     """
     import torch
 
@@ -389,6 +401,17 @@ def channel_stack(model: torch.nn.Module, block: str) -> Network:
     -----
     The pool branch reads maxima over a neighborhood, not the vector itself, and is left out. All blocks but 3b
     have fewer units than channels: with rows of full rank every cell is then unbounded and every row a facet.
+
+    Raises
+    ------
+    InputError
+        If there is no such block.
+
+    Examples
+    --------
+    >>> net = channel_stack(architecture(), "inception_4a")
+    >>> net.dim_in, net.n_units
+    (480, 304)
     """
     if block not in BLOCKS:
         raise InputError(f"There is no block {block!r}; wanted one of {', '.join(BLOCKS)}.")

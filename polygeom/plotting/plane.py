@@ -39,6 +39,13 @@ def draw_cells(polygons: Sequence[object], *, ax: Axes, colors: object = "#dde3e
     ------
     InputError
         If a polygon is not an array of points in the plane.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> cells = draw_cells([[[0, 0], [1, 0], [0, 1]], [[1, 0], [1, 1], [0, 1]]], ax=Figure().subplots())
+    >>> len(cells.get_paths())
+    2
     """
     from matplotlib.collections import PolyCollection
 
@@ -72,6 +79,15 @@ def draw_crossings(hits: LineCrossings, *, ax: Axes, color: object = "#1f4e79") 
     ------
     InputError
         If hits is something else.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import polygeom as pg
+    >>> net = pg.Network.from_layers([([[1, 0], [0, 1]], [0, -1]), ([[1, 1]], [0])])
+    >>> rows = draw_crossings(pg.line_crossings(net, [-1, -2], [1, 2]), ax=Figure().subplots())
+    >>> len(rows)  # one for the only gate
+    1
     """
     if not isinstance(hits, LineCrossings):
         raise InputError(f"draw_crossings got a {type(hits).__name__}, wanted what line_crossings returns.")
@@ -135,6 +151,13 @@ def draw_facets(segments: object, *, ax: Axes, color: object = "black", width: f
     ------
     InputError
         On another shape, NaN or infinities.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> segments = draw_facets([[[0, 0], [1, 1]]], ax=Figure().subplots())
+    >>> len(segments.get_segments())
+    1
     """
     from matplotlib.collections import LineCollection
 
@@ -152,10 +175,26 @@ def draw_facets(segments: object, *, ax: Axes, color: object = "black", width: f
 def draw_halfspaces(P: Polyhedron, *, ax: Axes, color: object = "black", width: float = 0.6) -> list[AxLine]:
     """Draw the boundary line of every half-space of a polyhedron in the plane; zero rows have none.
 
+    Parameters
+    ----------
+    P : Polyhedron
+        In R^2.
+    ax : matplotlib axes
+    color : color
+    width : float
+        In points.
+
     Raises
     ------
     InputError
         If the polyhedron does not live in the plane.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import polygeom as pg
+    >>> len(draw_halfspaces(pg.Polyhedron.box(0, 1, dim=2), ax=Figure().subplots()))
+    4
     """
     if P.dim != 2:
         raise InputError(f"draw_halfspaces draws in the plane; this polyhedron lives in R^{P.dim}.")
@@ -189,6 +228,13 @@ def draw_table(
     ------
     InputError
         If there are no lines or they differ in length.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> texts = draw_table([["layer", "facets"], ["first", "14"]], ax=Figure().subplots())
+    >>> [text.get_text() for text in texts]
+    ['layer', 'facets', 'first', '14']
     """
     if not lines or len({len(line) for line in lines}) != 1:
         raise InputError(f"A table needs equally long lines, got lengths {[len(line) for line in lines]}.")

@@ -51,6 +51,14 @@ def draw_estimates(
     ------
     InputError
         If there are not as many places as estimates.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from polygeom.lens import Estimate
+    >>> drawn = draw_estimates([0], [Estimate(0.5, 0.25, 1.0, 9)], ax=Figure().subplots())
+    >>> drawn.lines[0].get_ydata()
+    array([0.5])
     """
     places = np.asarray(at, dtype=float)
     if places.shape != (len(estimates),):
@@ -80,6 +88,15 @@ def draw_profile(found: Profile, *, ax: Axes, around: bool = False) -> list[Step
     ------
     InputError
         If `around` is asked for and no class changes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from polygeom.lens import profile
+    >>> lines = [(np.array([0.2, 0.5]), np.array([0.5])), (np.array([0.1, 0.8]), np.array([0.1]))]
+    >>> (steps,) = draw_profile(profile(lines, bins=2), ax=Figure().subplots())
+    >>> steps.get_data().values
+    array([2., 2.])
     """
     if not around:
         drawn = [ax.stairs(found.flips, found.edges, baseline=None, label=f"{found.lines} lines")]
@@ -106,6 +123,16 @@ def draw_scaling(found: Scaling, *, ax: Axes) -> list[Line2D]:
     found : Scaling
     ax : matplotlib axes
         Its x axis shows octaves: base-2 logarithms of the scale.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import polygeom as pg
+    >>> net = pg.Network.from_layers([([[1, 0], [0, 1]], [-1, -2]), ([[1, 0], [0, 3]], [0, 0])])
+    >>> found = pg.lens.scale_activations(net, [[1.5, 1.5]], octaves=2, samples=5)
+    >>> ray, changes = draw_scaling(found, ax=Figure().subplots())
+    >>> ray.get_ydata(), len(changes.get_xdata())
+    (array([1, 1, 0, 1, 1]), 1)
     """
     drawn = []
     for i, crossings in enumerate(found.crossings):
@@ -125,6 +152,15 @@ def draw_interactions(found: Interactions, *, ax: Axes) -> AxesImage:
     ----------
     found : Interactions
     ax : matplotlib axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import polygeom as pg
+    >>> net = pg.Network.from_layers([([[1], [-1]], [0, 0]), ([[2, 1]], [1]), ([[3]], [0])])
+    >>> found = pg.lens.interactions(net, [[0, 0, 1]], pg.lens.unit_flips(net))
+    >>> draw_interactions(found, ax=Figure().subplots()).get_array().shape
+    (3, 3)
     """
     image = ax.imshow(found.strength, cmap="Blues", vmin=0, interpolation="nearest")
     ticks = np.arange(len(found))

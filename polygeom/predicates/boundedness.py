@@ -65,6 +65,11 @@ def boundedness(P: Polyhedron | AffinePiece, method: str = "auto", point: object
     (m, d) = (3072, 768). Emptiness is asked only if the recession cone is more than {0}, and 0, `point` and the
     multiples of the ray are not in P; then `feasibility` is asked.
 
+    Raises
+    ------
+    InputError
+        On anything but a polyhedron or piece, another method, or a point of another dimension.
+
     Examples
     --------
     >>> result = boundedness(Polyhedron([[1, 0], [0, 1], [-1, -1]], [1, 1, 1]))

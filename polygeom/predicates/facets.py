@@ -129,6 +129,11 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
     FacetBatch
         Indexed by cell; the certificates stay in stacked arrays. Cost: 0.1 ms a cell at (d, m) = (10, 50).
 
+    Raises
+    ------
+    InputError
+        On other shapes, NaN or infinities; if a cell has no interior, or a point is not strictly inside its cell.
+
     Examples
     --------
     >>> A = np.array([[[1.0], [-1.0], [1.0]], [[1.0], [-1.0], [2.0]]])

@@ -77,6 +77,11 @@ def feasibility(P: Polyhedron, method: str = "auto") -> Feasibility:
         Decided only with a certificate that holds EXACT for the true rows. Undecided (None): a tie beyond
         `EXACT_DIM`, or within the error of rounded rows that have no exact source.
 
+    Raises
+    ------
+    InputError
+        On anything but a polyhedron or piece, or another method.
+
     Examples
     --------
     >>> feasibility(Polyhedron.box(0, 1, dim=3)).dim

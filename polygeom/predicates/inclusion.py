@@ -35,10 +35,20 @@ def inclusion(P: Polyhedron, Q: Polyhedron, method: str = "auto") -> Inclusion:
     method : {"auto", "lp"}
         "lp" asks a new float program for each row, with no shortcut and no exact simplex: a slow second opinion.
 
+    Returns
+    -------
+    Inclusion
+        A certificate for every row of Q, or one point of P outside Q; rows that nothing decided are listed.
+
     Notes
     -----
     Cost: one warm LP for each row of Q, judged in floats (repair lemma), else in rationals:
     0.5 ms a row at (m, d) = (50, 10), 2-20 ms at (200, 50); a row tied to the last digit may take seconds there.
+
+    Raises
+    ------
+    InputError
+        On anything but polyhedra or pieces, those of different dimensions, or another method.
 
     Examples
     --------

@@ -71,6 +71,11 @@ def degenerate(kind: str, rng: np.random.Generator, widths: Sequence[int] = (2, 
     -----
     In the first hidden layer all but ``"parallel"`` leave the partition that the other units draw as it is.
 
+    Raises
+    ------
+    InputError
+        If the kind is unknown, a hidden layer has less than two units, or rng is no generator.
+
     Examples
     --------
     >>> net = degenerate("dead", np.random.default_rng(0))

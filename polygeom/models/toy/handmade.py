@@ -38,6 +38,11 @@ def tent(depth: int) -> Network:
 
     Source: Telgarsky 2016, Lemma 3.10.
 
+    Raises
+    ------
+    InputError
+        If depth is less than 1.
+
     Examples
     --------
     >>> tent(2)([[0.0], [0.25], [0.5], [0.75], [1.0]]).ravel()

@@ -42,6 +42,11 @@ def uniform(widths: Sequence[int], rng: np.random.Generator, reach: float = 1.0)
     Bounded densities are what bounds on the number of crossings ask of biases (Hanin and Rolnick 2019). With one
     hidden layer of m units in R^d it has :math:`S_d(m)` cells, :math:`\binom{m-1}{d}` of them bounded.
 
+    Raises
+    ------
+    InputError
+        If rng is no generator, or widths are no sizes of layers.
+
     Examples
     --------
     >>> net = uniform([2, 8, 1], np.random.default_rng(0), reach=0.5)
@@ -72,6 +77,11 @@ def integer(widths: Sequence[int], rng: np.random.Generator, largest: int = 2) -
 
     No count is known in advance; all arithmetic on integer or half-integer inputs is exact in floats.
 
+    Raises
+    ------
+    InputError
+        If rng is no generator, or widths are no sizes of layers.
+
     Examples
     --------
     >>> float(integer([2, 4, 1], np.random.default_rng(0))([1.0, 1.0])[0]).is_integer()
@@ -90,6 +100,11 @@ def near_parallel(widths: Sequence[int], gap: float, rng: np.random.Generator) -
 
     As long as the two rows stay different floats the hyperplanes cross, at a distance of order 1 / gap along
     them.
+
+    Raises
+    ------
+    InputError
+        If rng is no generator, or widths are no sizes of layers.
 
     Examples
     --------

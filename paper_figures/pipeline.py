@@ -30,6 +30,7 @@ import re
 import shlex
 import time
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,10 @@ __all__ = ["Script", "SkippedError", "absent", "data_folder", "make", "read_mani
 
 KEY = "_made_from"
 """The array of NAME.npz that holds the hash of all that the others depend on."""
+
+
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What is raised for a file that is absent, cut short or damaged; RuntimeError: a flipped flag says encrypted."""
 
 
 class SkippedError(Exception):
@@ -170,7 +175,7 @@ def kept(cache: Path, key: str) -> dict[str, np.ndarray] | None:
             if KEY not in stored or str(stored[KEY]) != key:
                 return None
             return {name: stored[name] for name in stored.files if name != KEY}
-    except (FileNotFoundError, zipfile.BadZipFile):
+    except UNREADABLE:
         return None
 
 
@@ -223,10 +228,13 @@ def tabulated(columns: Mapping[str, Sequence[object]], path: Path) -> Path:
 
 
 def read_manifest(out: Path) -> dict[str, dict]:
-    """Return the manifest of a folder, one without figures if there is none."""
+    """Return the manifest of a folder, one without figures if there is none that can be read."""
     path = out / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"figures": {}}
-    known = {name: entry for name, entry in manifest["figures"].items() if "figure" in entry}
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        known = {name: entry for name, entry in manifest["figures"].items() if "figure" in entry}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):  # none, or another's
+        return {"figures": {}}
     return manifest | {"figures": known}
 
 

@@ -6,6 +6,7 @@ nothing without the network they belong to. Rationals are stored as hexadecimal 
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -31,8 +32,8 @@ FORMAT = 1
 _WANTED = {"fingerprint", "finished", "exactness", "exact_regions", "exact_values", "packed", "witnesses"}
 """What every file holds besides its format."""
 
-_UNREADABLE = (ValueError, BadZipFile, EOFError, KeyError, zlib.error)
-"""What numpy raises on bytes that it cannot read."""
+_UNREADABLE = (ValueError, BadZipFile, EOFError, KeyError, OSError, RuntimeError, zlib.error)
+"""What numpy raises on bytes that it cannot read; RuntimeError where they seem encrypted or of another version."""
 
 _ARRAYS = tuple(f.name for f in fields(RegionArrays) if f.name != "exact_witnesses")
 
@@ -118,6 +119,8 @@ def read_complex(path: str | PathLike, network: Network) -> dict[str, object]:
 
 def _arrays_of(path: str | PathLike) -> dict[str, np.ndarray]:
     """Return the arrays of a file, by name."""
+    if not os.path.isfile(path):
+        raise InputError(f"There is no file {os.fspath(path)!r}; wanted the path that K.save wrote.")
     try:
         file = np.load(path, allow_pickle=False)
         stored = {} if isinstance(file, np.ndarray) else {name: file[name] for name in file.files}

@@ -410,6 +410,10 @@ def test_other_files_are_refused(tmp_path):
             PolyhedralComplex.load(path, net)
         assert "pickle" not in str(caught.value)
         assert "zip file" not in str(caught.value)
+    with pytest.raises(InputError, match="no file"):
+        PolyhedralComplex.load(tmp_path / "absent", net)
+    with pytest.raises(InputError, match="no file"):
+        PolyhedralComplex.load(tmp_path, net)
     with path.open("wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(InputError, match="other arrays"):

@@ -330,6 +330,31 @@ def test_half_written_data_are_computed_again(script, tmp_path):
     assert made(script, tmp_path)["state"] == "computed"
 
 
+def test_damaged_data_are_computed_again(script, tmp_path):
+    write(script)
+    made(script, tmp_path)
+    cache, key = tmp_path / "counted.npz", script.key(quick=True)
+    whole, data = cache.read_bytes(), pipeline.kept(cache, key)
+    refused = 0
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0xFF
+        cache.write_bytes(damaged)
+        found = pipeline.kept(cache, key)
+        refused += found is None
+        assert found is None or all(np.array_equal(found[name], data[name]) for name in data)
+    assert refused > len(whole) // 2
+
+
+@pytest.mark.parametrize("text", ["", '{"figures": {"coun', "[]", "{}", '{"figures": {"counted": 3}}'])
+def test_a_damaged_manifest_is_written_anew(script, tmp_path, text):
+    write(script)
+    made(script, tmp_path)
+    (tmp_path / "manifest.json").write_text(text)
+    assert made(script, tmp_path)["state"] == "redrawn"
+    assert set(pipeline.read_manifest(tmp_path)["figures"]) == {"counted"}
+
+
 def test_a_skipped_figure_says_why_and_leaves_no_files(script, tmp_path):
     def compute(quick):
         raise pipeline.SkippedError("no weights here: polygeom fetch them & see")

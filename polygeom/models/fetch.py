@@ -286,7 +286,7 @@ def _images(folder: Path) -> list[Path]:
         try:
             for member in members:
                 (target / f"{PurePosixPath(member).stem}.jpg").write_bytes(archive.read(member))
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise InputError(
                 f"{folder / ARCHIVE.path} is damaged ({error}). Delete it, and it is fetched again."
             ) from error

@@ -29,8 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     console, known = Console(), known_names()
     if chosen.list or not chosen.names:
+        listed = Table.grid(padding=(0, 2))
         for script in scripts().values():
-            console.print(f"{script.number:<4} {script.name:<20} {script.title}", highlight=False)
+            listed.add_row(script.number, script.name, escape(script.title))
+        console.print(listed)
         return 0
     unknown = sorted(set(chosen.names) - {*known, "all"})
     if unknown:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 from collections.abc import Iterator, Mapping
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from paper_figures.contact_sheet import write_contact_sheet
+from paper_figures.jobs import at_a_time
 from paper_figures.pipeline import Script, data_folder, known_names, make, read_manifest, record, scripts
 
 
@@ -60,7 +57,7 @@ def _make_all(console: Console, wanted: Mapping[str, Script], out: Path, quick: 
     entries = {}
     if jobs > 1:
         console.print(f"{len(wanted)} figures, {jobs} at a time", highlight=False)
-    made = _one_by_one(console, wanted, out, quick) if jobs == 1 else _at_a_time(wanted, out, quick, jobs)
+    made = _one_by_one(console, wanted, out, quick) if jobs == 1 else at_a_time(wanted, out, quick, jobs)
     for k, (name, entry) in enumerate(made, start=1):
         entries[name] = entry
         record({name: entry}, out)
@@ -86,37 +83,6 @@ def _one_by_one(
     for k, (name, script) in enumerate(wanted.items(), start=1):
         _headline(console, k, wanted, name)
         yield name, make(script, out, quick)
-
-
-def _at_a_time(
-    wanted: Mapping[str, Script], out: Path, quick: bool, jobs: int
-) -> Iterator[tuple[str, dict[str, object]]]:
-    """Make figures in several processes that share the cores, without bars; yield them as they come."""
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    before = os.environ | {}
-    os.environ.update({"OMP_NUM_THREADS": threads, "TQDM_DISABLE": "1"})
-    try:
-        with get_context("spawn").Pool(jobs, _leave_interrupts_to_the_parent) as pool:
-            yield from pool.imap_unordered(partial(_made, out=out, quick=quick), wanted)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    """Ignore Ctrl-C in a process of the pool: the parent ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _made(name: str, out: Path, quick: bool) -> tuple[str, dict[str, object]]:
-    """Make one figure in a process of its own; its report comes as text, which travels."""
-    entry = make(scripts([name])[name], out, quick)
-    if "report" in entry:
-        console = Console(width=80)
-        with console.capture() as captured:
-            console.print(entry["report"], highlight=False)
-        entry["report"] = captured.get()
-    return name, entry
 
 
 def _told(entry: Mapping[str, object]) -> str:

@@ -14,6 +14,7 @@ from polygeom.errors import InputError
 
 __all__ = [
     "as_array",
+    "as_count",
     "as_generator",
     "as_index",
     "as_matrix",
@@ -64,6 +65,24 @@ def as_index(value: object, length: int, noun: str) -> int:
     there_are = f"they are numbered 0 to {length - 1}" if length else "there are none"
     kind = "" if whole else f" (a {type(value).__name__}, wanted an integer)"
     raise InputError(f"There is no {noun} {value!r}{kind}; {there_are}.")
+
+
+def as_count(value: object, name: str, least: int = 0) -> int:
+    """Return an integer of at least so much.
+
+    Raises
+    ------
+    InputError
+        If the value is a bool, a float or another thing, or too small.
+
+    Examples
+    --------
+    >>> as_count(np.int64(2), "batch", 1)
+    2
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least:
+        return int(value)
+    raise InputError(f"{name} is {value!r}, wanted an integer, {least} or more.")
 
 
 def as_generator(value: object) -> np.random.Generator:

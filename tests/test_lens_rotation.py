@@ -177,7 +177,7 @@ def test_results_come_back_from_their_files(tmp_path):
         (lambda b, X: crossing_rates(b, X, {}, octaves=0), "octaves"),
         (lambda b, X: crossing_rates(b, X, {"other": X}), "multiples"),
         (lambda b, X: crossing_rates(b, X, {}).angular("words"), "'words'"),
-        (lambda b, X: arc_smoothness(b, X, X[::-1], parts=2), "at least 3"),
+        (lambda b, X: arc_smoothness(b, X, X[::-1], parts=2), "3 or more"),
         (lambda b, X: arc_smoothness(b, X, X[:3]), "3 targets"),
         (lambda b, X: arc_smoothness(b, X, X[::-1]).correlation("length"), "'length'"),
     ],

@@ -156,7 +156,7 @@ def test_wrong_input_is_refused():
     for name, value, told in (
         ("gamma", [1], "gamma has shape"),
         ("eps", -1, "eps is -1"),
-        ("eps", float("nan"), "eps is nan"),
+        ("eps", float("nan"), "eps holds nan"),
         ("W_in", [[1]], "two coordinates"),
         ("W_out", [[1, 1]], "W_out has shape"),
         ("activation", "swiglu", "known are"),

@@ -22,10 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
-from polygeom.arrays import as_generator, as_points, freeze
+from polygeom.arrays import as_count, as_generator, as_points, freeze
 from polygeom.errors import InputError
 from polygeom.lens.estimates import Estimate, binomial, bootstrapped
 from polygeom.lens.saved import Saved
@@ -41,6 +42,9 @@ __all__ = ["ArcSmoothness", "CrossingRates", "arc_smoothness", "crossing_rates",
 
 OCTAVES = 1.0
 """Scaling is looked at from 2^-1 to 2 times the token, unless said otherwise."""
+
+MOST_OCTAVES = 1000
+"""Powers of two beyond leave the floats."""
 
 MIDDLE = 0.05, 0.95
 """Quantiles between which the middle thresholds lie."""
@@ -121,9 +125,13 @@ class CrossingRates(Saved):
         return bootstrapped(self.circle / (2 * np.pi))
 
     def over_null(self, kind: str) -> Estimate:
-        """Return the logarithm of flips per radian over those of random circles, token by token."""
+        """Return the logarithm of flips per radian over those of random circles, token by token.
+
+        Minus infinity, without an interval, if an arc meets none; NaN if nothing is met by random circles either.
+        """
         k = self._kind(kind)
-        return bootstrapped(np.log(self.rotated[k] / self.angles[k] / (self.circle / (2 * np.pi))))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return bootstrapped(np.log(self.rotated[k] / self.angles[k] / (self.circle / (2 * np.pi))))
 
     @property
     def share_meeting(self) -> float:
@@ -175,13 +183,15 @@ def crossing_rates(
     True
     """
     as_block(block)
-    X = as_points(tokens, "tokens", block.dim)
+    X = _tokens(tokens, block)
+    if not isinstance(targets, Mapping):
+        raise InputError(f"targets is a {type(targets).__name__}, wanted a mapping of kinds to points.")
     ends = {name: as_points(Y, f"targets[{name!r}]", block.dim) for name, Y in targets.items()}
     for name, Y in ends.items():
         if len(Y) != len(X):
             raise InputError(f"There are {len(Y)} targets {name!r} for {len(X)} tokens; give one for each.")
-    if not 0 < octaves < np.inf:
-        raise InputError(f"octaves is {octaves!r}, wanted a positive number.")
+    if not isinstance(octaves, Real) or not 0 < octaves <= MOST_OCTAVES:
+        raise InputError(f"octaves is {octaves!r}, wanted a positive number up to {MOST_OCTAVES}.")
     rays = [radial_crossings(block, x) for x in X]
     arcs = [[angular_crossings(block, x, y) for x, y in zip(X, Y, strict=True)] for Y in ends.values()]
     heights = image_hyperplanes(block).heights
@@ -205,6 +215,18 @@ def crossing_rates(
     )
 
 
+def _tokens(tokens: object, block: NormedMLP) -> np.ndarray:
+    """Return tokens (N, d), at least one, in a space where there are circles."""
+    X = as_points(tokens, "tokens", block.dim)
+    if not len(X):
+        raise InputError("tokens is empty: there is nothing to scale or to rotate.")
+    if block.dim < 3:
+        raise InputError(
+            "The block has two coordinates: less their mean, tokens lie on a line, and nothing rotates."
+        )
+    return X
+
+
 def _expected(block: NormedMLP, X: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what random circles and random radii meet at the distance of every token from 0."""
     from scipy.special import betainc
@@ -213,7 +235,8 @@ def _expected(block: NormedMLP, X: np.ndarray, heights: np.ndarray) -> tuple[np.
     lengths = np.linalg.norm(block.normalized(X), axis=1) / np.sqrt(d)
     h = np.minimum(heights[None, :] / lengths[:, None], 1.0)
     inside = 1.0 - h * h
-    return 2 * (inside ** ((d - 3) / 2)).sum(axis=1), 0.5 * betainc((d - 2) / 2, 0.5, inside).sum(axis=1)
+    met = np.where(inside > 0, inside ** ((d - 3) / 2), 0.0)  # 0 to the power 0 is not
+    return 2 * met.sum(axis=1), 0.5 * betainc((d - 2) / 2, 0.5, inside).sum(axis=1)
 
 
 def permuted_weights(block: NormedMLP, rng: np.random.Generator) -> NormedMLP:
@@ -340,11 +363,10 @@ def arc_smoothness(block: NormedMLP, tokens: object, targets: object, parts: int
     True
     """
     as_block(block)
-    X, Y = as_points(tokens, "tokens", block.dim), as_points(targets, "targets", block.dim)
+    X, Y = _tokens(tokens, block), as_points(targets, "targets", block.dim)
     if len(X) != len(Y):
         raise InputError(f"There are {len(Y)} targets for {len(X)} tokens; give one for each.")
-    if parts < 3:
-        raise InputError(f"parts is {parts!r}, wanted at least 3.")
+    parts = as_count(parts, "parts", 3)
     arcs = [_followed(block, angular_crossings(block, x, y), parts) for x, y in zip(X, Y, strict=True)]
     return ArcSmoothness(*(freeze(np.array(column)) for column in zip(*arcs, strict=True)))
 

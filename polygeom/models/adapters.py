@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.arrays import as_index
+from polygeom.arrays import as_count, as_index
 from polygeom.errors import InputError, PolygeomError
-from polygeom.models.tokens import as_tokens, context_length
+from polygeom.models.tokens import as_path, as_tokens, context_length
 from polygeom.models.transformer.normed_mlp import NormedMLP
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ __all__ = [
     "FAMILIES",
     "Family",
     "family",
+    "headless",
     "mlp_block",
     "mlp_inputs",
     "n_blocks",
@@ -126,7 +127,7 @@ def family(config: object) -> Family:
     """
     settings = _settings(config)
     name = settings.get("model_type")
-    if name not in FAMILIES:
+    if not isinstance(name, str) or name not in FAMILIES:
         raise InputError(
             f"Models of type {name!r} have no adapter; known are {', '.join(FAMILIES)}. Likely cause: another "
             "architecture (RMSNorm or gated MLPs have no LayerNorm -> linear -> activation). Remedy: build "
@@ -140,7 +141,8 @@ def family(config: object) -> Family:
 
 def n_blocks(config: object) -> int:
     """Return the number of blocks that a configuration names."""
-    return int(_entry(_settings(config), family(config).depth))
+    name = family(config).depth
+    return as_count(_entry(_settings(config), name), f"The configuration's {name}", 1)
 
 
 def normed_mlp(state: Mapping[str, object], config: object, i: int) -> NormedMLP:
@@ -211,10 +213,10 @@ def read_checkpoint(folder: str | Path) -> tuple[dict[str, torch.Tensor], dict[s
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    folder = Path(folder)
+    folder = as_path(folder, "folder")
     config = _json(folder / "config.json")
     index = folder / "model.safetensors.index.json"
-    files = sorted(set(_json(index)["weight_map"].values())) if index.is_file() else ["model.safetensors"]
+    files = _parts(index) if index.is_file() else ["model.safetensors"]
     state: dict[str, torch.Tensor] = {}
     for name in files:
         try:
@@ -224,6 +226,17 @@ def read_checkpoint(folder: str | Path) -> tuple[dict[str, torch.Tensor], dict[s
         except (SafetensorError, OSError) as error:
             raise InputError(f"{folder / name} is not a readable safetensors file: {error}.") from error
     return state, config
+
+
+def _parts(index: Path) -> list[str]:
+    """Return the names of the files that an index lists."""
+    content = _json(index)
+    places = content.get("weight_map") if isinstance(content, Mapping) else None
+    if not isinstance(places, Mapping) or not all(isinstance(name, str) for name in places.values()):
+        raise InputError(
+            f"{index} has no weight_map of tensors to files. Likely cause: a truncated download."
+        )
+    return sorted(set(places.values()))
 
 
 def _json(file: Path) -> dict:
@@ -255,9 +268,9 @@ def _entry(settings: Mapping[str, object], name: str) -> object:
     return settings[name]
 
 
-def _epsilon(settings: Mapping[str, object], names: Family) -> float:
+def _epsilon(settings: Mapping[str, object], names: Family) -> object:
     if names.eps is not None:
-        return float(_entry(settings, names.eps))
+        return _entry(settings, names.eps)
     from torch import nn
 
     return nn.LayerNorm(1).eps
@@ -265,9 +278,12 @@ def _epsilon(settings: Mapping[str, object], names: Family) -> float:
 
 def _root(state: Mapping[str, object], name: str) -> str:
     """Return what stands before a name in the state dict."""
-    roots = [key[: -len(name)] for key in state if key == name or key.endswith(f".{name}")]
+    if not isinstance(state, Mapping):
+        raise InputError(f"The state dict is a {type(state).__name__}, wanted tensors by name.")
+    names = [key for key in state if isinstance(key, str)]
+    roots = [key[: -len(name)] for key in names if key == name or key.endswith(f".{name}")]
     if len(roots) != 1:
-        some = ", ".join(sorted(state)[:3])
+        some = ", ".join(sorted(names)[:3]) or "nothing"
         raise InputError(
             f"The state dict has {len(roots)} tensors named ...{name}, wanted one; it begins with {some}. Likely "
             "cause: the configuration of another architecture, or an encoder and a decoder in one checkpoint."
@@ -291,7 +307,7 @@ def mlp_block(model: transformers.PreTrainedModel, i: int) -> NormedMLP:
     InputError
         If the architecture has no adapter, there is no such block, or its activation is not known.
     """
-    return normed_mlp(_body(model).state_dict(), model.config, i)
+    return normed_mlp(headless(model).state_dict(), model.config, i)
 
 
 def mlp_inputs(model: transformers.PreTrainedModel, tokens: object, i: int) -> np.ndarray:
@@ -332,7 +348,9 @@ def residuals(
     """
     import torch
 
-    body, depth = _body(model), n_blocks(model.config)
+    body, depth = headless(model), n_blocks(model.config)
+    if blocks is not None and not isinstance(blocks, Iterable):
+        raise InputError(f"blocks is {blocks!r}, wanted the numbers of some blocks.")
     wanted = sorted({as_index(i, depth, "block") for i in (range(depth) if blocks is None else blocks)})
     tokens = as_tokens(tokens, vocabulary=model.config.vocab_size)
     batch = np.atleast_2d(tokens)
@@ -342,7 +360,9 @@ def residuals(
             f"Sequences have {batch.shape[1]} tokens; the model reads 1 to {reach}. "
             "Remedy: cut them, as TokenProtocol.sequences does."
         )
-    keep = slice(None) if positions is None else torch.tensor(positions)
+    length = batch.shape[1]
+    places = range(length) if positions is None else np.atleast_1d(positions).tolist()
+    keep = torch.tensor([as_index(place, length, "position") for place in places], dtype=torch.int64)
     seen: dict[int, torch.Tensor] = {}
 
     def hook(i: int) -> object:
@@ -382,7 +402,7 @@ def _evaluating(body: torch.nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _body(model: transformers.PreTrainedModel) -> torch.nn.Module:
+def headless(model: transformers.PreTrainedModel) -> torch.nn.Module:
     """Return the model without its head: logits over a vocabulary would take most of the time."""
     if not hasattr(model, "config") or not hasattr(model, "base_model"):
         raise InputError(f"Got a {type(model).__name__}, wanted a model of transformers.")

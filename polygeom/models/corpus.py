@@ -26,11 +26,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from polygeom.arrays import as_index, freeze
+from polygeom.arrays import as_count, as_index, freeze
 from polygeom.codes import SplineCodes
 from polygeom.errors import InputError
-from polygeom.models.adapters import mlp_block, n_blocks, residuals
-from polygeom.models.tokens import TokenProtocol, context_length
+from polygeom.models.adapters import headless, mlp_block, n_blocks, residuals
+from polygeom.models.tokens import TokenProtocol, as_path, context_length
 from polygeom.models.transformer.normed_mlp import NormedMLP
 
 if TYPE_CHECKING:
@@ -74,19 +74,27 @@ class Plan:
     sequences_per_file: int = 32
 
     def __post_init__(self) -> None:
+        if not isinstance(self.protocol, TokenProtocol):
+            raise InputError(f"protocol is a {type(self.protocol).__name__}, wanted a TokenProtocol.")
         if self.blocks is not None:
-            object.__setattr__(self, "blocks", tuple(int(i) for i in self.blocks))
+            if not isinstance(self.blocks, Iterable):
+                raise InputError(f"blocks is {self.blocks!r}, wanted the numbers of some blocks.")
+            object.__setattr__(self, "blocks", tuple(as_count(i, "A block") for i in self.blocks))
         object.__setattr__(self, "keep", tuple(kind for kind in KINDS if kind in self._kept()))
         if self.dtype not in ("float16", "float32"):
             raise InputError(f"Activations are stored as float16 or float32, not {self.dtype!r}.")
-        if self.batch < 1 or self.sequences_per_file < 1:
-            raise InputError(f"A batch and a file hold at least one sequence, got {self}.")
+        for name in ("batch", "sequences_per_file"):
+            object.__setattr__(self, name, as_count(getattr(self, name), name, 1))
 
     def _kept(self) -> set[str]:
-        kept = {self.keep} if isinstance(self.keep, str) else set(self.keep)
-        if not kept or kept - set(KINDS):
-            raise InputError(f"Cannot keep {sorted(kept - set(KINDS))}; wanted some of {', '.join(KINDS)}.")
-        return kept
+        keep = [self.keep] if isinstance(self.keep, str) else self.keep
+        if (
+            not isinstance(keep, Iterable)
+            or not (kept := list(keep))
+            or any(kind not in KINDS for kind in kept)
+        ):
+            raise InputError(f"Cannot keep {self.keep!r}; wanted some of {', '.join(KINDS)}.")
+        return set(kept)
 
 
 # -- writing -------------------------------------------------------------------------------------------------
@@ -132,11 +140,16 @@ def record(
         sequence; if the folder holds what another model, plan or corpus left; if an activation overflows float16.
     """
     plan = Plan() if plan is None else plan
+    if not isinstance(plan, Plan):
+        raise InputError(f"plan is a {type(plan).__name__}, wanted a Plan.")
+    if not isinstance(documents, Iterable):
+        raise InputError(f"documents is a {type(documents).__name__}, wanted the tokens of each document.")
+    headless(model)
     _check_length(plan, model)
     depth = n_blocks(model.config)
     numbers = range(depth) if plan.blocks is None else plan.blocks
     blocks = {as_index(i, depth, "block"): mlp_block(model, i) for i in numbers}
-    folder = Path(folder)
+    folder = as_path(folder, "folder")
     manifest = _manifest(model, plan, blocks)
     _claim_folder(folder, manifest)
     written = 0
@@ -253,7 +266,10 @@ def _fingerprint(model: transformers.PreTrainedModel) -> str:
 
 def _claim_folder(folder: Path, manifest: dict[str, object]) -> None:
     """Make the folder, or check that what it holds was begun by the same model and plan."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made a folder: {error}. Give another place.") from error
     if not (folder / MANIFEST).exists():
         if any(path.suffix != ".draft" for path in folder.iterdir()):
             raise InputError(f"{folder} is not empty and holds no recording. Give a folder of its own.")
@@ -367,7 +383,7 @@ class Recording:
         InputError
             If it was not recorded.
         """
-        if kind not in self.plan.keep or i not in self.units:
+        if kind not in self.plan.keep or not isinstance(i, int | np.integer) or i not in self.units:
             raise InputError(
                 f"No {kind} of block {i!r} were recorded; there are {', '.join(self.plan.keep)} of blocks "
                 f"{sorted(self.units)}."
@@ -378,6 +394,7 @@ class Recording:
     def context(self, row: int, before: int = 20, after: int = 0) -> np.ndarray:
         """Return the tokens around that of a row: some before it, itself, some after it."""
         sequence, k = divmod(as_index(row, len(self), "row"), self.plan.protocol.count)
+        before, after = as_count(before, "before"), as_count(after, "after")
         place = int(self.plan.protocol.positions[k])
         return self.tokens[sequence, max(0, place - before) : place + after + 1]
 
@@ -404,9 +421,14 @@ def open_recording(folder: str | Path) -> Recording:
     InputError
         If there is none, or it cannot be read.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "folder")
     manifest = _read_manifest(folder)
-    settings = dict(manifest["plan"])
-    protocol = TokenProtocol(**settings.pop("protocol"))
-    units = {int(i): units for i, units in manifest["units"].items()}
-    return Recording(folder, Plan(protocol, **settings), units, "sequences" in manifest)
+    try:
+        settings = dict(manifest["plan"])
+        protocol = TokenProtocol(**settings.pop("protocol"))
+        units = {int(i): units for i, units in manifest["units"].items()}
+        return Recording(folder, Plan(protocol, **settings), units, "sequences" in manifest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{folder / MANIFEST} is damaged ({type(error).__name__}: {error}). Record again."
+        ) from error

@@ -75,7 +75,10 @@ def mlp_inputs(
         return adapters.mlp_inputs(model, text_or_tokens, i)
     if not text_or_tokens:
         raise InputError("The text is empty, so it has no tokens.")
+    adapters.headless(model)
     reader = _beside(model) if reader is None else reader
+    if not callable(reader):
+        raise InputError(f"reader is a {type(reader).__name__}, wanted a tokenizer of transformers.")
     tokens = reader(text_or_tokens, add_special_tokens=False, verbose=False)["input_ids"]
     return adapters.mlp_inputs(model, tokens, i)
 

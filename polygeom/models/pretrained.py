@@ -51,13 +51,14 @@ def load(name_or_path: str | Path, kind: str | None = None) -> transformers.PreT
     """
     try:
         import transformers
+        from huggingface_hub.errors import StrictDataclassError
         from safetensors import SafetensorError
     except ImportError as error:
         raise MissingPackageError("A checkpoint", str(error.name), extra="transformers") from None
     source = _source(name_or_path)
     try:
         config = transformers.AutoConfig.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         raise InputError(f"No configuration of a model in {source}: {_reason(error)}") from error
     _check_kind(config, kind, source)
     model_class = transformers.GPT2LMHeadModel if config.model_type == "gpt2" else transformers.AutoModel

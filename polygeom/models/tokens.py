@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.arrays import freeze
+from polygeom.arrays import as_count, freeze
 from polygeom.data_folder import data_folder as root_folder
 from polygeom.errors import InputError, MissingPackageError
 
@@ -28,6 +28,7 @@ __all__ = [
     "END_OF_TEXT",
     "Documents",
     "TokenProtocol",
+    "as_path",
     "as_tokens",
     "context_length",
     "read_documents",
@@ -89,10 +90,14 @@ class TokenProtocol:
 
     def __post_init__(self) -> None:
         for name in ("prefix", "suffix"):
-            object.__setattr__(self, name, tuple(int(token) for token in getattr(self, name)))
+            if not isinstance(getattr(self, name), tuple | list | np.ndarray):
+                raise InputError(f"{name} is {getattr(self, name)!r}, wanted a tuple of tokens.")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         numbers = (self.length, self.separator, self.count, self.first, *self.prefix, *self.suffix)
         if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in numbers):
             raise InputError(f"A token protocol is made of integers, got {self}.")
+        for name in ("prefix", "suffix"):
+            object.__setattr__(self, name, tuple(map(int, getattr(self, name))))
         if self.count < 1 or self.first < 0 or min(self.separator, *self.prefix, *self.suffix, 0) < 0:
             raise InputError(f"A token protocol needs count >= 1, first >= 0 and tokens >= 0, got {self}.")
         needed = max(self.first, len(self.prefix)) + self.count + len(self.suffix)
@@ -113,6 +118,9 @@ class TokenProtocol:
         tokenizer's end-of-text token. A BERT has none: its documents end with [SEP], which closes every sequence
         as well, and [CLS] opens it, as in its training. `changes` overrides any attribute.
         """
+        for thing, wanted, kind in ((model, "config", "model"), (reader, "eos_token_id", "tokenizer")):
+            if not hasattr(thing, wanted):
+                raise InputError(f"Got a {type(thing).__name__}, wanted a {kind} of transformers.")
         settings: dict[str, object] = {"length": min(LONGEST, context_length(model.config))}
         if reader.cls_token_id is not None and reader.sep_token_id is not None:
             settings |= {"prefix": (reader.cls_token_id,), "suffix": (reader.sep_token_id,)}
@@ -142,6 +150,10 @@ class TokenProtocol:
         """
         room = self.length - len(self.prefix) - len(self.suffix)
         waiting = np.empty(0, dtype=np.int64)
+        if not isinstance(documents, Iterable):
+            raise InputError(
+                f"documents is a {type(documents).__name__}, wanted the tokens of each document."
+            )
         for document in documents:
             waiting = np.concatenate([waiting, as_tokens(document, ndim=1), [self.separator]])
             for start in range(0, len(waiting) - room + 1, room):
@@ -241,6 +253,8 @@ def tokenizer(source: str | Path | None = None) -> transformers.PreTrainedTokeni
     except ImportError as error:
         raise MissingPackageError("A tokenizer", str(error.name), extra="transformers") from None
     place = data_folder("gpt2_bpe") if source is None else source
+    if not isinstance(place, str | Path):
+        raise InputError(f"Got a {type(place).__name__}, wanted a folder or a name on the hub.")
     files = {path.name for path in Path(place).iterdir()} if Path(place).is_dir() else None
     if files is not None and not files & VOCABULARIES:
         raise InputError(  # transformers would make one without any words
@@ -256,6 +270,19 @@ def tokenizer(source: str | Path | None = None) -> transformers.PreTrainedTokeni
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def as_path(value: object, name: str) -> Path:
+    """Return a path.
+
+    Raises
+    ------
+    InputError
+        If the value is neither a string nor a path.
+    """
+    if isinstance(value, str | Path):
+        return Path(value)
+    raise InputError(f"{name} is a {type(value).__name__}, wanted a path.")
 
 
 def data_folder(name: str) -> Path:
@@ -291,7 +318,8 @@ def read_documents(path: str | Path | None = None, limit: int | None = None) -> 
     InputError
         If the file is absent or of another format.
     """
-    file = data_folder("text") / "openwebtext_1000docs.jsonl.gz" if path is None else Path(path)
+    file = data_folder("text") / "openwebtext_1000docs.jsonl.gz" if path is None else as_path(path, "path")
+    limit = None if limit is None else as_count(limit, "limit")
     suffixes = "".join(file.suffixes[-2:])
     readers = {".jsonl.gz": _jsonl, ".jsonl": _jsonl, ".txt": _wikitext}
     kind = next((ending for ending in readers if suffixes.endswith(ending)), None)

@@ -84,7 +84,6 @@ def apply(name: str, z: np.ndarray) -> np.ndarray:
     return 0.5 * z * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (z + cubic * z * z * z)))
 
 
-@cache
 def turning_point(name: str) -> tuple[float, float]:
     """Return neighboring floats between which GELU stops falling and begins to rise, proved (module docstring).
 
@@ -104,6 +103,11 @@ def turning_point(name: str) -> tuple[float, float]:
     form = activation_name(name)
     if form == "relu":
         raise InputError("A ReLU does not turn: it is constant, then rises, and is affine on each side of 0.")
+    return _turning_point(form)
+
+
+@cache
+def _turning_point(form: str) -> tuple[float, float]:
     low, high = -1.0, -0.5
     while np.nextafter(low, 0.0) < high:
         middle = 0.5 * (low + high)

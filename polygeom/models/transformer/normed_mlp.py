@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isfinite
 
 import numpy as np
 
-from polygeom.arrays import as_matrix, as_points, as_vector
+from polygeom.arrays import as_array, as_matrix, as_points, as_vector
 from polygeom.codes import SplineCodes
 from polygeom.errors import InputError
 from polygeom.exact import rational, rational_matrix
@@ -86,13 +85,13 @@ class NormedMLP:
         if d < 2:
             raise InputError(f"W_in has shape {W_in.shape}: LayerNorm needs two coordinates or more.")
         W_out = as_matrix(self.W_out, "W_out", m)
-        eps = float(self.eps)
-        if not (isfinite(eps) and eps >= 0):
+        eps = as_array(self.eps, "eps")
+        if eps.shape or eps < 0:
             raise InputError(f"eps is {self.eps!r}, wanted a finite number that is not negative.")
         fields = {
             "gamma": as_vector(self.gamma, "gamma", d),
             "beta": as_vector(self.beta, "beta", d),
-            "eps": eps,
+            "eps": float(eps),
             "W_in": W_in,
             "b_in": as_vector(self.b_in, "b_in", m),
             "activation": activation_name(self.activation),

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cmp_to_key
 from itertools import pairwise
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,9 +89,9 @@ class RadialCrossings:
 
     def count(self, low: float, high: float) -> int:
         """Return the number of unit flips at low < t < high, exactly."""
-        if not 0 <= low <= high:
-            raise InputError(f"count got the interval ({low!r}, {high!r}), wanted 0 <= low <= high.")
-        last, first = self._behind(high, strict=True), self._behind(low, strict=False)
+        if not all(isinstance(t, Real | np.number) for t in (low, high)) or not 0 <= low <= high:
+            raise InputError(f"count got the interval ({low!r}, {high!r}), wanted numbers 0 <= low <= high.")
+        last, first = self._behind(float(high), strict=True), self._behind(float(low), strict=False)
         return sum(map(len, self.units[first : max(first, last)]))
 
     def _behind(self, t: float, *, strict: bool) -> int:

@@ -28,7 +28,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constra
 .PHONY: figures test check bench docs help
 
 figures: $(VENV)/.compiled-afresh $(VENV)/.installed-figures $(VENV)/.installed-weights  ## the paper's tables and pictures, quick settings, into out/
-	$(BIN)/python -m paper_figures all --quick --jobs 2 --out "$(OUT)"
+	$(BIN)/python -m paper_figures all --quick --out "$(OUT)"
 
 test: $(VENV)/.compiled-afresh $(VENV)/.installed-test  ## every test and doctest (PYTEST_ARGS= for one process)
 	HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(PYTEST_ARGS)

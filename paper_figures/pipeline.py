@@ -41,7 +41,7 @@ import numpy as np
 import paper_figures
 import polygeom
 from paper_figures import sources
-from polygeom.data_folder import data_folder
+from polygeom.data_folder import cache_folder, data_folder
 
 __all__ = ["Script", "SkippedError", "absent", "data_folder", "make", "read_manifest", "record", "scripts"]
 
@@ -62,7 +62,7 @@ def absent(needed: str, *names: str) -> SkippedError:
     named = os.environ.get("POLYGEOM_DATA")
     into = f" --into {shlex.quote(named)}" if named else ""
     return SkippedError(
-        f"Needs {needed} in {named or 'the folder of polygeom fetch'}. What brings them: "
+        f"Needs {needed} in {named or f'{cache_folder()} (POLYGEOM_DATA is not set)'}. What brings them: "
         f"polygeom fetch {' '.join(names)}{into}"
     )
 

@@ -29,8 +29,6 @@ import platform
 import re
 import shlex
 import time
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,16 +39,13 @@ import numpy as np
 import paper_figures
 import polygeom
 from paper_figures import sources
+from polygeom.arrays import UNREADABLE
 from polygeom.data_folder import cache_folder, data_folder
 
 __all__ = ["Script", "SkippedError", "absent", "data_folder", "make", "read_manifest", "record", "scripts"]
 
 KEY = "_made_from"
 """The array of NAME.npz that holds the hash of all that the others depend on."""
-
-
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What is raised for a file that is absent, cut short or damaged; RuntimeError: a flipped flag says encrypted."""
 
 
 class SkippedError(Exception):

@@ -6,13 +6,16 @@ complex, object, string and masked arrays, NaN and infinities are refused by nam
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import fields
+from zipfile import BadZipFile
 
 import numpy as np
 
 from polygeom.errors import InputError
 
 __all__ = [
+    "UNREADABLE",
     "as_array",
     "as_count",
     "as_generator",
@@ -23,6 +26,9 @@ __all__ = [
     "brief_repr",
     "freeze",
 ]
+
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, BadZipFile, zlib.error)
+"""What numpy raises on a file that is absent, cut short or damaged; RuntimeError where it seems encrypted."""
 
 LONGEST = 8
 """Entries of an array that a repr shows."""

@@ -7,18 +7,16 @@ nothing without the network they belong to. Rationals are stored as hexadecimal 
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import freeze
+from polygeom.arrays import UNREADABLE, freeze
 from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.errors import InputError
 from polygeom.network import Network
@@ -31,9 +29,6 @@ FORMAT = 1
 
 _WANTED = {"fingerprint", "finished", "exactness", "exact_regions", "exact_values", "packed", "witnesses"}
 """What every file holds besides its format."""
-
-_UNREADABLE = (ValueError, BadZipFile, EOFError, KeyError, OSError, RuntimeError, zlib.error)
-"""What numpy raises on bytes that it cannot read; RuntimeError where they seem encrypted or of another version."""
 
 _ARRAYS = tuple(f.name for f in fields(RegionArrays) if f.name != "exact_witnesses")
 
@@ -124,7 +119,7 @@ def _arrays_of(path: str | PathLike) -> dict[str, np.ndarray]:
     try:
         file = np.load(path, allow_pickle=False)
         stored = {} if isinstance(file, np.ndarray) else {name: file[name] for name in file.files}
-    except _UNREADABLE:
+    except UNREADABLE:
         raise InputError(
             f"{path} is no stored complex: it does not read as an npz archive of plain arrays. Likely cause: "
             "another kind of file, or one that was cut off. Remedy: give the path that K.save wrote."

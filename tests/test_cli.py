@@ -178,6 +178,12 @@ def test_claims_are_listed_as_json(capsys):
     assert all(one["statement"] and one["source"] for one in listed)
 
 
+def test_all_claims_and_some_of_them_are_not_asked_at_once(capsys):
+    code, _, complaint = said(capsys, "verify", "--all", "facets-small")
+    assert code == REFUSED
+    assert "facets-small" in complaint
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk without space")
 @pytest.mark.parametrize("arguments", [(), ("--json", "-")])
 def test_a_full_disk_is_one_message(arguments):

@@ -20,6 +20,7 @@ from polygeom.cli.terminal import (
     writable,
     write_json,
 )
+from polygeom.errors import InputError
 from polygeom.models import toy
 
 __all__ = ["add_verify"]
@@ -61,6 +62,8 @@ def _verify(request: argparse.Namespace) -> int:
     if request.list:
         _list(request.json)
         return FINE
+    if request.all and request.ids:
+        raise InputError(f"Got --all and {' '.join(request.ids)}: leave one of them out.")
     net, name = network(request.net)
     ids = None if request.all or not request.ids else request.ids
     verdicts = verify_all(net, ids=ids, name=name, seed=request.seed, progress=watched())

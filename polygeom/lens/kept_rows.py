@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import numpy as np
 
+from polygeom.arrays import UNREADABLE
 from polygeom.lens.saved import made_folder
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ __all__ = ["KeptRows", "Row", "cache_folder"]
 
 FORMAT = 1
 """Version of what is kept."""
-
-_UNREADABLE = (ValueError, BadZipFile, EOFError, KeyError, OSError, zlib.error)
-"""What numpy raises on a file that it cannot read."""
 
 Row = tuple[bool, np.ndarray, np.ndarray]
 """Of one image: whether it is grey, its vector and its letters."""
@@ -92,7 +88,7 @@ class KeptRows:
             try:
                 with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
                     kept = [stored[name] for name in ("hashes", "grey", "vectors", "letters")]
-            except _UNREADABLE:
+            except UNREADABLE:
                 continue
             for digest, grey, vector, letters in zip(*kept, strict=False):
                 if str(digest) in hashes:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import zlib
 from dataclasses import fields, is_dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Self, get_type_hints
-from zipfile import BadZipFile
 
 import numpy as np
 
-from polygeom.arrays import freeze
+from polygeom.arrays import UNREADABLE, freeze
 from polygeom.errors import InputError
 
 __all__ = ["Saved", "made_folder"]
 
 _REST = "json"
 """The entry of the file that holds what is no array."""
-
-_UNREADABLE = (ValueError, BadZipFile, EOFError, KeyError, OSError, zlib.error)
 
 
 class Saved:
@@ -71,7 +67,7 @@ class Saved:
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 rest = json.loads(str(stored[_REST]))
                 return _put_together(cls, {k: freeze(stored[k]) for k in stored if k != _REST}, rest)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise InputError(
                 f"{path} holds no {cls.__name__}: {error}. Give a file that {cls.__name__}.save has written."
             ) from None

@@ -22,11 +22,10 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import numpy as np
 
-from polygeom.arrays import as_count, as_index, freeze
+from polygeom.arrays import UNREADABLE, as_count, as_index, freeze
 from polygeom.codes import SplineCodes
 from polygeom.errors import InputError
 from polygeom.models.adapters import headless, mlp_block, n_blocks, residuals
@@ -309,7 +308,7 @@ def _read(file: Path, name: str) -> np.ndarray:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return arrays[name]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise InputError(f"{file} cannot be read: {error}. Delete it and record again.") from error
 
 

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import fields
+from math import inf
+from numbers import Real
+from os import PathLike
+from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,7 +25,9 @@ __all__ = [
     "as_generator",
     "as_index",
     "as_matrix",
+    "as_path",
     "as_points",
+    "as_positive",
     "as_vector",
     "brief_repr",
     "freeze",
@@ -89,6 +95,39 @@ def as_count(value: object, name: str, least: int = 0) -> int:
     if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least:
         return int(value)
     raise InputError(f"{name} is {value!r}, wanted an integer, {least} or more.")
+
+
+def as_positive(value: object, name: str, most: float = inf) -> float:
+    """Return a positive, finite number as a float.
+
+    Raises
+    ------
+    InputError
+        If the value is a bool or no number, NaN, not positive, infinite, or more than `most`.
+
+    Examples
+    --------
+    >>> as_positive(2, "octaves")
+    2.0
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if is_number and 0 < value <= most and value < inf:
+        return float(value)
+    limit = "" if most == inf else f" of at most {most:g}"
+    raise InputError(f"{name} is {value!r}, wanted a positive, finite number{limit}.")
+
+
+def as_path(value: object, name: str) -> Path:
+    """Return a path.
+
+    Raises
+    ------
+    InputError
+        If the value is neither a string nor a path.
+    """
+    if isinstance(value, str | PathLike):
+        return Path(value)
+    raise InputError(f"{name} is a {type(value).__name__}, wanted a path.")
 
 
 def as_generator(value: object) -> np.random.Generator:

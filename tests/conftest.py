@@ -29,6 +29,14 @@ def data() -> Path:
     return folder
 
 
+@pytest.fixture
+def nothing_fetched(monkeypatch, tmp_path) -> Path:
+    """Return the folder where `polygeom fetch` would put files; it is empty, and POLYGEOM_DATA is not set."""
+    monkeypatch.delenv("POLYGEOM_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "polygeom" / "fetched"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that asks for the fixture `data`, so that -m "not data" leaves it out."""
     for item in items:

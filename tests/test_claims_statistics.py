@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import polygeom as pg
 from polygeom.claims import Outcome, Verdict, ensembles, estimates, initialization, registry, statistics
 from polygeom.claims.estimates import Estimate, binomial, bootstrapped, is_there, together
+from polygeom.errors import InputError
 from polygeom.lens import density, pairing, places, scaling
 from polygeom.models import toy
 from polygeom.models.toy import trained
@@ -260,6 +261,22 @@ def test_behind_the_first_layer_the_network_goes_on_as_before():
     rest, activations = scaling.behind_first_layer(net, x)
     assert np.allclose(rest(activations), net(x), rtol=1e-14)
     assert rest.n_units == 4
+
+
+def test_behind_the_first_gate_of_any_kind():
+    rng = np.random.default_rng(0)
+    layers = [(rng.normal(size=(n, m)), rng.normal(size=n)) for m, n in ((3, 4), (4, 2), (2, 2))]
+    net, x = pg.Network.from_layers(layers, "leaky_relu", 0.25), rng.normal(size=(5, 3))
+    rest, activations = scaling.behind_first_layer(net, x)
+    assert (activations < 0).any()
+    assert np.array_equal(rest(activations), net(x))
+    assert np.array_equal(pg.spline_codes(rest, activations).letters, pg.spline_codes(net, x).letters[:, 4:])
+
+
+@pytest.mark.parametrize("net", [pg.Network.from_layers([([[1.0]], [0.0])]), toy.maxima()])
+def test_networks_that_do_not_go_on_behind_their_first_gate_are_refused(net):
+    with pytest.raises(InputError, match="first gate"):
+        scaling.behind_first_layer(net, np.zeros((1, net.dim_in)))
 
 
 # -- intervals -------------------------------------------------------------------------------------------------

@@ -208,14 +208,6 @@ def test_help_says_what_a_command_is_for(capsys, command):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch) -> Path:
-    """Return the cache, a folder of its own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("POLYGEOM_DATA", raising=False)
-    return tmp_path / "cache" / "polygeom" / "fetched"
-
-
-@pytest.fixture
 def server(tmp_path):
     """Serve a folder on this machine; yield the folder and its address."""
 
@@ -237,7 +229,7 @@ def offer(monkeypatch, name: str, remotes: tuple[fetch.Remote, ...], unpack=lamb
     monkeypatch.setitem(fetch.NAMES, name, (remotes, unpack))
 
 
-def test_a_file_comes_by_its_hash_and_is_found_afterwards(server, place, monkeypatch):
+def test_a_file_comes_by_its_hash_and_is_found_afterwards(server, nothing_fetched, monkeypatch):
     folder, address = server
     (folder / "a.bin").write_bytes(b"weights")
     known = f"sha256:{sha256(b'weights').hexdigest()}"
@@ -247,40 +239,40 @@ def test_a_file_comes_by_its_hash_and_is_found_afterwards(server, place, monkeyp
     assert data_folder.data_folder() is None
     found = fetch.fetch("gpt2")
     assert found.files[0].read_bytes() == b"weights"
-    assert found.folder == data_folder.data_folder() == place
+    assert found.folder == data_folder.data_folder() == nothing_fetched
     assert not found.notes
     (folder / "a.bin").unlink()
     assert fetch.fetch("gpt2").files == found.files  # nothing is fetched again
 
 
-def test_another_content_is_refused_and_not_kept(server, place, monkeypatch):
+def test_another_content_is_refused_and_not_kept(server, nothing_fetched, monkeypatch):
     folder, address = server
     (folder / "a.bin").write_bytes(b"something else")
     remote = fetch.Remote("a.bin", (f"{address}/a.bin",), f"sha256:{sha256(b'weights').hexdigest()}", 7)
     offer(monkeypatch, "gpt2", (remote,))
     with pytest.raises(DownloadError, match="hash"):
         fetch.fetch("gpt2")
-    assert not (place / "a.bin").exists()
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "a.bin").write_bytes(b"cut sho")
+    assert not (nothing_fetched / "a.bin").exists()
+    nothing_fetched.mkdir(parents=True, exist_ok=True)
+    (nothing_fetched / "a.bin").write_bytes(b"cut sho")
     with pytest.raises(InputError, match="Delete it"):
         fetch.fetch("gpt2")
 
 
-def test_an_unpublished_hash_is_recorded_said_and_held_to(server, place, monkeypatch):
+def test_an_unpublished_hash_is_recorded_said_and_held_to(server, nothing_fetched, monkeypatch):
     folder, address = server
     (folder / "a.zip").write_bytes(b"first")
     offer(monkeypatch, "images", (fetch.Remote("a.zip", (f"{address}/a.zip",), None, None),))
     (note,) = fetch.fetch("images").notes
     assert sha256(b"first").hexdigest() in note
-    assert json.loads((place / data_folder.RECORD).read_text())["a.zip"]["published"] is None
-    (place / "a.zip").unlink()
+    assert json.loads((nothing_fetched / data_folder.RECORD).read_text())["a.zip"]["published"] is None
+    (nothing_fetched / "a.zip").unlink()
     (folder / "a.zip").write_bytes(b"second")
     with pytest.raises(DownloadError, match="hash"):
         fetch.fetch("images")
 
 
-def test_without_a_connection_the_message_says_what_to_place_where(capsys, place, monkeypatch):
+def test_without_a_connection_the_message_says_what_to_place_where(capsys, nothing_fetched, monkeypatch):
     for name, (remotes, unpack) in list(fetch.NAMES.items()):
         here = [fetch.Remote(r.path, ("http://127.0.0.1:9/file",), r.hash, r.size) for r in remotes]
         offer(monkeypatch, name, tuple(here), unpack)
@@ -288,7 +280,7 @@ def test_without_a_connection_the_message_says_what_to_place_where(capsys, place
         assert code == REFUSED
         assert "place these files by hand" in err
         for remote in remotes:
-            assert str(place / remote.path) in err
+            assert str(nothing_fetched / remote.path) in err
             assert (remote.hash or "no published hash") in err
         assert "Traceback" not in err
 
@@ -301,16 +293,16 @@ def test_a_folder_that_cannot_be_made_is_not_called_a_lost_connection(capsys, tm
     assert "connection" not in err
 
 
-def test_a_damaged_record_is_explained(capsys, place):
-    place.mkdir(parents=True)
-    (place / data_folder.RECORD).write_text('{"a":')
+def test_a_damaged_record_is_explained(capsys, nothing_fetched):
+    nothing_fetched.mkdir(parents=True)
+    (nothing_fetched / data_folder.RECORD).write_text('{"a":')
     code, _, err = said(capsys, "fetch", "images")
     assert code == REFUSED
     assert "cut short" in err
 
 
-def test_images_are_unpacked_from_wherever_they_lie_in_the_archive(place):
-    archive = place / fetch.ARCHIVE.path
+def test_images_are_unpacked_from_wherever_they_lie_in_the_archive(nothing_fetched):
+    archive = nothing_fetched / fetch.ARCHIVE.path
     archive.parent.mkdir(parents=True)
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("repository-bc69043e/n01440764_tench.JPEG", b"one")
@@ -318,7 +310,7 @@ def test_images_are_unpacked_from_wherever_they_lie_in_the_archive(place):
         file.writestr("../../outside.JPEG", b"two")
     found = fetch.fetch("images")  # placed by hand: nothing is fetched
     assert [path.name for path in found.files] == ["n01440764_tench.jpg", "outside.jpg"]
-    assert {path.parent for path in found.files} == {place / "data" / "images"}
+    assert {path.parent for path in found.files} == {nothing_fetched / "data" / "images"}
 
 
 # -- Caffe's format ----------------------------------------------------------------------------------------------
@@ -371,7 +363,7 @@ def test_a_file_cut_short_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("old", [True, False])
-def test_googlenets_caffemodel_becomes_what_inception_loads(old, place, monkeypatch):
+def test_googlenets_caffemodel_becomes_what_inception_loads(old, nothing_fetched, monkeypatch):
     import torch
 
     rng = np.random.default_rng(0)
@@ -384,9 +376,9 @@ def test_googlenets_caffemodel_becomes_what_inception_loads(old, place, monkeypa
     )
     monkeypatch.setattr(fetch, "CAFFEMODEL", caffe)
     offer(monkeypatch, "inceptionv1", (caffe,), fetch.NAMES["inceptionv1"][1])
-    (place / caffe.path).parent.mkdir(parents=True)
-    (place / "models" / "inceptionv1").mkdir(parents=True)
-    (place / caffe.path).write_bytes(content)
+    (nothing_fetched / caffe.path).parent.mkdir(parents=True)
+    (nothing_fetched / "models" / "inceptionv1").mkdir(parents=True)
+    (nothing_fetched / caffe.path).write_bytes(content)
     fetch.fetch("inceptionv1")
     model = inception.load()
     assert torch.equal(model.conv1.weight, torch.from_numpy(layers["conv1/7x7_s2"][0]))

@@ -199,10 +199,8 @@ def run(*arguments: object) -> int:
 
 
 @pytest.fixture
-def small(monkeypatch, tmp_path):
+def small(nothing_fetched, monkeypatch, tmp_path):
     """Make the lens table of toy networks, few of them, into a temporary folder."""
-    monkeypatch.delenv("POLYGEOM_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(fig_lens_table, "N_IMAGES", (3, 3))
     monkeypatch.setattr(fig_lens_table, "N_DEEP", (2, 2))
     return tmp_path / "out"
@@ -395,14 +393,12 @@ def test_a_skipped_figure_says_why_and_leaves_no_files(script, tmp_path):
 )
 @pytest.mark.parametrize("named", [True, False])
 def test_without_its_data_a_figure_names_the_command_that_brings_them(
-    name, command, named, tmp_path, monkeypatch
+    name, command, named, nothing_fetched, tmp_path, monkeypatch
 ):
     empty = tmp_path / "an empty folder"
     empty.mkdir()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("POLYGEOM_DATA", str(empty))
-    if not named:
-        monkeypatch.delenv("POLYGEOM_DATA")
+    if named:
+        monkeypatch.setenv("POLYGEOM_DATA", str(empty))
     entry = pipeline.make(pipeline.scripts([name])[name], tmp_path, quick=True)
     assert entry["state"] == "skipped"
     assert command in entry["skipped"]

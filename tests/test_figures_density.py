@@ -11,9 +11,7 @@ from polygeom.models import inception
 
 
 @pytest.mark.parametrize("script", [fig_inception_density, fig_inception_scaling])
-def test_without_data_the_reason_is_given(script, monkeypatch, tmp_path):
-    monkeypatch.delenv("POLYGEOM_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_without_data_the_reason_is_given(script, nothing_fetched, monkeypatch, tmp_path):
     with pytest.raises(pipeline.SkippedError, match=r"fetched \(POLYGEOM_DATA is not set\).*polygeom fetch"):
         script.compute(quick=True)
     monkeypatch.setenv("POLYGEOM_DATA", str(tmp_path))

@@ -476,10 +476,9 @@ def test_documents_of_files(tmp_path):
         read_documents(tmp_path / "f.jsonl.gz")
 
 
-def test_folders_without_a_tokenizer_are_refused(tmp_path, monkeypatch):
+def test_folders_without_a_tokenizer_are_refused(nothing_fetched, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="no tokenizer"):
         tokenizer(tmp_path)
-    monkeypatch.delenv("POLYGEOM_DATA", raising=False)
     with pytest.raises(InputError, match="POLYGEOM_DATA"):
         tokenizer()
     monkeypatch.setenv("POLYGEOM_DATA", str(tmp_path))

@@ -132,10 +132,9 @@ def test_what_is_no_image_is_refused(images, word):
 # -- files -----------------------------------------------------------------------------------------------------
 
 
-def test_absent_weights_are_named(tmp_path, monkeypatch):
+def test_absent_weights_are_named(nothing_fetched, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"nothing\.safetensors"):
         inception.load(tmp_path / "nothing.safetensors")
-    monkeypatch.delenv("POLYGEOM_DATA", raising=False)
     for ask in (inception.load, inception.class_names):
         with pytest.raises(InputError, match="POLYGEOM_DATA"):
             ask()

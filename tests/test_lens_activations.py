@@ -151,7 +151,13 @@ def test_the_cache_folder_follows_the_platform(monkeypatch, tmp_path):
         ({"files": []}, "no files"),
         ({"files": ["absent.png"]}, "None of 1"),
         ({"position": (0.5, 1.0)}, "position"),
+        ({"position": 0.5}, "position"),
         ({"batch": 0}, "batch"),
+        ({"batch": 2.5}, "batch"),
+        ({"layers": 3}, "no layers"),
+        ({"files": None}, "files is None"),
+        ({"files": "0.png"}, "image_files"),
+        ({"files": [3]}, "wanted a path"),
         ({"model": torch.nn.Linear(1, 1)}, "Linear"),
     ],
 )
@@ -161,12 +167,11 @@ def test_bad_arguments_are_named(model, folder, change, word):
         image_activations(**given, cache=False)
 
 
-def test_absent_folders_are_named(tmp_path, monkeypatch):
+def test_absent_folders_are_named(nothing_fetched, tmp_path):
     with pytest.raises(InputError, match="nowhere"):
         image_files(tmp_path / "nowhere")
     with pytest.raises(InputError, match="no image in"):
         image_files(tmp_path)
-    monkeypatch.delenv("POLYGEOM_DATA", raising=False)
     with pytest.raises(InputError, match="POLYGEOM_DATA"):
         image_files()
 

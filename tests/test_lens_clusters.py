@@ -14,6 +14,7 @@ import polygeom as pg
 from polygeom.codes import SplineCodes
 from polygeom.errors import InputError, MissingPackageError, TooLargeError
 from polygeom.lens import distances as distances_module
+from polygeom.lens.cluster_study import cluster_density
 from polygeom.lens.cluster_tree import condensed_tree
 from polygeom.lens.clusters import Clustering, cluster, meaning
 from polygeom.lens.distances import euclidean_distances, hamming_distances
@@ -270,6 +271,16 @@ def test_another_number_of_labels_is_named():
     found = cluster(blobs(np.random.default_rng(0), (20, 20)))
     with pytest.raises(InputError, match="39"):
         meaning(found, ["a"] * 39, np.random.default_rng(0))
+
+
+def test_other_points_or_codes_than_were_clustered_are_refused():
+    X = blobs(np.random.default_rng(0), (20, 20))
+    found, codes = cluster(X), (X > 0).astype(np.uint8)
+    for points, letters in ((X[1:], codes), (X, codes[1:])):
+        with pytest.raises(InputError, match="wanted the 40"):
+            cluster_density(found, points, letters, np.random.default_rng(0))
+    with pytest.raises(InputError, match="Clustering"):
+        cluster_density(found.labels, X, codes, np.random.default_rng(0))
 
 
 # -- directions --------------------------------------------------------------------------------------------------

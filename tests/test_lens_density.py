@@ -319,6 +319,12 @@ def test_trainings_that_differ_are_refused():
             training_density(trainings, np.random.default_rng(0), 4)
     with pytest.raises(InputError, match="labels"):
         training_density([one], np.random.default_rng(0), 4, "names")
+    for what in (None, 3, [one, one.networks[0]]):
+        with pytest.raises(InputError, match="among trainings"):
+            training_density(what, np.random.default_rng(0), 4)
+    for n in (0, 2.5):
+        with pytest.raises(InputError, match="n is"):
+            training_density([one], np.random.default_rng(0), n)
 
 
 # -- places ------------------------------------------------------------------------------------------------------
@@ -352,8 +358,21 @@ def test_one_line_has_no_others_to_compare_with():
     line = [(np.array([0.25, 0.5]), np.array([0.5]))]
     assert np.isnan(profile(line).elsewhere).all()
     assert np.isnan(around_changes(line, 0.125, (0.0, 1.0))[1])
-    with pytest.raises(InputError, match="0 lines"):
+
+
+def test_windows_and_lines_that_cannot_be_are_refused():
+    line = [(np.array([0.25, 0.5]), np.array([0.5]))]
+    for contrast in (around_changes, line_contrasts):
+        with pytest.raises(InputError, match="no lines"):
+            contrast([], 0.125, (0.0, 1.0))
+        with pytest.raises(InputError, match="half"):
+            contrast(line, -0.125, (0.0, 1.0))
+        with pytest.raises(InputError, match="ascending"):
+            contrast(line, 0.125, (1.0, 0.0))
+    with pytest.raises(InputError, match="no lines"):
         profile([])
+    with pytest.raises(InputError, match="bins"):
+        profile(line, bins=2.5)
 
 
 @given(SEEDS)
@@ -435,7 +454,14 @@ def test_rays_that_were_finished_are_kept(monkeypatch):
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"samples": 4}, "odd"), ({"octaves": 0}, "octaves"), ({"activations": np.zeros((1, 3))}, "0")],
+    [
+        ({"samples": 4}, "odd"),
+        ({"samples": 5.0}, "samples"),
+        ({"octaves": 0}, "octaves"),
+        ({"octaves": 2000}, "octaves"),
+        ({"octaves": "4"}, "octaves"),
+        ({"activations": np.zeros((1, 3))}, "0"),
+    ],
 )
 def test_scaling_that_cannot_be_is_named(change, word):
     net = toy.he((3, 6, 2), np.random.default_rng(0))

@@ -271,6 +271,29 @@ def test_one_direction_and_units_named_twice_are_refused():
         CodeDirection([1, 2], [0])
 
 
+@pytest.mark.parametrize("wrong", [None, 3, ["a", "b"], [CodeDirection([0], [1]), CodeDirection([99], [1])]])
+def test_what_is_no_direction_of_the_network_is_refused(wrong):
+    net = toy.named("quick")
+    with pytest.raises(InputError, match=r"direction|unit 99"):
+        interactions(net, np.zeros((1, net.n_units), dtype=np.uint8), wrong)
+
+
+@pytest.mark.parametrize(
+    ("units", "letters"), [([-1], [1]), ([0.5], [1]), ([0], [-1]), ([0], [0.5]), (["a"], [1])]
+)
+def test_units_and_letters_of_a_direction_are_whole_numbers(units, letters):
+    with pytest.raises(InputError, match="whole numbers"):
+        CodeDirection(units, letters)
+
+
+def test_a_letter_that_does_not_exist_is_not_taken_for_another():
+    net = toy.named("quick")
+    code, wraps = np.zeros((1, net.n_units), dtype=np.uint8), CodeDirection([0], [256])
+    assert wraps.follow(code)[0, 0] == 256
+    with pytest.raises(InputError, match="letters"):
+        interactions(net, code, [wraps, CodeDirection([1], [1])])
+
+
 def test_interactions_are_read_as_they_were_saved(tmp_path):
     rng, X = spread(0)
     net = planted(rng, depth=2, width=2).network

@@ -151,7 +151,7 @@ def test_density_around_clusters_is_that_of_planted_walls():
     )
     assert np.exp(found.low) > 1.5
     assert np.exp(abs(level.mean)) < 1.5
-    assert cluster_density(cluster(rng.normal(size=(40, 200)), 10), np.zeros((40, 1)), None, rng).n == 0
+    assert cluster_density(cluster(rng.normal(size=(40, 200)), 10), X[:40], (X > 5)[:40], rng).n == 0
 
 
 # -- planted circuits and the tree -------------------------------------------------------------------------------

@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.arrays import freeze
+from polygeom.arrays import as_count, as_path, freeze
 from polygeom.codes import SplineCodes
 from polygeom.data_folder import data_folder
 from polygeom.errors import InputError
 from polygeom.lens.kept_rows import KeptRows, Row
 from polygeom.lens.saved import Saved
 from polygeom.models import inception
+from polygeom.models.pixels import CROP
 from polygeom.network import Network
 
 if TYPE_CHECKING:
@@ -134,6 +135,15 @@ def image_files(folder: str | PathLike[str] | None = None) -> tuple[Path, ...]:
     ------
     InputError
         If there is no such folder, or no image in it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("cat.jpg", "ant.png", "notes.txt"):
+    ...         Path(folder, name).touch()
+    ...     [file.name for file in image_files(folder)]
+    ['ant.png', 'cat.jpg']
     """
     if folder is None:
         root = data_folder()
@@ -143,7 +153,7 @@ def image_files(folder: str | PathLike[str] | None = None) -> tuple[Path, ...]:
                 "data/images, or give a folder."
             )
         folder = root / "data" / "images"
-    place = Path(folder)
+    place = as_path(folder, "folder")
     if not place.is_dir():
         raise InputError(f"There is no folder {place}. Give the folder that holds the images.")
     found = tuple(sorted(file for file in place.iterdir() if file.suffix.lower() in SUFFIXES))
@@ -191,16 +201,24 @@ def image_activations(
     -----
     Cost: the forward pass up to the last of the layers, 0.1 s per image on one core for all of InceptionV1.
     An interrupt loses one batch at most: call again to go on. The last bits of vectors may depend on the batch.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (256, 256), "red").save(f"{folder}/red.png")
+    ...     image_activations(inception.architecture(), image_files(folder), "conv2_reduce", cache=False)
+    ImageActivations(1 images, conv2_reduce: 64 channels; 0 grey, 0 skipped)
     """
     import torch
 
-    names = [str(file) for file in files]
+    names = _names(files)
     if not names:
         raise InputError("image_activations got no files; image_files(folder) lists those of a folder.")
-    if len(position) != 2 or not all(0 <= share < 1 for share in position):
+    if np.shape(position) != (2,) or not all(0 <= share < 1 for share in position):
         raise InputError(f"position is {position!r}, wanted shares of height and width, each in [0, 1).")
-    if not batch >= 1:
-        raise InputError(f"batch is {batch!r}, wanted at least 1.")
+    as_count(batch, "batch", 1)
     reader = _Reader(model, _relus(model, layers), tuple(position))
     hashes, skipped = _hashed(names)
     kept = KeptRows.of(cache, model, reader.relus, reader.position)
@@ -270,10 +288,20 @@ def behind_layer(
     ------
     InputError
         If a file is no readable image, or there is no such submodule.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (256, 256), "red").save(f"{folder}/red.png")
+    ...     net, entering = behind_layer(inception.architecture(), image_files(folder), stop="inception_5b")
+    >>> net, entering.shape
+    (Network(R^40768 -> R^50176, 102704 units (max, relu), 14 steps), (1, 40768))
     """
     from polygeom.models.convert import from_torch
 
-    pixels = inception.preprocess([Path(file) for file in files])
+    pixels = inception.preprocess([Path(name) for name in _names(files)])
     entering = inception.entering(model, pixels, [start])[start]
     network = from_torch(model, pixels[:1], start=start, stop=stop)
     return network, freeze(entering.reshape(len(entering), -1))
@@ -295,7 +323,7 @@ class _Reader:
         """The layers with their channels, and the ReLUs with theirs, seen on a grey image."""
         import torch
 
-        seen = self._seen(torch.zeros(1, 3, inception.CROP, inception.CROP))
+        seen = self._seen(torch.zeros(1, 3, CROP, CROP))
         channels = tuple((name, seen[name].shape[1]) for name in self.relus)
         gates = tuple((name, p, seen[p].shape[1]) for name, paths in self.relus.items() for p in paths)
         return channels, gates
@@ -334,22 +362,26 @@ class _Reader:
         return seen
 
 
+def _names(files: Iterable[str | PathLike[str]]) -> list[str]:
+    if isinstance(files, str | PathLike) or not isinstance(files, Iterable):
+        raise InputError(f"files is {files!r}, wanted some paths of images: image_files(folder) lists them.")
+    return [str(as_path(file, "A file")) for file in files]
+
+
 def _relus(model: torch.nn.Sequential, layers: str | Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return layer -> paths of its ReLUs."""
     from torch import nn
 
-    names = (layers,) if isinstance(layers, str) else tuple(layers)
+    names = (layers,) if isinstance(layers, str) else tuple(layers if isinstance(layers, Iterable) else ())
     if not isinstance(model, nn.Sequential):
         raise InputError(
             f"model is a {type(model).__name__}, wanted InceptionV1 as models.inception makes it."
         )
     if not names:
         raise InputError("image_activations got no layers; give names of submodules.")
-    modules = dict(model.named_modules())
     for name in names:
-        if not name or name not in modules:
-            blocks = ", ".join(inception.BLOCKS)
-            raise InputError(f"The model has no submodule {name!r}; its blocks are {blocks}.")
+        inception.submodule(model, name)
+    modules = dict(model.named_modules())
     return {
         name: tuple(
             path

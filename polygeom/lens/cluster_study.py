@@ -344,6 +344,11 @@ def cluster_density(found: Clustering, points: object, codes: object, rng: np.ra
     rng : numpy.random.Generator
         Draws the pairs.
 
+    Raises
+    ------
+    InputError
+        If points or codes are not as many as were clustered, or rng is no generator of numpy.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -353,16 +358,23 @@ def cluster_density(found: Clustering, points: object, codes: object, rng: np.ra
     0
     """
     as_generator(rng)
+    if not isinstance(found, Clustering):
+        raise InputError(f"found is a {type(found).__name__}, wanted the Clustering that cluster returns.")
+    X, letters = as_matrix(points, "points"), as_codes(codes)
+    for name, given in (("points", X), ("codes", letters)):
+        if len(given) != len(found.labels):
+            raise InputError(
+                f"There are {len(given)} {name}, wanted the {len(found.labels)} that were clustered."
+            )
     if not len(found):
         return NOTHING
-    X = as_matrix(points, "points")
     alone = found.labels < 0
     classes = np.where(alone, len(found) + np.cumsum(alone), found.labels)  # noise has no company
     n = min(MOST_PAIRS, int((~alone).sum()))
     rows = matched_partners(classes, euclidean_distances(X), rng, n)
     first, same, other = rows.T
     apart = [(X[first] != X[to]).any(axis=1) for to in (same, other)]
-    within, between = sampled_class_density(X, codes, rows[apart[0] & apart[1]]).T
+    within, between = sampled_class_density(X, letters, rows[apart[0] & apart[1]]).T
     return _ratio_of_means(between, within)
 
 

@@ -17,7 +17,7 @@ from polygeom.lens.code_maps import unit_letters
 from polygeom.lens.saved import Saved
 from polygeom.network import Network, as_network
 
-__all__ = ["CodeDirection", "UnitFlip", "unit_flips"]
+__all__ = ["CodeDirection", "Direction", "UnitFlip", "as_direction", "unit_flips"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class CodeDirection(Saved):
     Raises
     ------
     InputError
-        If a unit is named twice, or numbers of units and letters differ.
+        If units or letters are no whole numbers from 0 on, a unit is named twice, or their numbers differ.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class CodeDirection(Saved):
     letters: np.ndarray
 
     def __post_init__(self) -> None:
-        units, letters = (np.array(a, dtype=np.intp).reshape(-1) for a in (self.units, self.letters))
+        units, letters = (_whole(getattr(self, name), name) for name in ("units", "letters"))
         if len(units) != len(letters):
             raise InputError(
                 f"A direction got {len(units)} units and {len(letters)} letters, wanted as many."
@@ -68,7 +68,10 @@ class CodeDirection(Saved):
 
     def follow(self, codes: np.ndarray) -> np.ndarray:
         """Return codes (..., n_units) with these letters at these units."""
-        moved = np.array(codes)
+        wide = np.min_scalar_type(self.letters.max(initial=0))
+        moved = np.array(
+            codes, dtype=np.result_type(codes, wide)
+        )  # a letter that does not fit would wrap around
         moved[..., self.units] = self.letters
         return moved
 
@@ -96,6 +99,14 @@ class CodeDirection(Saved):
         return CodeDirection(
             np.concatenate([self.units, other.units[new]]), np.concatenate([self.letters, other.letters[new]])
         )
+
+
+def _whole(value: object, name: str) -> np.ndarray:
+    """Return whole numbers from 0 on, in one axis."""
+    found = np.asarray(value).reshape(-1)
+    if found.size and (found.dtype.kind not in "iub" or (found < 0).any()):
+        raise InputError(f"{name} of a direction are {value!r}, wanted whole numbers from 0 on.")
+    return found.astype(np.intp)
 
 
 @dataclass(frozen=True)
@@ -154,3 +165,24 @@ def unit_flips(net: Network, units: Sequence[int] | None = None) -> tuple[UnitFl
     letters = unit_letters(net)
     chosen = range(net.n_units) if units is None else [as_index(u, net.n_units, "unit") for u in units]
     return tuple(UnitFlip(u, letters[u]) for u in chosen)
+
+
+Direction = CodeDirection | UnitFlip
+
+
+def as_direction(net: Network, value: object) -> Direction:
+    """Return a direction of a network's codes.
+
+    Raises
+    ------
+    InputError
+        If it is none, or has units that the network has not.
+    """
+    if not isinstance(value, Direction):
+        raise InputError(
+            f"A direction is a {type(value).__name__}, wanted a CodeDirection or a UnitFlip. Remedy: "
+            "unit_flips(net), or the directions() of a DirectionFit."
+        )
+    for unit in value.units.tolist():
+        as_index(unit, net.n_units, "unit")
+    return value

@@ -210,6 +210,11 @@ def code_cell(net: Network, code: object) -> CodeCell:
     CodeCell
         Closed: a unit that is constantly 0 satisfies both letters.
 
+    Raises
+    ------
+    InputError
+        If code is not one code of the network's units.
+
     Notes
     -----
     Cost: a backward pass per half-space, then `polygeom.feasibility`.

@@ -24,7 +24,7 @@ changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -347,7 +347,25 @@ def rank_correlations(found: Sequence[Composition]) -> dict[str, Estimate]:
 
     The interaction, the bends, and the simpler predictors *overlap* and *cosine*. A network whose correlation
     does not exist is left out; n says how many are left.
+
+    Raises
+    ------
+    InputError
+        If one of them is no `Composition`.
+
+    Examples
+    --------
+    >>> from polygeom.lens.directions import fit_directions
+    >>> from polygeom.lens.planted import planted
+    >>> def studied(seed):
+    ...     rng = np.random.default_rng(seed)
+    ...     net, X = planted(rng).network, rng.standard_normal((200, 2))
+    ...     return compose(net, fit_directions(spline_codes(net, X), 4), X, rng, n_exact=0)
+    >>> rank_correlations([studied(seed) for seed in range(3)])["interaction"].n  # one has no correlation
+    2
     """
+    if not isinstance(found, Iterable) or not all(isinstance(one, Composition) for one in found):
+        raise InputError(f"found is {found!r:.60}, wanted some results of compose.")
     values = {
         "interaction": [one.rank_correlation for one in found],
         "bends": [one.correlation_with(one.bends) for one in found],

@@ -14,7 +14,7 @@ Source: Black, Sharkey et al. 2022, Interpreting neural networks through the pol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
@@ -233,7 +233,19 @@ def training_density(
     ------
     InputError
         If there are no trainings, or their steps or gates differ.
+
+    Examples
+    --------
+    >>> from polygeom.models.toy.trained import digits
+    >>> trainings = [digits((8,), at=(0, 60), images=100, seed=seed) for seed in range(2)]
+    >>> found = training_density(trainings, np.random.default_rng(0), 20)
+    >>> found.densities.shape, found.growth().n
+    ((2, 2, 1, 2), 2)
     """
+    trainings = list(trainings) if isinstance(trainings, Iterable) else [trainings]
+    odd = [type(one).__name__ for one in trainings if not isinstance(one, Training)]
+    if odd:
+        raise InputError(f"There is a {odd[0]} among trainings, wanted what models.toy.trained makes.")
     kinds = {(tuple(one.steps.tolist()), tuple(g.path for g in one.networks[0].gates)) for one in trainings}
     if len(kinds) != 1:
         raise InputError(

@@ -56,6 +56,11 @@ LEAST_SHARE = 0.5
 def shuffled_codes(codes: object, rng: np.random.Generator) -> np.ndarray:
     """Return codes with every unit shuffled over the points by itself: the null model.
 
+    Raises
+    ------
+    InputError
+        If codes are no letters, or rng is no generator of numpy.
+
     Examples
     --------
     >>> codes = np.array([[0, 0], [0, 0], [1, 1], [1, 1]], dtype=np.uint8)

@@ -30,7 +30,7 @@ rationals, or stays undecided.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ from polygeom.arrays import as_points, freeze
 from polygeom.enclosures import OVERFLOW_IS_UNKNOWN
 from polygeom.errors import InputError
 from polygeom.exact import fraction, nearest_float
-from polygeom.lens.code_directions import CodeDirection, UnitFlip
+from polygeom.lens.code_directions import Direction, UnitFlip, as_direction
 from polygeom.lens.code_maps import CodeCell, code_cell, enclosed_maps, exact_map, some_codes
 from polygeom.lens.saved import Saved
 from polygeom.network import Network, as_network
@@ -55,8 +55,6 @@ __all__ = ["VANISHES", "CodeInteraction", "Interactions", "code_interaction", "i
 
 UNDECIDED, NONZERO, VANISHES, UNDEFINED = -1, 0, 1, 2
 """What is known of a pair: nothing yet; a second difference is not zero; all are zero; there is none."""
-
-Direction = CodeDirection | UnitFlip
 
 
 # -- one pair at one code --------------------------------------------------------------------------------------
@@ -108,6 +106,7 @@ def code_interaction(net: Network, code: object, U: Direction, V: Direction) -> 
     Two units in a chain interact; two of one layer do not:
 
     >>> net = Network.from_layers([([[1], [-1]], [0, 0]), ([[2, 1]], [1]), ([[3]], [0])])
+    >>> from polygeom.lens.code_directions import CodeDirection
     >>> on = [CodeDirection([unit], [1]) for unit in range(3)]
     >>> chain = code_interaction(net, [0, 0, 0], on[0], on[2])
     >>> chain.value, chain.vanishes, [cell.is_empty for cell in chain.cells]
@@ -117,6 +116,7 @@ def code_interaction(net: Network, code: object, U: Direction, V: Direction) -> 
     """
     as_network(net)
     letters = some_codes(net, code, "code")[0]
+    U, V = as_direction(net, U), as_direction(net, V)
     if not U.agrees(V):
         raise InputError(f"{U} and {V} want different letters of one unit: there is no second difference.")
     codes = np.stack([letters, U.follow(letters), V.follow(letters), U.follow(V.follow(letters))])
@@ -261,6 +261,12 @@ def interactions(
         Whether rationals prove that second differences vanish (networks small enough); otherwise such pairs are
         undecided unless they are disjoint and of one layer.
 
+    Raises
+    ------
+    InputError
+        If codes or directions are not of the network's units, points not of its inputs, or there are less than
+        two directions.
+
     Notes
     -----
     Cost: B (K^2 + K + 2) / 2 affine maps in floats; four rational ones for each second difference within rounding.
@@ -277,10 +283,13 @@ def interactions(
     """
     as_network(net)
     bases = np.unique(some_codes(net, codes), axis=0)
+    if not isinstance(directions, Iterable):
+        raise InputError(f"directions is a {type(directions).__name__}, wanted a sequence of directions.")
+    directions = tuple(as_direction(net, one) for one in directions)
     K = len(directions)
     if K < 2:
         raise InputError(f"interactions got {K} directions, wanted at least two.")
-    pair = _Pairs(net, bases, tuple(directions), _whitened(net, points), exact)
+    pair = _Pairs(net, bases, directions, _whitened(net, points), exact)
     strengths = np.full((len(bases), K, K), np.nan)
     known = np.full((K, K), UNDEFINED, dtype=np.int8)
     same = np.zeros((K, K), dtype=bool)

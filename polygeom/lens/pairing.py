@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from polygeom.arrays import as_generator
+from polygeom.arrays import as_count, as_generator
 from polygeom.errors import InputError
 
 __all__ = ["matched_partners", "partners"]
@@ -77,6 +77,7 @@ def matched_partners(
 
 def _with_company(classes: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of the class of every input, and the inputs that are not alone in theirs."""
+    as_count(n, "n", 1)
     known, which, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     first = np.flatnonzero(sizes[which] > 1)
     if len(known) < 2 or len(first) < n:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polygeom.arrays import freeze
+from polygeom.arrays import as_count, as_positive, freeze
 from polygeom.errors import InputError
 from polygeom.lens.saved import Saved
 
@@ -43,6 +43,11 @@ def around_changes(places: Places, half: float, reach: tuple[float, float]) -> t
         the class changes there, not because all lines have many flips in that place. 0 if they are as many.
         Minus infinity, or NaN, where there is nothing to compare.
 
+    Raises
+    ------
+    InputError
+        If there are no lines, half is not positive, or reach is not ascending.
+
     Examples
     --------
     >>> lines = [(np.array([0.2, 0.5]), np.array([0.5])), (np.array([0.1, 0.8]), np.array([0.1]))]
@@ -58,6 +63,13 @@ def line_contrasts(places: Places, half: float, reach: tuple[float, float]) -> n
     """Return the two contrasts of `around_changes` for every line on which the class changes, (L, 2).
 
     With many flips on each line these are a sample, whose mean has an interval (`estimates.bootstrapped`).
+    Parameters and errors are those of `around_changes`.
+
+    Examples
+    --------
+    >>> lines = [(np.array([0.2, 0.5]), np.array([0.5])), (np.array([0.1, 0.8]), np.array([]))]
+    >>> np.exp(line_contrasts(lines, 0.125, (0.0, 1.0)))  # one flip in a quarter, none there on the other line
+    array([[ 2., inf]])
     """
     inside, mean, elsewhere = _windows([p for p in places if len(p[1])], half, reach, places).T
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -68,6 +80,11 @@ def _windows(
     places: Places, half: float, reach: tuple[float, float], everyone: Places | None = None
 ) -> np.ndarray:
     """Return per line the flips in windows around changes; what its mean density, and other lines, have there."""
+    if not len(places if everyone is None else everyone):
+        raise InputError("There are no lines: places is empty.")
+    half = as_positive(half, "half")
+    if not -np.inf < reach[0] < reach[1] < np.inf:
+        raise InputError(f"reach is {reach!r}, wanted two ascending numbers: where lines begin and end.")
     among = places if everyone is None else everyone
     pooled = np.sort(np.concatenate([flips for flips, _ in among]))
     low, high = reach
@@ -144,8 +161,9 @@ def profile(
     >>> found.flips, found.near.round(1)
     (array([2., 2.]), array([0., 4.]))
     """
-    if not places or not bins >= 1:
-        raise InputError(f"profile got {len(places)} lines and {bins} bins, wanted at least one of each.")
+    as_count(bins, "bins", 1)
+    if not len(places):
+        raise InputError("There are no lines: places is empty.")
     edges, offsets = np.linspace(*reach, bins + 1), np.linspace(-half, half, bins + 1)
     flips, changes = (np.concatenate([one[k] for one in places]) for k in (0, 1))
     per_line = len(places) * np.diff(edges)

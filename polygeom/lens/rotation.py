@@ -22,14 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from numbers import Real
 
 import numpy as np
 
-from polygeom.arrays import as_count, as_generator, as_points, freeze
+from polygeom.arrays import as_count, as_generator, as_points, as_positive, freeze
 from polygeom.errors import InputError
 from polygeom.lens.estimates import Estimate, binomial, bootstrapped
 from polygeom.lens.saved import Saved
+from polygeom.lens.scaling import MOST_OCTAVES
 from polygeom.lines.arcs import ArcCrossings
 from polygeom.models.transformer.activations import apply
 from polygeom.models.transformer.angular import angular_crossings
@@ -42,9 +42,6 @@ __all__ = ["ArcSmoothness", "CrossingRates", "arc_smoothness", "crossing_rates",
 
 OCTAVES = 1.0
 """Scaling is looked at from 2^-1 to 2 times the token, unless said otherwise."""
-
-MOST_OCTAVES = 1000
-"""Powers of two beyond leave the floats."""
 
 MIDDLE = 0.05, 0.95
 """Quantiles between which the middle thresholds lie."""
@@ -190,8 +187,7 @@ def crossing_rates(
     for name, Y in ends.items():
         if len(Y) != len(X):
             raise InputError(f"There are {len(Y)} targets {name!r} for {len(X)} tokens; give one for each.")
-    if not isinstance(octaves, Real) or not 0 < octaves <= MOST_OCTAVES:
-        raise InputError(f"octaves is {octaves!r}, wanted a positive number up to {MOST_OCTAVES}.")
+    octaves = as_positive(octaves, "octaves", MOST_OCTAVES)
     rays = [radial_crossings(block, x) for x in X]
     arcs = [[angular_crossings(block, x, y) for x, y in zip(X, Y, strict=True)] for Y in ends.values()]
     heights = image_hyperplanes(block).heights
@@ -241,6 +237,11 @@ def _expected(block: NormedMLP, X: np.ndarray, heights: np.ndarray) -> tuple[np.
 
 def permuted_weights(block: NormedMLP, rng: np.random.Generator) -> NormedMLP:
     """Return the block with the entries of each weight matrix and of each bias in random order: the same numbers.
+
+    Raises
+    ------
+    InputError
+        If block is no `NormedMLP`, or rng no generator of numpy.
 
     Examples
     --------

@@ -10,16 +10,17 @@ Source: Black, Sharkey et al. 2022, Interpreting neural networks through the pol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from time import monotonic
 
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_points, freeze
+from polygeom.arrays import as_count, as_points, as_positive, freeze
 from polygeom.budget import Budget
 from polygeom.errors import InputError
+from polygeom.gates import Gate
 from polygeom.lens.kept_results import KeptResults
 from polygeom.lens.places import Places
 from polygeom.lens.saved import Saved
@@ -27,17 +28,50 @@ from polygeom.lens.segments import joined_ends
 from polygeom.lines.crossings import LineCrossings
 from polygeom.lines.segments import crossings_on
 from polygeom.network import Network, as_network
-from polygeom.steps import Dense
 
-__all__ = ["Scaling", "behind_first_layer", "nearest_changes", "scale_activations"]
+__all__ = ["MOST_OCTAVES", "Scaling", "behind_first_layer", "nearest_changes", "scale_activations"]
+
+MOST_OCTAVES = 1000
+"""Powers of two beyond leave the floats."""
 
 
 def behind_first_layer(net: Network, inputs: np.ndarray) -> tuple[Network, np.ndarray]:
-    """Return the rest of a plain network behind its first gate, and the activations that arrive there."""
+    """Return the rest of a network behind its first gate, and the activations that arrive there.
+
+    Parameters
+    ----------
+    net : Network
+    inputs : (N, dim_in) array
+
+    Returns
+    -------
+    Network, (N, n) array
+
+    Raises
+    ------
+    InputError
+        If nothing comes behind the first gate, or a later step reads what came before it, as a skip connection.
+
+    Examples
+    --------
+    >>> net = Network.from_layers([([[1], [-1]], [0, 0]), ([[2, 1]], [1]), ([[3]], [0])])
+    >>> behind_first_layer(net, [[4], [-5]])
+    (Network(R^2 -> R^1, 1 units (relu), 3 steps), array([[4., 0.],
+           [0., 5.]]))
+    """
     as_network(net)
-    first, *rest = [(step.weight, step.constant) for step in net.steps if isinstance(step, Dense)]
-    W, b = first
-    return Network.from_layers(rest), np.maximum(inputs @ W.T + b, 0.0)
+    points = as_points(inputs, "inputs", net.dim_in)
+    until = next((k for k, step in enumerate(net.steps, start=1) if isinstance(step, Gate)), len(net.steps))
+    before, after = net.steps[:until], net.steps[until:]
+    if not after:
+        raise InputError(f"{net} has nothing behind its first gate.")
+    if min(i for step in after for i in step.inputs) < until or net.output <= until:
+        raise InputError(
+            f"{net} has a path around its first gate: what leaves the gate does not tell the output."
+        )
+    shifted = tuple(replace(step, inputs=tuple(i - until for i in step.inputs)) for step in after)
+    rest = Network(shifted, before[-1].shape, net.output - until)
+    return rest, freeze(Network(before, net.input_shape)(points).reshape(len(points), -1))
 
 
 def nearest_changes(places: np.ndarray, octaves: float) -> tuple[float, float]:
@@ -147,8 +181,8 @@ def scale_activations(
     Raises
     ------
     InputError
-        If an activation is 0, on an even number of samples, octaves that are not positive, or if not one ray was
-        finished.
+        If an activation is 0, on an even number of samples, octaves that are not positive or too many, or if not
+        one ray was finished.
 
     Notes
     -----
@@ -166,12 +200,9 @@ def scale_activations(
     points = as_points(activations, "activations", net.dim_in)
     if not len(points):
         raise InputError("There are no activations to scale: activations has no rows.")
-    if isinstance(samples, bool) or samples < 3 or samples % 2 == 0:
-        raise InputError(
-            f"samples is {samples!r}, wanted an odd number of at least 3: scale 1 is one of them."
-        )
-    if not 0 < octaves < np.inf:
-        raise InputError(f"octaves is {octaves!r}, wanted a positive number.")
+    if as_count(samples, "samples", 3) % 2 == 0:
+        raise InputError(f"samples is {samples!r}, wanted an odd number: scale 1 is one of them.")
+    octaves = as_positive(octaves, "octaves", MOST_OCTAVES)
     if not points.any(axis=1).all():
         still = int(np.flatnonzero(~points.any(axis=1))[0])
         raise InputError(f"Activation {still} is 0: scaling does not move it. Give others than 0.")

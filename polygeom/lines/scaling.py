@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polygeom.affine import AffineMap
+from polygeom.arrays import as_positive
 from polygeom.budget import Budget
 from polygeom.certificates.check import OPEN, PROVED, REFUTED, Check
 from polygeom.errors import InputError, UndecidedError
@@ -134,11 +135,8 @@ def scaling_crossings(
     direction = net.flat_point(x)
     if not direction.any():
         raise InputError("x is 0: scaling does not move it. Give an input other than 0.")
-    is_number = isinstance(t_max, int | float | np.integer | np.floating) and not isinstance(t_max, bool)
-    if t_max is not None and not (is_number and 0 < t_max < np.inf):
-        raise InputError(f"t_max is {t_max!r}, wanted a positive, finite number, or None for all boundaries.")
     line = AffineMap(direction[:, None], np.zeros_like(direction))
-    reach = float(t_max) if t_max is not None else STRIDE
+    reach = STRIDE if t_max is None else as_positive(t_max, "t_max")
     how = {"classes": classes, "memory": memory, "budget": budget, "device": device, "progress": progress}
     while True:
         hits = crossings_on(net, line, (0.0, reach), **how)

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.arrays import as_count, as_index
+from polygeom.arrays import as_count, as_index, as_path
 from polygeom.errors import InputError, PolygeomError
-from polygeom.models.tokens import as_path, as_tokens, context_length
+from polygeom.models.tokens import as_tokens, context_length
 from polygeom.models.transformer.normed_mlp import NormedMLP
 
 if TYPE_CHECKING:
@@ -140,7 +140,13 @@ def family(config: object) -> Family:
 
 
 def n_blocks(config: object) -> int:
-    """Return the number of blocks that a configuration names."""
+    """Return the number of blocks that a configuration names.
+
+    Raises
+    ------
+    InputError
+        If it names none, or the model type has no adapter.
+    """
     name = family(config).depth
     return as_count(_entry(_settings(config), name), f"The configuration's {name}", 1)
 
@@ -306,6 +312,13 @@ def mlp_block(model: transformers.PreTrainedModel, i: int) -> NormedMLP:
     ------
     InputError
         If the architecture has no adapter, there is no such block, or its activation is not known.
+
+    Examples
+    --------
+    >>> from polygeom.models.small_gpt2 import Size, untrained
+    >>> model = untrained(Size(vocabulary=32, width=8, blocks=2, heads=2, context=16))
+    >>> mlp_block(model, 1)
+    NormedMLP(8 -> 32 -> 8, gelu_tanh, eps=1e-05)
     """
     return normed_mlp(headless(model).state_dict(), model.config, i)
 
@@ -332,6 +345,13 @@ def mlp_inputs(model: transformers.PreTrainedModel, tokens: object, i: int) -> n
     ------
     InputError
         If tokens are outside the vocabulary or more than the model reads, or there is no such block.
+
+    Examples
+    --------
+    >>> from polygeom.models.small_gpt2 import Size, untrained
+    >>> model = untrained(Size(vocabulary=32, width=8, blocks=2, heads=2, context=16))
+    >>> mlp_inputs(model, [3, 1, 4], 1).shape
+    (3, 8)
     """
     return residuals(model, tokens, [i])[i]
 
@@ -345,6 +365,11 @@ def residuals(
     """Return what enters the LayerNorm before the MLP, in several blocks from one forward pass.
 
     As `mlp_inputs`; at some positions of every sequence only, if they are given. Blocks default to all.
+
+    Raises
+    ------
+    InputError
+        As `mlp_inputs`, or if there is no such position.
     """
     import torch
 
@@ -403,7 +428,13 @@ def _evaluating(body: torch.nn.Module) -> Iterator[None]:
 
 
 def headless(model: transformers.PreTrainedModel) -> torch.nn.Module:
-    """Return the model without its head: logits over a vocabulary would take most of the time."""
+    """Return the model without its head: logits over a vocabulary would take most of the time.
+
+    Raises
+    ------
+    InputError
+        If it is no model of transformers, or of a type that has no adapter.
+    """
     if not hasattr(model, "config") or not hasattr(model, "base_model"):
         raise InputError(f"Got a {type(model).__name__}, wanted a model of transformers.")
     family(model.config)

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.arrays import UNREADABLE, as_count, as_index, freeze
+from polygeom.arrays import UNREADABLE, as_count, as_index, as_path, freeze
 from polygeom.codes import SplineCodes
 from polygeom.errors import InputError
 from polygeom.models.adapters import headless, mlp_block, n_blocks, residuals
-from polygeom.models.tokens import TokenProtocol, as_path, context_length
+from polygeom.models.tokens import TokenProtocol, context_length
 from polygeom.models.transformer.normed_mlp import NormedMLP
 
 if TYPE_CHECKING:
@@ -137,6 +137,17 @@ def record(
     InputError
         If sequences are longer than the model reads, tokens are outside its vocabulary, or the documents fill no
         sequence; if the folder holds what another model, plan or corpus left; if an activation overflows float16.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from polygeom.models.small_gpt2 import Size, untrained
+    >>> model = untrained(Size(vocabulary=32, width=8, blocks=2, heads=2, context=16))
+    >>> plan = Plan(TokenProtocol(length=4, separator=31, count=2, first=1))
+    >>> with TemporaryDirectory() as folder:
+    ...     recording = record(model, [[3, 1, 4], [1, 5, 9, 2, 6]], folder, plan)
+    ...     recording, recording.codes(1).letters.shape
+    (Recording(4 tokens x 2 blocks, codes+activations), (4, 32))
     """
     plan = Plan() if plan is None else plan
     if not isinstance(plan, Plan):

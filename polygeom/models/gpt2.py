@@ -39,6 +39,16 @@ def load(name_or_path: str | Path = "gpt2") -> transformers.GPT2LMHeadModel:
     ------
     InputError
         As `polygeom.models.pretrained.load`; or if the checkpoint is no GPT-2.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from polygeom.models.small_gpt2 import Size, untrained
+    >>> with TemporaryDirectory() as folder:
+    ...     untrained(Size(vocabulary=32, width=8, blocks=2, heads=2, context=16)).save_pretrained(folder)
+    ...     model = load(folder)
+    >>> mlp_block(model, 0)
+    NormedMLP(8 -> 32 -> 8, gelu_tanh, eps=1e-05)
     """
     return pretrained.load(name_or_path, kind="gpt2")
 
@@ -70,6 +80,13 @@ def mlp_inputs(
     InputError
         If the text is empty or there is no tokenizer beside the model; otherwise as
         `polygeom.models.adapters.mlp_inputs`.
+
+    Examples
+    --------
+    >>> from polygeom.models.small_gpt2 import Size, untrained
+    >>> model = untrained(Size(vocabulary=32, width=8, blocks=2, heads=2, context=16))
+    >>> mlp_inputs(model, [[3, 1, 4], [1, 5, 9]], 0).shape
+    (2, 3, 8)
     """
     if not isinstance(text_or_tokens, str):
         return adapters.mlp_inputs(model, text_or_tokens, i)

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polygeom.arrays import as_count, as_path
 from polygeom.data_folder import data_folder
 from polygeom.errors import InputError
 from polygeom.gates import Elementwise, elementwise_gate
+from polygeom.models.pixels import preprocess
 from polygeom.network import Network
 from polygeom.steps import Concatenate, Dense, Step
 
 if TYPE_CHECKING:
-    import PIL.Image
     import torch
 
 __all__ = [
@@ -60,9 +61,6 @@ BLOCKS = tuple(CHANNELS)
 
 STACK = (("b1x1.conv", "b1x1.relu"), ("b3x3.reduce", "b3x3.reduce_relu"), ("b5x5.reduce", "b5x5.reduce_relu"))
 """The 1x1 convolutions of a block's input, each with its ReLU."""
-
-MEAN_BGR = (104.0, 117.0, 123.0)
-SHORTER_SIDE, CROP = 256, 224
 
 
 # -- the network ---------------------------------------------------------------------------------------------
@@ -172,7 +170,7 @@ def load(path: str | Path | None = None) -> torch.nn.Module:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    file = _model_file("googlenet.safetensors") if path is None else Path(path)
+    file = _model_file("googlenet.safetensors") if path is None else as_path(path, "path")
     if not file.is_file():
         raise InputError(
             f"No weights of InceptionV1 at {file}. Give load() the path of the safetensors file."
@@ -230,7 +228,7 @@ def _model_file(name: str) -> Path:
 
 
 def class_names(path: str | Path | None = None) -> dict[str, str]:
-    """Return the classes in the order of the logits: WordNet id -> words.
+    r"""Return the classes in the order of the logits: WordNet id -> words.
 
     Parameters
     ----------
@@ -241,8 +239,16 @@ def class_names(path: str | Path | None = None) -> dict[str, str]:
     ------
     InputError
         If the file is absent.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "words.txt").write_text("n01440764 tench, Tinca tinca\n")
+    ...     class_names(f"{folder}/words.txt")
+    {'n01440764': 'tench, Tinca tinca'}
     """
-    file = _model_file("synset_words.txt") if path is None else Path(path)
+    file = _model_file("synset_words.txt") if path is None else as_path(path, "path")
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as error:
@@ -252,82 +258,29 @@ def class_names(path: str | Path | None = None) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in lines if line.strip())
 
 
-# -- images --------------------------------------------------------------------------------------------------
+# -- what arrives inside ------------------------------------------------------------------------------------
 
 
-def preprocess(images: object) -> torch.Tensor:
-    """Return images as the network wants them: (N, 3, 224, 224) float32, blue-green-red, minus the mean color.
-
-    The shorter side is scaled to 256 (bilinear), the central 224 x 224 are kept. Greyscale, palette and
-    transparent images are converted to red-green-blue first.
-
-    Parameters
-    ----------
-    images : path, PIL image or uint8 array, or an iterable of them
-        Arrays are (H, W, 3) red-green-blue or (H, W) grey, values 0..255.
+def submodule(model: torch.nn.Module, name: str) -> torch.nn.Module:
+    """Return a submodule by name.
 
     Raises
     ------
     InputError
-        If a file is absent or no readable image (it is named), or an array has another shape or dtype.
-
-    Examples
-    --------
-    >>> x = preprocess(np.zeros((300, 400, 3), dtype=np.uint8))
-    >>> x.shape, x[0, :, 0, 0]
-    (torch.Size([1, 3, 224, 224]), tensor([-104., -117., -123.]))
+        If there is none, or model is no module of PyTorch.
     """
-    import torch
+    from torch import nn
 
-    single = isinstance(images, (str, Path, np.ndarray)) or hasattr(images, "convert")
-    cropped = [_crop(image, i) for i, image in enumerate([images] if single else images)]
-    if not cropped:
-        raise InputError("preprocess got no images.")
-    pixels = np.stack(cropped)[..., ::-1].astype(np.float32) - np.asarray(MEAN_BGR, dtype=np.float32)
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-
-
-def _crop(image: object, number: int) -> np.ndarray:
-    """Return the central (224, 224, 3) uint8 pixels of one scaled image."""
-    from PIL import Image
-
-    picture = _opened(image, number)
-    scale = SHORTER_SIDE / min(picture.size)
-    picture = picture.resize([round(side * scale) for side in picture.size], Image.Resampling.BILINEAR)
-    left, top = ((side - CROP) // 2 for side in picture.size)
-    return np.asarray(picture.crop((left, top, left + CROP, top + CROP)))
-
-
-def _opened(image: object, number: int) -> PIL.Image.Image:
-    """Return a PIL image in mode RGB."""
-    from PIL import Image
-
-    if isinstance(image, (str, Path)):
-        try:
-            with Image.open(image) as file:
-                return _colored(file, str(image))
-        except (OSError, Image.DecompressionBombError) as error:
-            raise InputError(f"{image} is not a readable image: {error}.") from error
-    if isinstance(image, np.ndarray):
-        colors = image.shape[2:]
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or colors not in ((), (3,)) or not image.size:
-            raise InputError(
-                f"Image {number} is {image.dtype} of shape {image.shape}; wanted uint8, (H, W, 3) or (H, W)."
-            )
-        image = Image.fromarray(image)
-    if not isinstance(image, Image.Image):
-        got = type(image).__name__
-        raise InputError(f"Image {number} is a {got}; wanted a path, a PIL image or a uint8 array.")
-    return _colored(image, f"Image {number}")
-
-
-def _colored(image: PIL.Image.Image, name: str) -> PIL.Image.Image:
-    """Return the image in mode RGB; deeper pixels would be clipped without a word."""
-    if image.mode.startswith(("I", "F")):
+    if not isinstance(model, nn.Module):
         raise InputError(
-            f"{name} has pixels of mode {image.mode}; wanted 8 bits. Scale them to 0..255 first."
+            f"model is a {type(model).__name__}, wanted InceptionV1 as models.inception.load() reads it."
         )
-    return image.convert("RGB")
+    found = dict(model.named_modules())
+    if not name or name not in found:
+        raise InputError(
+            f"The model has no submodule {name!r}; InceptionV1 has the blocks {', '.join(BLOCKS)}."
+        )
+    return found[name]
 
 
 def entering(
@@ -351,15 +304,21 @@ def entering(
     Raises
     ------
     InputError
-        If a name is no submodule.
+        If a name is no submodule, or there are no images.
+
+    Examples
+    --------
+    >>> grey = preprocess(np.full((224, 224, 3), 128, dtype=np.uint8))
+    >>> {name: x.shape for name, x in entering(architecture(), grey, ["conv2", "inception_3a"]).items()}
+    {'conv2': (1, 64, 56, 56), 'inception_3a': (1, 192, 28, 28)}
     """
     import torch
 
     names = [blocks] if isinstance(blocks, str) else list(blocks)
-    modules = dict(model.named_modules())
-    missing = [name for name in names if name not in modules]
-    if missing:
-        raise InputError(f"The model has no submodule {missing[0]!r}; its blocks are {', '.join(BLOCKS)}.")
+    modules = {name: submodule(model, name) for name in names}
+    if not isinstance(images, torch.Tensor) or not len(images):
+        raise InputError(f"images is {images!r:.40}, wanted a tensor (N, 3, 224, 224): preprocess(images).")
+    as_count(batch, "batch", 1)
     seen: dict[str, list[np.ndarray]] = {name: [] for name in names}
 
     def keep(name: str) -> object:
@@ -415,12 +374,11 @@ def channel_stack(model: torch.nn.Module, block: str) -> Network:
     """
     if block not in BLOCKS:
         raise InputError(f"There is no block {block!r}; wanted one of {', '.join(BLOCKS)}.")
-    modules = dict(model.named_modules())
     relu = elementwise_gate("relu")
     steps: list[Step] = []
     outputs, shapes = [], []
     for conv, gate in STACK:
-        layer = modules[f"{block}.{conv}"]
+        layer = submodule(model, f"{block}.{conv}")
         weight = layer.weight.detach().numpy().astype(np.float64)[:, :, 0, 0]
         bias = layer.bias.detach().numpy().astype(np.float64)
         (units, channels) = weight.shape

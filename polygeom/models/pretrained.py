@@ -48,6 +48,16 @@ def load(name_or_path: str | Path, kind: str | None = None) -> transformers.PreT
         tensors are missing, too many, of other shapes, or not finite.
     MissingPackageError
         If transformers is not installed.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from polygeom.models.small_gpt2 import Size, untrained
+    >>> with TemporaryDirectory() as folder:
+    ...     untrained(Size(vocabulary=32, width=8, blocks=2, heads=2, context=16)).save_pretrained(folder)
+    ...     model = load(folder)
+    >>> model.config.n_layer, model.training
+    (2, False)
     """
     try:
         import transformers

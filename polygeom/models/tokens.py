@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.arrays import as_count, freeze
+from polygeom.arrays import as_count, as_path, freeze
 from polygeom.data_folder import data_folder as root_folder
 from polygeom.errors import InputError, MissingPackageError
 
@@ -28,7 +28,6 @@ __all__ = [
     "END_OF_TEXT",
     "Documents",
     "TokenProtocol",
-    "as_path",
     "as_tokens",
     "context_length",
     "read_documents",
@@ -176,6 +175,11 @@ def as_tokens(value: object, *, ndim: int | None = None, vocabulary: int | None 
     ------
     InputError
         If they are no integers, negative, of another shape, or beyond the vocabulary.
+
+    Examples
+    --------
+    >>> as_tokens([[3, 1], [4, 1]], vocabulary=10).shape
+    (2, 2)
     """
     detach = getattr(value, "detach", None)
     try:
@@ -272,19 +276,6 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def as_path(value: object, name: str) -> Path:
-    """Return a path.
-
-    Raises
-    ------
-    InputError
-        If the value is neither a string nor a path.
-    """
-    if isinstance(value, str | Path):
-        return Path(value)
-    raise InputError(f"{name} is a {type(value).__name__}, wanted a path.")
-
-
 def data_folder(name: str) -> Path:
     """Return the folder data/NAME below the one that POLYGEOM_DATA names."""
     root = root_folder()
@@ -302,7 +293,7 @@ def data_folder(name: str) -> Path:
 
 
 def read_documents(path: str | Path | None = None, limit: int | None = None) -> list[str]:
-    """Return the documents of a file.
+    r"""Return the documents of a file.
 
     Parameters
     ----------
@@ -317,6 +308,14 @@ def read_documents(path: str | Path | None = None, limit: int | None = None) -> 
     ------
     InputError
         If the file is absent or of another format.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "two.jsonl").write_text('{"text": "A cat."}\n{"text": "A dog."}\n')
+    ...     read_documents(f"{folder}/two.jsonl")
+    ['A cat.', 'A dog.']
     """
     file = data_folder("text") / "openwebtext_1000docs.jsonl.gz" if path is None else as_path(path, "path")
     limit = None if limit is None else as_count(limit, "limit")

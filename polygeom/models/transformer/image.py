@@ -80,6 +80,11 @@ class ImageHyperplanes:
 def image_hyperplanes(block: NormedMLP) -> ImageHyperplanes:
     """Tell exactly which hyperplanes of a block meet the image of its LayerNorm.
 
+    Raises
+    ------
+    InputError
+        If block is no `NormedMLP`.
+
     Notes
     -----
     Floats with their bounds; a rational comparison for each unit they leave open. Cost: a pass over the rows.
@@ -154,6 +159,11 @@ class PairsInBall:
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is certain of nothing
 def pairs_in_ball(block: NormedMLP) -> PairsInBall:
     """Tell exactly which pairs of hyperplanes meet in the open ball of radius sqrt(d).
+
+    Raises
+    ------
+    InputError
+        If block is no `NormedMLP`.
 
     Notes
     -----
@@ -241,6 +251,11 @@ class BoundaryCones:
 
 def boundary_cones(block: NormedMLP) -> BoundaryCones:
     """Return the boundaries of a block's units in the residual stream, with their convex sides.
+
+    Raises
+    ------
+    InputError
+        If block is no `NormedMLP`.
 
     Examples
     --------

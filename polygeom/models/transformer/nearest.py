@@ -61,6 +61,11 @@ class NearestBoundaries:
 def nearest_boundaries(block: NormedMLP, token: object) -> NearestBoundaries:
     r"""Return the boundaries of all units by their distance from a token, with bounds.
 
+    Raises
+    ------
+    InputError
+        If block is no `NormedMLP`, or token no finite vector of its dimension.
+
     Notes
     -----
     The distance is :math:`|\tilde w \cdot x + \tilde c r| / (r |\tilde w|)`; numerator, r and length come with

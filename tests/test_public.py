@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -26,7 +28,14 @@ def test_public_functions_carry_a_doctest(name: str) -> None:
     assert ">>>" in inspect.getdoc(getattr(pg, name))
 
 
-PACKAGES = {"claims": pg.claims, "plotting": pg.plotting, "toy": toy}
+PACKAGES = {
+    "claims": pg.claims,
+    "lens": pg.lens,
+    "plotting": pg.plotting,
+    "testing": pg.testing,
+    "toy": toy,
+    "transformer": transformer,
+}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +44,12 @@ PACKAGES = {"claims": pg.claims, "plotting": pg.plotting, "toy": toy}
 )
 def test_functions_of_public_packages_carry_a_doctest(package: str, name: str) -> None:
     assert ">>>" in inspect.getdoc(getattr(PACKAGES[package], name))
+
+
+def test_models_are_found_without_their_own_import() -> None:
+    asked = "import polygeom as pg; print(pg.models.toy.xor())"
+    run = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert run.stdout == f"{toy.xor()}\n"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -34,12 +34,24 @@ Maps = tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
 def random_layers(widths: Widths, seed: int) -> Layers:
-    """Return Gaussian weights of variance 2 / fan-in and biases of size 0.3."""
+    """Return Gaussian weights of variance 2 / fan-in and biases of size 0.3.
+
+    Examples
+    --------
+    >>> [(W.shape, b.shape) for W, b in random_layers((2, 3, 1), seed=0)]
+    [((3, 2), (3,)), ((1, 3), (1,))]
+    """
     return [(W, 0.6 * b) for W, b in he_layers(widths, np.random.default_rng(seed))]
 
 
 def integer_layers(widths: Widths, seed: int) -> Layers:
-    """Return weights and biases of -2 .. 2: ties everywhere."""
+    """Return weights and biases of -2 .. 2: ties everywhere.
+
+    Examples
+    --------
+    >>> Network.from_layers(integer_layers((2, 3, 1), seed=0))
+    Network(R^2 -> R^1, 3 units (relu), 3 steps)
+    """
     rng = np.random.default_rng(seed)
     return [
         (rng.integers(-2, 3, (m, n)).astype(np.float64), rng.integers(-2, 3, m).astype(np.float64))

@@ -13,7 +13,7 @@ from polygeom.arrays import as_array, as_matrix, as_points, as_vector
 from polygeom.errors import InputError
 from polygeom.rounding import dot_error, round_up, unbounded_where_overflown
 
-__all__ = ["AffineMap"]
+__all__ = ["AffineMap", "as_slice"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,3 +157,20 @@ class AffineMap:
             )
         with np.errstate(over="ignore", invalid="ignore"):
             return AffineMap(self.matrix @ inner.matrix, self.matrix @ inner.offset + self.offset)
+
+
+def as_slice(value: object, dim: int) -> AffineMap:
+    """Return the map of a slice into R^dim.
+
+    Raises
+    ------
+    InputError
+        If it is no `AffineMap`, or ends in another space.
+    """
+    if not isinstance(value, AffineMap):
+        raise InputError(f"along is a {type(value).__name__}, wanted an AffineMap into R^{dim}.")
+    if value.dim_out != dim:
+        raise InputError(
+            f"along ends in R^{value.dim_out}, wanted R^{dim}. Likely cause: the slice was made for another layer."
+        )
+    return value

@@ -7,6 +7,7 @@ complex, object, string and masked arrays, NaN and infinities are refused by nam
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import fields
 from math import inf
 from numbers import Real
@@ -21,6 +22,7 @@ from polygeom.errors import InputError
 __all__ = [
     "UNREADABLE",
     "as_array",
+    "as_choice",
     "as_count",
     "as_generator",
     "as_index",
@@ -28,6 +30,7 @@ __all__ = [
     "as_path",
     "as_points",
     "as_positive",
+    "as_rows",
     "as_vector",
     "brief_repr",
     "freeze",
@@ -115,6 +118,51 @@ def as_positive(value: object, name: str, most: float = inf) -> float:
         return float(value)
     limit = "" if most == inf else f" of at most {most:g}"
     raise InputError(f"{name} is {value!r}, wanted a positive, finite number{limit}.")
+
+
+def as_choice(value: object, choices: Iterable[str], name: str) -> str:
+    """Return one of some words.
+
+    Raises
+    ------
+    InputError
+        If the value is none of them.
+
+    Examples
+    --------
+    >>> as_choice("lp", ("auto", "lp"), "method")
+    'lp'
+    """
+    words = tuple(choices)
+    if isinstance(value, str) and value in words:
+        return value
+    raise InputError(f"{name} is {value!r}, wanted one of {', '.join(map(repr, words))}.")
+
+
+def as_rows(value: object, n: int) -> np.ndarray:
+    """Return numbers of some of n rows, given as such, as a mask or as a slice.
+
+    Raises
+    ------
+    InputError
+        If there is no such row, or they are given in another way.
+
+    Examples
+    --------
+    >>> as_rows([True, False, True], 3), as_rows([2, 0], 3)
+    (array([0, 2]), array([2, 0]))
+    """
+    try:
+        rows = np.arange(n)[value] if isinstance(value, slice) else np.asarray(value)
+    except (TypeError, ValueError):
+        rows = np.array(None)  # ragged, or a slice of something else
+    if rows.dtype == bool and rows.shape == (n,):
+        return np.flatnonzero(rows)
+    if rows.shape == (0,):
+        return np.zeros(0, dtype=np.intp)
+    if rows.ndim == 1 and rows.dtype.kind in "iu" and rows.min() >= 0 and rows.max() < n:
+        return rows.astype(np.intp)
+    raise InputError(f"rows are {value!r:.80}, wanted numbers below {n}, a mask of {n} or a slice.")
 
 
 def as_path(value: object, name: str) -> Path:

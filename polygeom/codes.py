@@ -112,7 +112,10 @@ def as_codes(value: object) -> SplineCodes:
     """
     if isinstance(value, SplineCodes):
         return value
-    letters = np.asarray(value)
+    try:
+        letters = np.asarray(value)
+    except ValueError:  # rows of unequal length
+        letters = np.array(None)
     wrong = letters.ndim != 2 or letters.dtype.kind not in "iub"
     if wrong or (letters.size and not 0 <= letters.min() <= letters.max() <= np.iinfo(np.uint8).max):
         raise InputError(

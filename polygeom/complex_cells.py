@@ -14,20 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_index, as_vector, freeze
+from polygeom.arrays import as_index, freeze
 from polygeom.certificates.check import nearest_floats
-from polygeom.codes import SplineCodes
+from polygeom.codes import SplineCodes, as_codes
 from polygeom.enclosures import Enclosed, EnclosedPass, enclose_pass
 from polygeom.enumeration.arrays import RegionArrays
 from polygeom.errors import InputError, UndecidedError
-from polygeom.exact import ScaledMatrix, fractions_array, is_exact_array, rational
+from polygeom.exact import ScaledMatrix, as_point, fractions_array, is_exact_array, rational
 from polygeom.gates import Gate, MaxGate
 from polygeom.network import Network
 from polygeom.pieces import AffinePiece, piece_with_code
@@ -103,7 +103,7 @@ class Cells:
 
     def code(self, region: int) -> np.ndarray:
         """Return the letters (n_units,) of one region."""
-        return self.unpack(self.arrays.packed[region][None])[0]
+        return self.unpack(self.arrays.packed[self.index(region)][None])[0]
 
     @cached_property
     def codes(self) -> SplineCodes:
@@ -129,8 +129,24 @@ class Cells:
         return table
 
     def find(self, letters: np.ndarray) -> np.ndarray:
-        """Return the regions with these letters (M, n_units), -1 where none is listed."""
-        return self.table.find(self.pack(letters))
+        """Return the regions with these letters (M, n_units), -1 where none is listed.
+
+        Raises
+        ------
+        InputError
+            If the letters are no integers of that shape.
+        """
+        letters = letters if isinstance(letters, np.ndarray) else as_codes(letters).letters
+        if letters.ndim != 2 or letters.shape[1] != self.network.n_units or letters.dtype.kind not in "iub":
+            raise InputError(
+                f"letters are {letters.dtype} {letters.shape}, wanted integers (M, {self.network.n_units}): those "
+                "of all units, as spline_codes returns them."
+            )
+        found = self.table.find(self.pack(letters))
+        most = 1 if self.has_bits else np.iinfo(self.network.letter_dtype).max
+        if letters.min(initial=0) < 0 or letters.max(initial=0) > most:  # packed they would be others
+            found[((letters < 0) | (letters > most)).any(axis=1)] = -1
+        return found
 
     # -- points, exactly -----------------------------------------------------------------------------------
 
@@ -252,7 +268,7 @@ class Cells:
         -----
         Cost: two forward passes and a comparison with all codes; one rational pass for each cell around the point.
         """
-        point = self._point(x)
+        point = as_point([x] if isinstance(x, Real) else x, "x", self.dim)
         if self.domain is not None:
             signs = self.domain.slack_signs(point[None])[0]
             if (signs == -1).any():
@@ -272,16 +288,6 @@ class Cells:
         exact = fractions_array(point)
         around = [c for c in candidates.tolist() if self._is_around(c, exact)]
         return np.array(around, dtype=np.int64)
-
-    def _point(self, x: object) -> np.ndarray:
-        array = np.asarray(x)
-        if (
-            array.shape == (self.dim,)
-            and array.dtype == object
-            and all(isinstance(v, Fraction) for v in array)
-        ):
-            return fractions_array(array)
-        return as_vector(np.atleast_1d(array) if array.ndim == 0 else x, "x", self.dim)
 
     def _is_around(self, region: int, point: np.ndarray) -> bool:
         """Tell whether the closed cell of a region contains an exact point."""

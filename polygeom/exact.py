@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polygeom.arrays import as_vector
 from polygeom.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ScaledMatrix",
+    "as_point",
     "fraction",
     "fractions_array",
     "is_exact_array",
@@ -67,6 +69,27 @@ def fractions_array(values: object) -> np.ndarray:
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return array
+
+
+def as_point(value: object, name: str, dim: int) -> np.ndarray:
+    """Return a point (dim,) as float64, or as Fractions where some of its coordinates are.
+
+    Raises
+    ------
+    InputError
+        If it is no such point.
+
+    Examples
+    --------
+    >>> as_point([0.5, 2], "x", 2), as_point([Fraction(1, 3), 0], "x", 2)
+    (array([0.5, 2. ]), array([Fraction(1, 3), Fraction(0, 1)], dtype=object))
+    """
+    given = np.asarray(value, dtype=object)
+    if given.shape == (dim,) and any(isinstance(v, Fraction) for v in given):
+        if all(isinstance(v, int | np.integer | Fraction) for v in given):
+            return fractions_array(given)
+        raise InputError(f"{name} has coordinates that are neither Fractions nor integers: {value!r:.80}.")
+    return as_vector(value, name, dim)
 
 
 def is_exact_array(array: np.ndarray) -> bool:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.affine import AffineMap
-from polygeom.arrays import as_points, freeze
+from polygeom.affine import AffineMap, as_slice
+from polygeom.arrays import as_array, as_count, as_points, freeze
 from polygeom.certificates.chebyshev import norm_interval
 from polygeom.certificates.check import Level
 from polygeom.errors import InputError
@@ -128,7 +128,7 @@ def _directions(net: Network, direction: object, along: AffineMap | None) -> tup
         shaped, single = net.shaped(direction, "direction")
         vectors = shaped.reshape(len(shaped), net.dim_in)
     else:
-        vectors = as_points(np.atleast_1d(direction), "direction", along.dim_in)
+        vectors = as_points(direction, "direction", as_slice(along, net.dim_in).dim_in)
         single = np.ndim(direction) < 2
     still = np.flatnonzero(~vectors.any(axis=1))
     if len(still):
@@ -274,13 +274,14 @@ def nearest_boundaries(
     (array([1. , 1.4]), array([1, 0]))
     """
     as_network(net)
-    if not isinstance(k, (int, np.integer)) or k < 1:
-        raise InputError(f"k is {k!r}; ask for at least one boundary.")
+    as_count(k, "k", 1)
     if piece is None:
         piece = piece_at(net, x, along=along)
-    elif not (piece.network is net and np.array_equal(piece.witness, np.ravel(x))):
+    elif not isinstance(piece, AffinePiece) or not (
+        piece.network is net and np.array_equal(piece.witness, as_array(x, "x").ravel())
+    ):
         raise InputError(
-            "piece is not the piece of this network at x; leave it out or pass piece.witness as x."
+            "piece is not the AffinePiece of this network at x; leave it out or pass piece.witness as x."
         )
     labels = piece.labels
     slack, error = (a[0] for a in piece.slacks(piece.witness))

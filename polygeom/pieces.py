@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.affine import AffineMap
+from polygeom.affine import AffineMap, as_slice
 from polygeom.arrays import as_points, as_vector, freeze
 from polygeom.codes import SplineCodes
 from polygeom.enclosures import EnclosedPass, enclose_adjoint, enclose_directions, enclose_pass
@@ -381,17 +381,8 @@ class AffinePiece:
 def witness_of(net: Network, x: object, along: AffineMap | None, name: str = "x") -> np.ndarray:
     """Return one point of the input space, or of the slice's coordinates, as a flat array."""
     if along is not None:
-        _check_slice(net, along)
-        return as_vector(x, name, along.dim_in)
+        return as_vector(x, name, as_slice(along, net.dim_in).dim_in)
     return net.flat_point(x, name)
-
-
-def _check_slice(net: Network, along: AffineMap) -> None:
-    if along.dim_out != net.dim_in:
-        raise InputError(
-            f"along ends in R^{along.dim_out}, but the network's inputs live in R^{net.dim_in}. "
-            "Likely cause: the slice was made for another layer."
-        )
 
 
 def _arrivals(

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.affine import AffineMap
-from polygeom.arrays import as_array, as_matrix, as_points, as_vector, freeze
+from polygeom.affine import AffineMap, as_slice
+from polygeom.arrays import as_array, as_matrix, as_points, as_rows, as_vector, freeze
 from polygeom.errors import InputError, UndecidedError
 from polygeom.exact import fraction, is_exact_array, rational_matrix
 from polygeom.intervals import RayInterval, stopping_bounds
@@ -370,8 +370,7 @@ class Polyhedron:
         The new rows A M and b - A c are rounded; the result carries their error bounds (`dot_error` with
         n = d, resp. d + 1) and, where P has exact rows, exact rows of its own. Cost: 2 to 4 products.
         """
-        if along.dim_out != self.dim:
-            raise InputError(f"The map ends in R^{along.dim_out}, the polyhedron lives in R^{self.dim}.")
+        as_slice(along, self.dim)
         spread = np.abs(self.A)
         with np.errstate(over="ignore", invalid="ignore"):
             A, b = self.A @ along.matrix, self.b - self.A @ along.offset
@@ -396,8 +395,10 @@ class Polyhedron:
 
     def intersect(self, other: Polyhedron) -> Polyhedron:
         """Return the intersection: the rows of self, then the rows of other."""
-        if other.dim != self.dim:
-            raise InputError(f"Cannot intersect polyhedra in R^{self.dim} and R^{other.dim}.")
+        if not isinstance(other, Polyhedron) or other.dim != self.dim:
+            raise InputError(
+                f"Cannot intersect {self} with {other!r:.80}: wanted a Polyhedron in R^{self.dim}."
+            )
 
         source = None
         if (self.is_rounded or other.is_rounded) and self.has_exact_rows and other.has_exact_rows:
@@ -411,7 +412,7 @@ class Polyhedron:
 
     def select(self, rows: object) -> Polyhedron:
         """Return the polyhedron of some rows only, in the given order."""
-        index = np.arange(self.n_rows)[rows]
+        index = as_rows(rows, self.n_rows)
         source = None
         if self.row_source is not None:
 

@@ -229,6 +229,12 @@ def test_ctrl_c_keeps_what_was_judged(own_claims):
     assert not verdicts.finished
 
 
+@pytest.mark.parametrize("ids", [3, "partition", [3], [["partition"]], ["partitoin"]])
+def test_what_is_no_list_of_ids_is_refused(ids):
+    with pytest.raises(InputError, match=r"ids is|no claim"):
+        pg.verify_all(toy.cone(2), ids=ids)
+
+
 def test_budgets_leave_claims_undecided():
     verdict = pg.verify("partition", toy.named("quick"), budget=pg.Budget(regions=5))
     assert verdict.outcome is Outcome.UNDECIDED

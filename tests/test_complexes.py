@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import polygeom as pg
 from polygeom import AffineMap, Network, Polyhedron
 from polygeom.complex_flips import single_flips
 from polygeom.complexes import PolyhedralComplex
 from polygeom.enumeration.arrays import Exactness, RegionArrays
 from polygeom.errors import InputError
 from polygeom.exact import fractions_array
+from polygeom.models import toy
 from polygeom.testing import graph_networks, networks
 from tests.region_oracle import OracleRegion, adjacent_codes, letters_toward, oracle_regions, region_arrays
 
@@ -483,3 +485,16 @@ def test_undecided_signs_are_told():
     assert not doubtful.complete
     assert doubtful.undecided.tolist() == [[1, 0], [1, 2], [3, 1]]
     assert repr(doubtful).endswith("3 undecided, in 2 regions: not proved complete)")
+
+
+def test_letters_that_do_not_exist_are_found_nowhere():
+    K = pg.enumerate_regions(toy.named("quick"))
+    codes = K.codes.letters.astype(np.int64)
+    assert (K.find(codes) == np.arange(len(codes))).all()
+    assert (K.find(codes + 2) == -1).all()  # packed into bits, any letter but 0 would be 1
+    assert (K.find(-codes - 1) == -1).all()
+    for wrong in (codes[:, 1:], codes[0], codes + 0.5, "letters"):
+        with pytest.raises(InputError, match=r"integers|whole numbers"):
+            K.find(wrong)
+    with pytest.raises(InputError, match="no region -1"):
+        K.code(-1)

@@ -121,8 +121,8 @@ def test_rationals_can_be_points() -> None:
         (lambda: Polyhedron([[1.0]], [1.0], A_error=[[-1.0]]), "non-negative"),
         (lambda: Polyhedron.box(0, 1, dim=2).ray_interval([0, 0]), "zero vector"),
         (lambda: Polyhedron.box(0, 1, dim=2).contains([1, 2, 3]), "points are rows"),
-        (lambda: Polyhedron.box(0, 1, dim=2).intersect(Polyhedron.whole(3)), "R\\^2 and R\\^3"),
-        (lambda: Polyhedron.box(0, 1, dim=2).pullback(AffineMap.identity(3)), "lives in"),
+        (lambda: Polyhedron.box(0, 1, dim=2).intersect(Polyhedron.whole(3)), "wanted a Polyhedron in R\\^2"),
+        (lambda: Polyhedron.box(0, 1, dim=2).pullback(AffineMap.identity(3)), "ends in R\\^3, wanted R\\^2"),
     ],
 )
 def test_bad_input_is_refused(make: object, said: str) -> None:

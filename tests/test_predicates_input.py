@@ -98,7 +98,7 @@ def test_anything_else_is_refused_on_both_sides(name, junk):
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_that_do_not_exist_are_refused(name, method):
     about = (BOX, BOX) if name in ABOUT_TWO else (BOX,)
-    with pytest.raises(InputError, match="wanted 'auto' or 'lp'"):
+    with pytest.raises(InputError, match="wanted one of 'auto', 'lp'"):
         getattr(pg, name)(*about, method=method)
 
 

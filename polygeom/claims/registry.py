@@ -69,7 +69,7 @@ class Registry(Mapping[str, Claim]):
         self._claims: dict[str, Claim] = {}
 
     def __getitem__(self, name: str) -> Claim:
-        if name not in self._claims:
+        if not isinstance(name, str) or name not in self._claims:
             near = get_close_matches(str(name), self._claims, n=1, cutoff=0.0)
             raise InputError(
                 f"There is no claim {name!r}. Nearest: {', '.join(near)}. All: {', '.join(self._claims)}."
@@ -239,6 +239,10 @@ def verify_all(
     """
     from tqdm.auto import tqdm
 
+    if isinstance(ids, str) or not isinstance(ids, Iterable | None):
+        raise InputError(f"ids is {ids!r:.80}, wanted some ids of claims, ['partition'] for example.")
+    if not isinstance(name, str | None):
+        raise InputError(f"name is {name!r:.80}, wanted that of a toy network.")
     claims = [registry[i] for i in (registry if ids is None else ids)]
     instance, found = _instance(net, domain, seed, budget), {}
     bar = tqdm(claims, disable=not progress, unit="claim")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polygeom.arrays import as_count, as_generator
 from polygeom.complex_checks import partition, regionwise
 from polygeom.complex_checks.cells import VERTEX_DIMENSION, check_cell
 from polygeom.complex_checks.listing import Listing
@@ -82,10 +83,9 @@ def check_complex(
     <Outcome.NOT_APPLICABLE: 'not applicable'>
     """
     listing = Listing(_with_regions(K))
-    if sample is not None and (not isinstance(sample, int | np.integer) or sample < 1):
-        raise InputError(f"sample is {sample!r}, wanted a positive number of regions, or None for all.")
-    rng = np.random.default_rng(SEED) if rng is None else rng
-    n_cells = len(listing) if sample is None else min(int(sample), len(listing))
+    sample = None if sample is None else as_count(sample, "sample", 1)
+    rng = np.random.default_rng(SEED) if rng is None else as_generator(rng)
+    n_cells = len(listing) if sample is None else min(sample, len(listing))
     chosen = np.sort(rng.choice(len(listing), n_cells, replace=False)).tolist()
     bounded = regionwise.is_bounded(K.domain)
     every = n_cells == len(listing) and K.finished

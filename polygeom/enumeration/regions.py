@@ -25,6 +25,7 @@ from typing import Protocol
 import numpy as np
 
 from polygeom.affine import AffineMap
+from polygeom.arrays import as_choice
 from polygeom.budget import Budget
 from polygeom.certificates.feasibility import zero_rows
 from polygeom.complexes import PolyhedralComplex
@@ -193,8 +194,7 @@ def enumerate_regions(
     2
     """
     check_request(net, domain, along, store, budget)
-    if method not in METHODS:
-        raise InputError(f"method is {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
+    as_choice(method, METHODS, "method")
     _announce(progress)
     if resume is None:
         engine, parts = make_engine(net, domain, along, store, method), []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from polygeom.affine import AffineMap
+from polygeom.affine import as_slice
+from polygeom.arrays import as_choice
 from polygeom.budget import Budget
 from polygeom.certificates.feasibility import zero_rows
 from polygeom.errors import InputError
@@ -21,17 +22,12 @@ STORES = {"count": 0, "regions": 1, "cells": 2}
 def check_request(net: object, domain: object, along: object, store: object, budget: object) -> None:
     """Refuse what cannot be enumerated."""
     net = as_network(net)
-    if not isinstance(along, AffineMap | None):
-        raise InputError(f"along is a {type(along).__name__}, wanted an AffineMap into the input space.")
-    if along is not None and along.dim_out != net.dim_in:
-        raise InputError(f"along ends in R^{along.dim_out}, but the network starts in R^{net.dim_in}.")
-    if along is not None and rank(along.matrix) < along.dim_in:
+    if along is not None and rank(as_slice(along, net.dim_in).matrix) < along.dim_in:
         raise InputError(
             f"The slice map has rank {rank(along.matrix)}, below its {along.dim_in} coordinates: different "
             "coordinates name the same point. Give independent directions."
         )
-    if not isinstance(store, str) or store not in STORES:
-        raise InputError(f"store is {store!r}, wanted one of {', '.join(map(repr, STORES))}.")
+    as_choice(store, STORES, "store")
     if not isinstance(budget, Budget | None):
         raise InputError(f"budget is {budget!r}, wanted a Budget(regions=..., seconds=..., bytes=...).")
     _check_domain(domain, net.dim_in if along is None else along.dim_in)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_index, as_vector, freeze
+from polygeom.arrays import as_array, as_index, freeze
 from polygeom.codes import SplineCodes
 from polygeom.enumeration.arrays import RegionArrays
 from polygeom.errors import UndecidedError
@@ -177,8 +177,7 @@ class Exploration:
         UndecidedError
             If the point is within rounding distance of a boundary of a network too large for rationals.
         """
-        k = self.network.dim_in if self.along is None else self.along.dim_in
-        piece = piece_at(self.network, as_vector(np.ravel(x), "x", k), self.along)
+        piece = piece_at(self.network, as_array(x, "x").ravel(), self.along)
         if len(piece.undecided):
             raise UndecidedError(
                 f"The letter of unit {int(piece.undecided[0])} at this point is within its rounding error of a "

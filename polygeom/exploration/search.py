@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import freeze
+from polygeom.arrays import as_choice, freeze
 from polygeom.budget import Budget
 from polygeom.certificates.check import nearest_floats
 from polygeom.codes import SplineCodes
@@ -107,8 +107,7 @@ def explore(
 def _check_choices(budget: object, order: object) -> None:
     if not isinstance(budget, Budget):
         raise InputError(f"budget is a {type(budget).__name__}, wanted a Budget, e.g. Budget(regions=1000).")
-    if order not in ORDERS:
-        raise InputError(f"order is {order!r}, wanted 'distance' or 'breadth'.")
+    as_choice(order, ORDERS, "order")
 
 
 @dataclass(eq=False)

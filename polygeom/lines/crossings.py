@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import as_array, as_index, freeze
+from polygeom.arrays import as_array, as_index, as_rows, freeze
 from polygeom.certificates.check import Check, Level
 from polygeom.codes import SplineCodes
 from polygeom.enclosures import enclose_directions
@@ -196,9 +196,7 @@ class LineCrossings:
         TooLargeError
             If they take more than a gigabyte: ask for some pieces at a time.
         """
-        chosen = (
-            range(self.n_pieces) if pieces is None else [as_index(i, self.n_pieces, "piece") for i in pieces]
-        )
+        chosen = np.arange(self.n_pieces) if pieces is None else as_rows(pieces, self.n_pieces)
         size = len(chosen) * self.network.n_units * self.first_code.itemsize
         if size > BYTE_BUDGET:
             raise TooLargeError(

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polygeom.affine import AffineMap
-from polygeom.arrays import freeze
+from polygeom.arrays import as_count, freeze
 from polygeom.certificates.chebyshev import norm_interval
 from polygeom.certificates.check import Level
 from polygeom.errors import InputError
@@ -149,10 +149,9 @@ def sampled_density(
     [[2], [1]]
     """
     as_network(net)
-    if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 2:
-        raise InputError(f"samples is {samples!r}, wanted a whole number of at least 2.")
+    samples = as_count(samples, "samples", 2)
     lines, single = _segments(net, start, stop)
-    t = np.linspace(0.0, 1.0, int(samples))
+    t = np.linspace(0.0, 1.0, samples)
     found = []
     at_once = max(1, points_at_once(net) // len(t))
     for first in range(0, len(lines), at_once):

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from polygeom.arrays import as_array, as_vector
+from polygeom.arrays import as_array
 from polygeom.certificates.check import Level, nearest_floats
 from polygeom.certificates.facet_stack import (
     FACET,
@@ -36,7 +36,7 @@ from polygeom.certificates.facets import (
 )
 from polygeom.certificates.feasibility import InteriorPoint, zero_rows
 from polygeom.errors import InputError, UndecidedError
-from polygeom.exact import fraction, fractions_array, is_exact_array
+from polygeom.exact import as_point, fraction, fractions_array, is_exact_array
 from polygeom.polyhedron import Polyhedron
 from polygeom.predicates.coincidence import cells_with_like_rows, representatives
 from polygeom.predicates.facets_large import EXACT_SUPPORT, large_facets
@@ -180,9 +180,7 @@ def facets_batch(A: object, b: object, interior: object = None) -> FacetBatch:
 def _interior(P: Polyhedron, given: object) -> tuple[np.ndarray, np.ndarray]:
     """Return an interior point as floats and as it is proved (floats, or Fractions where floats fail)."""
     if given is not None:
-        point = (
-            np.asarray(given) if is_exact_array(np.asarray(given)) else as_vector(given, "interior", P.dim)
-        )
+        point = as_point(given, "interior", P.dim)
         check = InteriorPoint(point).holds(P)
         if not check or check.level is not Level.EXACT:
             raise InputError(

@@ -6,6 +6,7 @@ import numpy as np
 
 from polygeom.certificates.boundedness import recession_signs
 from polygeom.certificates.chebyshev import norm_interval
+from polygeom.certificates.check import nearest_floats
 from polygeom.certificates.facets import FacetReport
 from polygeom.certificates.feasibility import Inclusion
 from polygeom.certificates.origin import (
@@ -22,8 +23,8 @@ from polygeom.certificates.origin import (
     rate_signs,
     share_no_point,
 )
-from polygeom.errors import UndecidedError
-from polygeom.exact import fractions_array
+from polygeom.errors import InputError, UndecidedError
+from polygeom.exact import as_point, fractions_array
 from polygeom.pieces import AffinePiece
 from polygeom.polyhedron import UNKNOWN, Polyhedron
 from polygeom.predicates.facets import facets
@@ -66,6 +67,7 @@ def origin_test(P: Polyhedron | AffinePiece, point: object = None) -> OriginTest
             return _matrix_free(P)
         point = P.witness if point is None else point
     P = polyhedron_of(P)
+    point = None if point is None else nearest_floats(as_point(point, "point", P.dim))
     signs = offset_signs(P)
     undecided = np.flatnonzero(signs == UNKNOWN)
     common = (level_rows(P, signs), _distances(P), undecided)
@@ -111,11 +113,11 @@ def _matrix_free(piece: AffinePiece) -> OriginTest:
 
 
 def _cone_proof(
-    P: Polyhedron, signs: np.ndarray, point: object
+    P: Polyhedron, signs: np.ndarray, point: np.ndarray | None
 ) -> tuple[bool | None, Inclusion | Escape | None]:
     """Prove or refute that the rows with b > 0 hold on the whole cone of the rows with b = 0."""
     off = np.flatnonzero(signs == 1)
-    guesses = [] if point is None else [np.asarray(point, dtype=np.float64)]
+    guesses = [] if point is None else [point]
     if not (signs == 0).any() and P.A[off].any():
         guesses.append(P.A[off[np.flatnonzero(P.A[off].any(axis=1))[0]]])
     for guess in guesses:
@@ -173,6 +175,8 @@ def apex(P: Polyhedron | AffinePiece, report: FacetReport | None = None) -> Apex
     """
     P = polyhedron_of(P)
     report = facets(P) if report is None else report
+    if not isinstance(report, FacetReport):
+        raise InputError(f"report is a {type(report).__name__}, wanted the FacetReport of facets(P).")
     walls = P.select(report.facets)
     if share_no_point(walls):
         return Apex(False, None, report)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
 
+from polygeom.arrays import as_choice
 from polygeom.errors import InputError
 from polygeom.pieces import AffinePiece
 from polygeom.polyhedron import Polyhedron
@@ -62,5 +63,4 @@ def check_method(method: object) -> None:
     --------
     >>> check_method("lp")
     """
-    if method not in ("auto", "lp"):
-        raise InputError(f"method is {method!r}, wanted 'auto' or 'lp'.")
+    as_choice(method, ("auto", "lp"), "method")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from polygeom.arrays import as_generator
+from polygeom.arrays import as_choice, as_generator
 from polygeom.errors import InputError
 from polygeom.models.toy.random_weights import he_layers
 from polygeom.network import Network
@@ -83,8 +83,7 @@ def degenerate(kind: str, rng: np.random.Generator, widths: Sequence[int] = (2, 
     24
     """
     as_generator(rng)
-    if kind not in DEGENERATE:
-        raise InputError(f"Unknown kind {kind!r}; wanted one of {', '.join(map(repr, DEGENERATE))}.")
+    as_choice(kind, DEGENERATE, "kind")
     layers = he_layers(widths, rng)
     if min(widths[1:-1], default=0) < 2:
         raise InputError(

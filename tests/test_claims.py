@@ -235,6 +235,12 @@ def test_what_is_no_list_of_ids_is_refused(ids):
         pg.verify_all(toy.cone(2), ids=ids)
 
 
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"seed": 0.5}, {"budget": 3}, {"budget": None}])
+def test_seeds_and_budgets_are_looked_at(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        pg.verify("affine", toy.cone(2), **wrong)
+
+
 def test_budgets_leave_claims_undecided():
     verdict = pg.verify("partition", toy.named("quick"), budget=pg.Budget(regions=5))
     assert verdict.outcome is Outcome.UNDECIDED

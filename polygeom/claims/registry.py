@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from time import perf_counter
 
+from polygeom.arrays import as_count
 from polygeom.budget import Budget
 from polygeom.claims.instance import ENOUGH, Instance
 from polygeom.claims.verdict import Outcome, Verdict, undecided
@@ -228,7 +229,7 @@ def verify_all(
     Raises
     ------
     InputError
-        If an id is unknown, or net is no `Network`.
+        If an id is unknown, net is no `Network`, seed no count or budget no `Budget`.
 
     Examples
     --------
@@ -306,7 +307,9 @@ def _instance(net: object, domain: object, seed: int, budget: Budget) -> Instanc
         raise InputError(
             f"domain is {domain!r}, wanted a Polyhedron in R^{net.dim_in}, or None for all of it."
         )
-    return Instance(net, domain, seed, budget)
+    if not isinstance(budget, Budget):
+        raise InputError(f"budget is {budget!r:.80}, wanted a Budget(regions=..., seconds=..., bytes=...).")
+    return Instance(net, domain, as_count(seed, "seed"), budget)
 
 
 def _judged(one: Claim, instance: Instance) -> Verdict:

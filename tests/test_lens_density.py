@@ -501,3 +501,22 @@ def test_no_values_have_no_interval():
 def test_rows_of_two_inputs_are_refused():
     with pytest.raises(InputError, match="partners"):
         sampled_class_density(np.eye(2), np.eye(2, dtype=int), [[0, 1]])
+
+
+def test_values_that_are_no_numbers_are_no_evidence():
+    for odd in ([np.nan, 1.0, 2.0], [np.inf, -np.inf, 2.0], []):
+        assert np.isnan(sign_flips(np.array(odd)))
+
+
+def test_equal_sums_count_as_equal_in_every_order():
+    sample = np.array([0.1, 0.1, 0.1, 0.7, -0.1, -0.1])  # half of all signs have a sum as far from 0
+    assert sign_flips(sample) == pytest.approx(0.5, abs=0.025)
+    assert sign_flips(sample[::-1]) == pytest.approx(0.5, abs=0.025)
+
+
+@pytest.mark.parametrize(("n", "most"), [(2, 0.5), (3, 0.75), (5, 0.9375)])
+def test_few_values_do_not_have_intervals_of_the_nominal_confidence(n, most):
+    rng = np.random.default_rng(0)
+    found = [bootstrapped(sample) for sample in rng.normal(size=(150, n))]
+    covering = np.mean([one.low < 0 < one.high for one in found])
+    assert covering <= most + 3 * np.sqrt(most * (1 - most) / 150)

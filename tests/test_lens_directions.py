@@ -300,3 +300,65 @@ def test_points_without_structure_or_too_few_are_no_error_or_a_clear_one():
     assert alone.agreement.shape[:2] == (2, 1)
     with pytest.raises(InputError, match="3 points were given"):
         code_levels(net, (x[:3] > 0).astype(np.uint8), x[:3], np.random.default_rng(0))
+
+
+# -- what makes no sense is told, not answered --------------------------------------------------------------------
+
+
+def composed(seed: int) -> Composition:
+    rng = np.random.default_rng(seed)
+    net, X = planted(rng).network, rng.standard_normal((100, 2))
+    return compose(net, fit_directions(pg.spline_codes(net, X), 4), X, rng, n_inputs=10, n_exact=0)
+
+
+def test_rank_correlations_are_those_of_all_results_however_they_are_given():
+    found = [composed(seed) for seed in range(3)]
+    listed = rank_correlations(found)
+    assert repr(rank_correlations(one for one in found)) == repr(listed)
+    alone = next(one for one in found if np.isfinite(one.rank_correlation))
+    single = rank_correlations([alone])["interaction"]
+    assert (single.mean, single.n) == (alone.rank_correlation, 1)
+    assert np.isnan(single.low)
+
+
+def test_membership_in_the_one_cluster_of_all_points_is_nothing_to_explain():
+    codes = np.array([[1, 1, 0], [0, 0, 1]] * 10, dtype=np.uint8)
+    fit, rng = fit_directions(codes, 2), np.random.default_rng(0)
+    with pytest.raises(InputError, match="one cluster"):
+        clusters_by_directions(np.zeros(20, dtype=int), codes, fit, rng, most=1)
+    with pytest.raises(InputError, match="integers"):
+        clusters_by_directions(["a"] * 20, codes, fit, rng, most=1)
+    with pytest.raises(InputError, match="most"):
+        clusters_by_directions([0, 1] * 10, codes, fit, rng, most="1")
+    with pytest.raises(InputError, match="DirectionFit"):
+        clusters_by_directions([0, 1] * 10, codes, None, rng, most=1)
+
+
+@pytest.mark.parametrize(("least", "samples"), [(0, 2), (1, 2), (2, 0), (2, 5), (2.0, 2)])
+def test_trees_of_no_clusters_or_no_neighbors_are_refused(least, samples):
+    line = np.arange(4.0)
+    with pytest.raises(InputError, match="min_"):
+        condensed_tree(np.abs(line[:, None] - line), least, samples)
+
+
+def test_levels_of_clusters_of_nothing_are_refused():
+    net = pg.Network.from_layers([(np.eye(2), None), (np.ones((1, 2)), None)])
+    X = np.random.default_rng(0).standard_normal((20, 2))
+    for least in (0, 1, "5"):
+        with pytest.raises(InputError, match="min_cluster_size"):
+            code_levels(net, pg.spline_codes(net, X), X, np.random.default_rng(0), min_cluster_size=least)
+
+
+def test_compose_refuses_what_is_no_fit_no_generator_and_no_inputs():
+    rng = np.random.default_rng(0)
+    net, X = planted(rng).network, rng.standard_normal((50, 2))
+    fit = fit_directions(pg.spline_codes(net, X), 2)
+    for wrong, match in (
+        ({"fit": None}, "DirectionFit"),
+        ({"rng": 0}, "rng"),
+        ({"n_inputs": 0}, "n_inputs"),
+        ({"n_exact": -1}, "n_exact"),
+    ):
+        given = {"fit": fit, "rng": rng} | wrong
+        with pytest.raises(InputError, match=match):
+            compose(net, inputs=X, **given)

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polygeom.arrays import freeze
+from polygeom.arrays import as_count, freeze
+from polygeom.errors import InputError
 from polygeom.lens.saved import Saved
 
 __all__ = ["CondensedTree", "condensed_tree"]
@@ -115,6 +116,11 @@ def condensed_tree(distances: np.ndarray, min_cluster_size: int, min_samples: in
     min_samples : int
         The distance to so many neighbors, the point itself included, is what a point needs to be reached.
 
+    Raises
+    ------
+    InputError
+        If clusters are to have fewer than two points, or min_samples is none of 1 to N.
+
     Notes
     -----
     Cost: N^2 log N, and half the memory of the distances.
@@ -130,6 +136,9 @@ def condensed_tree(distances: np.ndarray, min_cluster_size: int, min_samples: in
     from scipy.spatial.distance import squareform
 
     n = len(distances)
+    as_count(min_cluster_size, "min_cluster_size", 2)
+    if not 1 <= as_count(min_samples, "min_samples") <= n:
+        raise InputError(f"min_samples is {min_samples}, wanted between 1 and the {n} points there are.")
     cores = [
         np.partition(distances[i : i + ROWS_AT_ONCE], min_samples - 1, axis=1)[:, min_samples - 1]
         for i in range(0, n, ROWS_AT_ONCE)

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from polygeom.arrays import as_points, freeze
+from polygeom.arrays import as_count, as_generator, as_points, freeze
 from polygeom.errors import InputError
 from polygeom.lens.code_directions import CodeDirection
 from polygeom.lens.directions import DirectionFit
@@ -219,7 +219,8 @@ def compose(
     Raises
     ------
     InputError
-        If less than two directions have units and change the input, or inputs and codes do not fit.
+        If less than two directions have units and change the input, inputs and codes do not fit, no input is to
+        be drawn, or fit or rng are something else.
 
     Examples
     --------
@@ -233,6 +234,12 @@ def compose(
     ((4, 4), 2)
     """
     as_network(net)
+    as_generator(rng)
+    if not isinstance(fit, DirectionFit):
+        raise InputError(
+            f"fit is a {type(fit).__name__}, wanted the DirectionFit that fit_directions returns."
+        )
+    as_count(n_inputs, "n_inputs", 1), as_count(n_exact, "n_exact")
     X = as_points(inputs, "inputs", net.dim_in)
     changes = input_changes(fit, X, least_lift)
     directions = fit.directions()
@@ -364,14 +371,15 @@ def rank_correlations(found: Sequence[Composition]) -> dict[str, Estimate]:
     >>> rank_correlations([studied(seed) for seed in range(3)])["interaction"].n  # one has no correlation
     2
     """
-    if not isinstance(found, Iterable) or not all(isinstance(one, Composition) for one in found):
+    every = tuple(found) if isinstance(found, Iterable) else (None,)
+    if not all(isinstance(one, Composition) for one in every):
         raise InputError(f"found is {found!r:.60}, wanted some results of compose.")
     values = {
-        "interaction": [one.rank_correlation for one in found],
-        "bends": [one.correlation_with(one.bends) for one in found],
-        "overlap": [one.correlation_with(one.overlap) for one in found],
-        "cosine": [one.correlation_with(np.abs(one.cosine)) for one in found],
+        "interaction": [one.rank_correlation for one in every],
+        "bends": [one.correlation_with(one.bends) for one in every],
+        "overlap": [one.correlation_with(one.overlap) for one in every],
+        "cosine": [one.correlation_with(np.abs(one.cosine)) for one in every],
     }
-    kept = {name: np.array([v for v in some if np.isfinite(v)]) for name, some in values.items()}
-    nothing = Estimate(float("nan"), float("nan"), float("nan"), 0)
-    return {name: bootstrapped(some) if len(some) > 1 else nothing for name, some in kept.items()}
+    return {
+        name: bootstrapped(np.array([v for v in some if np.isfinite(v)])) for name, some in values.items()
+    }

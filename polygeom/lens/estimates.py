@@ -8,6 +8,7 @@ Intervals are of confidence `CONFIDENCE`. A bootstrap over few networks is a lit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import fsum
 
 import numpy as np
 
@@ -62,7 +63,9 @@ def bootstrapped(sample: np.ndarray) -> Estimate:
     """Return the mean of a sample with its bias-corrected and accelerated bootstrap interval.
 
     The resampling is seeded: the same sample has the same interval. Without an interval (fewer than two
-    values, some not finite, or all equal) its ends are NaN, which decides nothing.
+    values, some not finite, or all equal) its ends are NaN, which decides nothing. No interval leaves the range of
+    the sample, so that of n values with a symmetric distribution it covers the mean with a probability of at most
+    :math:`1 - 2^{1 - n}`: one half for two, 0.94 for five, and the nominal 0.99 not before eight.
 
     References
     ----------
@@ -117,7 +120,8 @@ def sign_flips(sample: np.ndarray) -> float:
     """Return how often a sample with signs drawn at random has a mean as far from 0, among `RESAMPLES` draws.
 
     The null model of differences in pairs: which of the two is which does not matter, as where groups are permuted
-    among inputs. The draws are seeded, the sample itself counts as one of them.
+    among inputs. The draws are seeded, the sample itself counts as one of them. Sums are rounded once, so that two
+    that are equal count as equal in every order. NaN for an empty sample, or values that are not finite.
 
     References
     ----------
@@ -129,6 +133,8 @@ def sign_flips(sample: np.ndarray) -> float:
     (1.0, 0.0001)
     """
     values = np.asarray(sample, dtype=np.float64)
+    if not values.size or not np.isfinite(values).all():
+        return float("nan")
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(RESAMPLES, len(values)))
-    sums = np.abs(np.concatenate([[values], signs * values]).sum(axis=1))
-    return float((sums >= sums[0]).mean())
+    own, sums = abs(fsum(values)), [abs(fsum(row)) for row in signs * values]
+    return float((1 + sum(one >= own for one in sums)) / (1 + RESAMPLES))

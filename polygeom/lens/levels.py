@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from polygeom.arrays import as_array, as_generator, freeze
+from polygeom.arrays import as_array, as_count, as_generator, freeze
 from polygeom.codes import as_codes
 from polygeom.errors import InputError
 from polygeom.lens.cluster_tree import CondensedTree, condensed_tree
@@ -100,7 +100,7 @@ def clusters_by_directions(
     Raises
     ------
     InputError
-        If labels and codes differ in number, or no cluster has six members (all noise).
+        If labels and codes differ in number, no cluster has six members (all noise), or one has all points.
 
     Examples
     --------
@@ -113,7 +113,13 @@ def clusters_by_directions(
            [1.]])
     """
     as_generator(rng)
+    if not isinstance(fit, DirectionFit):
+        raise InputError(
+            f"fit is a {type(fit).__name__}, wanted the DirectionFit that fit_directions returns."
+        )
     assigned = np.asarray(labels).reshape(-1)
+    if assigned.dtype.kind not in "iu":
+        raise InputError(f"labels are {assigned.dtype}, wanted integers: the labels of a Clustering.")
     letters = as_codes(codes).letters
     if len(assigned) != len(letters):
         raise InputError(f"{len(assigned)} labels were given for {len(letters)} codes.")
@@ -124,7 +130,12 @@ def clusters_by_directions(
             f"No cluster has {FEWEST_MEMBERS} members; {np.count_nonzero(assigned < 0)} of {len(assigned)} points "
             "are noise. Cluster with a smaller min_cluster_size, or more points."
         )
-    if not 1 <= most <= len(fit):
+    if judged.size == 1 and sizes[0] == len(assigned):
+        raise InputError(
+            f"All {len(assigned)} points are in one cluster: membership does not vary, and nothing explains it. "
+            "Give the labels of several clusters, or with noise (-1)."
+        )
+    if not 1 <= as_count(most, "most") <= len(fit):
         raise InputError(f"most is {most}, wanted between 1 and the {len(fit)} directions there are.")
     null = fit_directions(shuffled_codes(letters, rng), len(fit), fit.method, fit.seed)
     fitted = np.zeros(len(assigned), dtype=bool)
@@ -239,8 +250,8 @@ def code_levels(
     Raises
     ------
     InputError
-        If codes and activations differ in number, on too few points, or more than 5000 (all distances are
-        kept).
+        If codes and activations differ in number, on clusters of fewer than two, on too few points, or more than
+        5000 (all distances are kept).
 
     Notes
     -----
@@ -262,6 +273,7 @@ def code_levels(
         raise InputError(
             f"activations have shape {X.shape} and codes {letters.shape}; wanted (N, n) and (N, {net.n_units})."
         )
+    as_count(min_cluster_size, "min_cluster_size", 2)
     if not 2 * min_cluster_size <= len(X) <= MOST_POINTS:
         raise InputError(
             f"{len(X)} points were given, wanted between {2 * min_cluster_size} (two clusters of "

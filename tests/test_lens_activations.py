@@ -231,3 +231,12 @@ def test_the_trained_network_on_real_images(data, tmp_path):
     assert found.at("inception_4c").shape == (4, 512)
     assert found.codes("inception_4c").letters.shape == (4, 664)
     assert 0.2 < (found.at("inception_5b") == 0).mean() < 1
+
+
+def test_every_copy_of_an_unreadable_file_is_named(model, folder):
+    for name in ("first.jpg", "second.jpg"):
+        (folder / name).write_bytes(b"the same bytes")
+    found = image_activations(model, [*image_files(folder)], "relu1", cache=False)
+    skipped = {name.rsplit("/", 1)[-1] for name, _ in found.skipped}
+    assert {"first.jpg", "second.jpg"} <= skipped
+    assert len(found) + len(skipped) == len(image_files(folder))

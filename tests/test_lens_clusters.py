@@ -350,3 +350,19 @@ def test_letters_in_an_array_are_codes_and_activations_are_none():
     assert np.array_equal(hamming_distances(letters), (letters[:, None] != letters).sum(axis=2))
     with pytest.raises(InputError, match="X > 0"):
         hamming_distances(X)
+
+
+@pytest.mark.parametrize(
+    ("points", "sizes", "match"),
+    [
+        (None, {}, "points"),
+        (5, {}, "points"),
+        (np.eye(30), {"min_cluster_size": 5.5}, "min_cluster_size"),
+        (np.eye(30), {"min_cluster_size": "5"}, "min_cluster_size"),
+        (np.eye(30), {"min_samples": 2.0}, "min_samples"),
+        (np.eye(30), {"n_exemplars": 0}, "n_exemplars"),
+    ],
+)
+def test_sizes_that_are_no_numbers_are_refused(points, sizes, match):
+    with pytest.raises(InputError, match=match):
+        cluster(points, **sizes)

@@ -520,3 +520,24 @@ def test_few_values_do_not_have_intervals_of_the_nominal_confidence(n, most):
     found = [bootstrapped(sample) for sample in rng.normal(size=(150, n))]
     covering = np.mean([one.low < 0 < one.high for one in found])
     assert covering <= most + 3 * np.sqrt(most * (1 - most) / 150)
+
+
+@pytest.mark.parametrize(
+    ("points", "rows", "match"),
+    [
+        ([[0.0], [0.0], [1.0]], [[0, 1, 2]], "same"),
+        ([[0.0], [2.0], [1.0]], [[0, 1, 3]], "there are 3"),
+        ([[0.0], [2.0], [1.0]], [[0, 1, -1]], "there are 3"),
+        ([0.0, 2.0, 1.0], [[0, 1, 2]], "points"),
+    ],
+)
+def test_densities_between_points_that_are_no_two_are_refused(points, rows, match):
+    with pytest.raises(InputError, match=match):
+        sampled_class_density(points, np.array([[0], [0], [1]]), rows)
+
+
+def test_distances_to_match_by_are_finite_and_may_be_lists():
+    rng = np.random.default_rng(0)
+    with pytest.raises(InputError, match="distances"):
+        matched_partners([0, 0, 1, 1], np.full((4, 4), np.nan), rng, 2)
+    assert matched_partners([0, 0, 1, 1], np.ones((4, 4)).tolist(), rng, 4).shape == (4, 3)

@@ -362,3 +362,41 @@ def test_compose_refuses_what_is_no_fit_no_generator_and_no_inputs():
         given = {"fit": fit, "rng": rng} | wrong
         with pytest.raises(InputError, match=match):
             compose(net, inputs=X, **given)
+
+
+def test_comparisons_and_baselines_refuse_what_draws_nothing():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 2, (40, 4)).astype(np.uint8)
+    for wrong, match in (({"rng": 0}, "rng"), ({"methods": []}, "methods"), ({"n_seeds": "2"}, "n_seeds")):
+        with pytest.raises(InputError, match=match):
+            compare_directions(codes, 2, **({"rng": rng, "methods": ["nmf"]} | wrong))
+    net = pg.Network.from_layers([(np.eye(2), None), (np.eye(2), None)])
+    for given, match in (((None,), "rng"), ((rng,), "n_pairs")):
+        with pytest.raises(InputError, match=match):
+            linear_baseline(net, rng.standard_normal((40, 2)), *given, n_pairs=-1)
+    for given, match in (((None,), "rng"), ((rng,), "depth")):
+        with pytest.raises(InputError, match=match):
+            planted(*given, depth=1.5)
+
+
+@pytest.mark.parametrize("methods", ["nmf", ("nmf",), iter(["nmf"])])
+def test_methods_may_be_given_by_name_or_drawn_from_an_iterator(methods):
+    codes = np.random.default_rng(0).integers(0, 2, (40, 4)).astype(np.uint8)
+    found = compare_directions(codes, 2, np.random.default_rng(0), methods, 2)
+    assert found.methods == ("nmf",)
+    assert found.stability.shape == (2, 1, 1)
+
+
+def test_letters_that_do_not_vary_have_no_share_explained():
+    codes = np.random.default_rng(0).integers(0, 2, (40, 2)).astype(np.uint8)
+    fit = fit_directions(codes, 1)
+    assert np.isnan(fit.explained(codes, np.ones(len(fit.units), dtype=bool)))  # nothing is hidden
+    with pytest.raises(InputError, match="3 units, wanted the 2"):
+        fit.explained(np.column_stack([codes, codes[:, 0]]))
+
+
+@pytest.mark.parametrize(("n", "seed"), [("2", 0), (1.0, 0), (1, "a"), (1, -1)])
+def test_numbers_of_directions_and_seeds_are_whole(n, seed):
+    codes = np.random.default_rng(0).integers(0, 2, (10, 4)).astype(np.uint8)
+    with pytest.raises(InputError, match=r"n_directions|seed"):
+        fit_directions(codes, n, seed=seed)

@@ -244,3 +244,20 @@ def test_places_that_cannot_be_written_are_told(tmp_path):
 @dataclass(frozen=True, eq=False)
 class Counted(Saved):
     counts: np.ndarray
+
+
+@pytest.mark.parametrize("top", [3, 100, "50"])
+def test_strongest_inputs_that_are_not_there_are_told_before_anything_is_clustered(top, monkeypatch):
+    monkeypatch.setattr("polygeom.lens.cluster_study._clusters", lambda _: pytest.fail("clustered"))
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    with pytest.raises(InputError, match="top"):
+        study_clusters(X, (X > 0).astype(np.uint8), ["a"] * 60, np.random.default_rng(0), top=top)
+
+
+def test_one_boundary_in_few_pairs_has_an_interval_without_end():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(30, 2)), 50 + rng.normal(size=(30, 2))])
+    codes = np.eye(60, 1, dtype=np.uint8)  # one point has a letter of its own
+    found = cluster_density(cluster(X), X, codes, rng)
+    assert found.n == 60
+    assert not np.isfinite([found.low, found.high]).all()

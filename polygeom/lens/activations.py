@@ -238,6 +238,10 @@ def image_activations(
                 rows |= fresh
                 computed += len(fresh)
             advance(len(part))
+    missing = {name: digest for name, digest in hashes.items() if digest not in rows}
+    skipped |= {
+        name: skipped[pending[digest]] for name, digest in missing.items()
+    }  # copies are skipped alike
     read = [name for name in names if hashes.get(name) in rows]
     if not read:
         name, why = next(iter(skipped.items()))

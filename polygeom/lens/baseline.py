@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from polygeom.arrays import as_points, freeze
+from polygeom.arrays import as_count, as_generator, as_points, freeze
 from polygeom.errors import InputError
 from polygeom.gates import Gate
 from polygeom.lens.saved import Saved
@@ -132,6 +132,8 @@ def linear_baseline(
     (('input', '0.gate'), array([1., 0.]))
     """
     as_network(net)
+    as_generator(rng)
+    as_count(n_pairs, "n_pairs"), as_count(n_segments, "n_segments")
     X = as_points(inputs, "inputs", net.dim_in)
     order = rng.permutation(len(X))
     fitted, held = order[::2], order[1::2]

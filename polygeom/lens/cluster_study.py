@@ -18,12 +18,13 @@ on these points.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from polygeom.arrays import as_generator, as_matrix, freeze
+from polygeom.arrays import as_count, as_generator, as_matrix, freeze
 from polygeom.codes import SplineCodes, as_codes
 from polygeom.errors import InputError
 from polygeom.lens.clusters import Clustering, cluster, meaning
@@ -182,7 +183,7 @@ def study_clusters(
     n_halves : int
         Halves of the inputs from which the interval of what neurons gain is taken, at least 2.
     top : int
-        Strongest inputs of a neuron that are looked at.
+        Strongest inputs of a neuron that are looked at, at least 4.
     progress : bool
         Whether a bar counts clusterings of shuffled points, and halves.
 
@@ -213,8 +214,11 @@ def study_clusters(
         raise InputError(
             f"There are {len(X)} activations, {len(codes)} codes and {len(given)} labels; wanted as many of each."
         )
-    if n_null < 1 or n_halves < 2:
-        raise InputError(f"n_null is {n_null} and n_halves {n_halves}, wanted at least 1 and 2.")
+    as_count(n_null, "n_null", 1), as_count(n_halves, "n_halves", 2)
+    if not 4 <= as_count(top, "top") <= len(X):
+        raise InputError(
+            f"top is {top}, wanted between 4 (halves have half as many) and {len(X)}, the inputs."
+        )
     from tqdm import tqdm
 
     compared = codes.letters if way == "codes" else X if way == "activations" else _directions(X)
@@ -383,22 +387,25 @@ def _ratio_of_means(a: np.ndarray, b: np.ndarray) -> Estimate:
 
     Unlike the mean of logarithms it takes pairs without any boundary between them.
     """
-    from scipy.stats import bootstrap
+    from scipy.stats import DegenerateDataWarning, bootstrap
 
     if len(a) < 2 or not a.any() or not b.any():
         return NOTHING
 
     def log_ratio(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
-        return np.log(a.mean(axis=axis) / b.mean(axis=axis))
+        with np.errstate(divide="ignore"):  # a resample may be without any boundary
+            return np.log(a.mean(axis=axis) / b.mean(axis=axis))
 
-    found = bootstrap(
-        (a, b),
-        log_ratio,
-        paired=True,
-        n_resamples=RESAMPLES,
-        batch=BATCH,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # an end between infinite resamples is NaN
+        found = bootstrap(
+            (a, b),
+            log_ratio,
+            paired=True,
+            n_resamples=RESAMPLES,
+            batch=BATCH,
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
     return Estimate(float(log_ratio(a, b, 0)), float(found.low), float(found.high), len(a))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polygeom.arrays import as_generator, freeze
+from polygeom.arrays import as_count, as_generator, as_index, freeze
 from polygeom.codes import SplineCodes, as_codes
 from polygeom.errors import InputError, MissingPackageError
 from polygeom.lens.cluster_tree import CondensedTree, condensed_tree
@@ -98,8 +98,7 @@ class Clustering(Saved):
         InputError
             If there is no such cluster.
         """
-        if not 0 <= i < len(self):
-            raise InputError(f"There is no cluster {i}; there are {len(self)}, from 0.")
+        as_index(i, len(self), "cluster")
         found = np.flatnonzero(self.labels == i)
         return found[np.argsort(-self.strengths[found], kind="stable")]
 
@@ -167,12 +166,12 @@ def cluster(
     >>> [set(found.labels[:20].tolist()), set(found.labels[20:].tolist())]
     [{0}, {1}]
     """
+    if not hasattr(points, "__len__"):
+        raise InputError(f"points is a {type(points).__name__}, wanted an array (N, n) or SplineCodes.")
     n = len(points)
-    samples = min_cluster_size if min_samples is None else min_samples
-    if min_cluster_size < 2 or samples < 1:
-        raise InputError(
-            f"min_cluster_size is {min_cluster_size} and min_samples {samples}, wanted at least 2 and 1."
-        )
+    as_count(min_cluster_size, "min_cluster_size", 2)
+    samples = min_cluster_size if min_samples is None else as_count(min_samples, "min_samples", 1)
+    as_count(n_exemplars, "n_exemplars", 1)
     if selection not in ("eom", "leaf"):
         raise InputError(f"selection is {selection!r}, wanted 'eom' or 'leaf'.")
     if n < max(min_cluster_size, samples) + 1:

@@ -20,7 +20,7 @@ from os import PathLike
 
 import numpy as np
 
-from polygeom.arrays import as_array, freeze
+from polygeom.arrays import as_matrix, freeze
 from polygeom.budget import Budget
 from polygeom.codes import as_codes
 from polygeom.errors import InputError
@@ -145,7 +145,7 @@ def sampled_class_density(points: object, codes: object, rows: np.ndarray) -> np
     Raises
     ------
     InputError
-        If points and codes differ in number.
+        If points and codes differ in number, rows name points that are not there, or join equal points.
 
     Examples
     --------
@@ -153,15 +153,20 @@ def sampled_class_density(points: object, codes: object, rows: np.ndarray) -> np
     >>> sampled_class_density([[0.0], [2.0], [4.0]], codes, [[0, 1, 2]])
     array([[0.5, 0.5]])
     """
-    X, letters = as_array(points, "points"), as_codes(codes).letters
+    X, letters = as_matrix(points, "points"), as_codes(codes).letters
     if len(X) != len(letters):
         raise InputError(f"There are {len(X)} points and {len(letters)} codes, wanted as many.")
-    first, *others = _as_rows(rows).T
-    densities = [
-        (letters[first] != letters[other]).sum(axis=1) / np.linalg.norm(X[first] - X[other], axis=1)
-        for other in others
-    ]
-    return np.column_stack(densities)
+    found = _as_rows(rows)
+    if found.size and not 0 <= found.min() <= found.max() < len(X):
+        raise InputError(f"rows name points {found.min()} to {found.max()}, there are {len(X)} (from 0).")
+    first, *others = found.T
+    lengths = np.column_stack([np.linalg.norm(X[first] - X[other], axis=1) for other in others])
+    if not lengths.all():
+        row, k = np.argwhere(lengths == 0)[0].tolist()
+        raise InputError(
+            f"Points {first[row]} and {others[k][row]} are the same: there is no segment between them."
+        )
+    return np.column_stack([(letters[first] != letters[other]).sum(axis=1) for other in others]) / lengths
 
 
 def _as_rows(rows: object) -> np.ndarray:

@@ -24,7 +24,7 @@ from itertools import combinations
 
 import numpy as np
 
-from polygeom.arrays import as_generator, freeze
+from polygeom.arrays import as_count, as_generator, freeze
 from polygeom.codes import as_codes
 from polygeom.errors import InputError, MissingPackageError
 from polygeom.lens.code_directions import CodeDirection
@@ -114,8 +114,18 @@ class DirectionFit(Saved):
         return len(self.components)
 
     def features(self, codes: object) -> np.ndarray:
-        """Return the binary matrix (N, M) of codes."""
-        return (as_codes(codes).letters[:, self.units] == self.letters).astype(np.float64)
+        """Return the binary matrix (N, M) of codes.
+
+        Raises
+        ------
+        InputError
+            If they have other units than the codes fitted to.
+        """
+        letters = as_codes(codes).letters
+        n = len(np.unique(self.units)) + len(self.constant)
+        if letters.shape[1] != n:
+            raise InputError(f"Codes have {letters.shape[1]} units, wanted the {n} that were fitted to.")
+        return (letters[:, self.units] == self.letters).astype(np.float64)
 
     def transform(self, codes: object, visible: np.ndarray | None = None) -> np.ndarray:
         """Return the scores (N, K) of codes, from all columns or from some."""
@@ -130,12 +140,14 @@ class DirectionFit(Saved):
     def explained(self, codes: object, visible: np.ndarray | None = None) -> float:
         """Return the share of the variance of codes that is explained; if some columns are visible, of the others.
 
-        Against the means of the codes fitted to: 0 is as good as these, below 0 is worse.
+        Against the means of the codes fitted to: 0 is as good as these, below 0 is worse. NaN if there are no
+        others, or they do not vary.
         """
         F = self.features(codes)
         hidden = np.ones(F.shape[1], bool) if visible is None else ~visible
         missed = F - self.reconstruct(self.transform(codes, visible))
-        return 1.0 - float((missed[:, hidden] ** 2).sum() / ((F - self.mean)[:, hidden] ** 2).sum())
+        varied = ((F - self.mean)[:, hidden] ** 2).sum()
+        return 1.0 - float((missed[:, hidden] ** 2).sum() / varied) if varied else float("nan")
 
     def directions(self, share: float = LEAST_SHARE) -> tuple[CodeDirection, ...]:
         """Return every direction as units with target letters; one that no code uses has none.
@@ -186,6 +198,7 @@ def fit_directions(codes: object, n_directions: int, method: str = "nmf", seed: 
     """
     if method not in METHODS:
         raise InputError(f"method is {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
+    as_count(n_directions, "n_directions"), as_count(seed, "seed")
     letters = as_codes(codes).letters
     units, values, constant = _table(letters)
     F = (letters[:, units] == values).astype(np.float64)
@@ -356,7 +369,7 @@ def compare_directions(
     Raises
     ------
     InputError
-        As `fit_directions`; with less than two seeds.
+        As `fit_directions`; with less than two seeds, no method, or rng that is no generator of numpy.
 
     Notes
     -----
@@ -369,8 +382,11 @@ def compare_directions(
     >>> bool(found.predicted[0].mean() > 0.9), bool(found.predicted[1].mean() < 0.1)
     (True, True)
     """
-    if n_seeds < 2:
-        raise InputError(f"n_seeds is {n_seeds}, wanted at least two: stability compares fits of two seeds.")
+    as_generator(rng)
+    as_count(n_seeds, "n_seeds", 2)  # stability compares fits of two seeds
+    methods = (methods,) if isinstance(methods, str) else tuple(methods)
+    if not methods:
+        raise InputError(f"There are no methods to compare, wanted some of {', '.join(map(repr, METHODS))}.")
     letters = as_codes(codes).letters
     order = rng.permutation(len(letters))
     hidden_units = rng.permutation(letters.shape[1])[: letters.shape[1] // 2]

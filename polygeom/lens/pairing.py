@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from polygeom.arrays import as_count, as_generator
+from polygeom.arrays import as_array, as_count, as_generator
 from polygeom.errors import InputError
 
 __all__ = ["matched_partners", "partners"]
@@ -66,12 +66,13 @@ def matched_partners(
         raise InputError(
             f"distances has shape {np.shape(distances)}, wanted one for each pair of {len(which)}."
         )
+    apart = as_array(distances, "distances")
     everyone, rows = np.arange(len(which)), []
     for a in rng.choice(first, n, replace=False):
         alike = which == which[a]
         same = rng.choice(everyone[alike & (everyone != a)])
         others = everyone[~alike]
-        rows.append([a, same, others[np.abs(distances[a, others] - distances[a, same]).argmin()]])
+        rows.append([a, same, others[np.abs(apart[a, others] - apart[a, same]).argmin()]])
     return np.array(rows)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polygeom.arrays import freeze
+from polygeom.arrays import as_count, as_generator, freeze
 from polygeom.errors import InputError
 from polygeom.network import Network
 
@@ -73,6 +73,9 @@ def planted(
     >>> planted(np.random.default_rng(0), depth=2, width=2, shared=True).shared
     array([8])
     """
+    as_generator(rng)
+    for name, value in (("depth", depth), ("width", width), ("dim", dim)):
+        as_count(value, name)
     if min(depth - shared, width, dim) < 1:
         raise InputError(
             f"planted got depth {depth}, width {width}, dim {dim}; wanted at least {1 + shared}, 1, 1."

@@ -541,3 +541,10 @@ def test_distances_to_match_by_are_finite_and_may_be_lists():
     with pytest.raises(InputError, match="distances"):
         matched_partners([0, 0, 1, 1], np.full((4, 4), np.nan), rng, 2)
     assert matched_partners([0, 0, 1, 1], np.ones((4, 4)).tolist(), rng, 4).shape == (4, 3)
+
+
+def test_profiles_of_nothing_are_refused():
+    places = [(np.array([0.1]), np.array([0.5]))]
+    for wrong, match in (({"half": -0.25}, "half"), ({"reach": (1.0, 0.0)}, "reach")):
+        with pytest.raises(InputError, match=match):
+            profile(places, **wrong)

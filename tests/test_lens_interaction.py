@@ -309,3 +309,18 @@ def test_interactions_are_read_as_they_were_saved(tmp_path):
 def test_a_unit_that_is_not_there_does_not_flip():
     with pytest.raises(InputError, match="no unit 9"):
         unit_flips(toy.he([2, 3, 1], np.random.default_rng(0)), [9])
+
+
+def test_one_interaction_is_that_of_one_code():
+    net = pg.Network.from_layers([(np.eye(2), None), (np.ones((1, 2)), None)])
+    with pytest.raises(InputError, match="2 codes, wanted one"):
+        code_interaction(net, [[0, 0], [1, 1]], *unit_flips(net))
+
+
+def test_strengths_stand_in_the_order_of_distinct_codes():
+    net = planted(np.random.default_rng(0), depth=2, width=2).network
+    codes = np.random.default_rng(1).integers(0, 2, (6, net.n_units))
+    flips = unit_flips(net)
+    together = interactions(net, np.concatenate([codes, codes]), flips).strengths
+    alone = [interactions(net, code, flips).strengths[0] for code in np.unique(codes, axis=0)]
+    assert np.array_equal(together, alone, equal_nan=True)

@@ -35,7 +35,7 @@ from polygeom.rows import RowLabels
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["CodeCell", "code_cell", "enclosed_maps", "exact_map", "some_codes", "unit_letters"]
+__all__ = ["CodeCell", "code_cell", "enclosed_maps", "exact_map", "one_code", "some_codes", "unit_letters"]
 
 
 def unit_letters(net: Network) -> tuple[tuple[int, ...], ...]:
@@ -73,6 +73,20 @@ def some_codes(net: Network, codes: object, name: str = "codes") -> np.ndarray:
     if not all(_exist(gate, letters[:, gate.columns]) for gate in net.gates):
         raise InputError(f"{name} holds letters that a unit does not have. Likely cause: another network.")
     return letters.astype(net.letter_dtype)
+
+
+def one_code(net: Network, code: object) -> np.ndarray:
+    """Return the letters (n_units,) of one code.
+
+    Raises
+    ------
+    InputError
+        If it is no code of this network, or more than one.
+    """
+    letters = some_codes(net, code, "code")
+    if len(letters) != 1:
+        raise InputError(f"code holds {len(letters)} codes, wanted one.")
+    return letters[0]
 
 
 def _exist(gate: Gate, letters: np.ndarray) -> bool:
@@ -226,11 +240,9 @@ def code_cell(net: Network, code: object) -> CodeCell:
     [False, True]
     """
     as_network(net)
-    letters = some_codes(net, code, "code")
-    if len(letters) != 1:
-        raise InputError(f"code holds {len(letters)} codes, wanted one.")
-    piece = piece_with_code(net, letters[0], freeze(np.zeros(net.dim_in)))
-    P = piece.labeled_rows(_all_rows(net, letters[0]))
+    letters = one_code(net, code)
+    piece = piece_with_code(net, letters, freeze(np.zeros(net.dim_in)))
+    P = piece.labeled_rows(_all_rows(net, letters))
     return CodeCell(piece.code, P, feasibility(P))
 
 

@@ -42,7 +42,7 @@ from polygeom.enclosures import OVERFLOW_IS_UNKNOWN
 from polygeom.errors import InputError
 from polygeom.exact import fraction, nearest_float
 from polygeom.lens.code_directions import Direction, UnitFlip, as_direction
-from polygeom.lens.code_maps import CodeCell, code_cell, enclosed_maps, exact_map, some_codes
+from polygeom.lens.code_maps import CodeCell, code_cell, enclosed_maps, exact_map, one_code, some_codes
 from polygeom.lens.saved import Saved
 from polygeom.network import Network, as_network
 from polygeom.rounding import gamma, round_up
@@ -115,7 +115,7 @@ def code_interaction(net: Network, code: object, U: Direction, V: Direction) -> 
     True
     """
     as_network(net)
-    letters = some_codes(net, code, "code")[0]
+    letters = one_code(net, code)
     U, V = as_direction(net, U), as_direction(net, V)
     if not U.agrees(V):
         raise InputError(f"{U} and {V} want different letters of one unit: there is no second difference.")
@@ -158,7 +158,7 @@ class Interactions(Saved):
         Mean relative second difference over the codes where both directions change something; NaN where there is
         no such code, the directions do not agree, or a map overflows. The diagonal is NaN.
     strengths : (B, K, K) array
-        At every code; NaN likewise.
+        At every distinct code, in lexicographic order; NaN likewise.
     known : (K, K) integer array
         1: all second differences are proved to vanish, 0: one is proved not to, -1: undecided, 2: there is none
         (directions that do not agree, or that never both change something).

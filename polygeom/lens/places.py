@@ -152,7 +152,7 @@ def profile(
     Raises
     ------
     InputError
-        If there are no lines, or no bins.
+        If there are no lines or no bins, half is not positive, or reach is not ascending.
 
     Examples
     --------
@@ -162,8 +162,11 @@ def profile(
     (array([2., 2.]), array([0., 4.]))
     """
     as_count(bins, "bins", 1)
+    half = as_positive(half, "half")
     if not len(places):
         raise InputError("There are no lines: places is empty.")
+    if not -np.inf < reach[0] < reach[1] < np.inf:
+        raise InputError(f"reach is {reach!r}, wanted two ascending numbers: where lines begin and end.")
     edges, offsets = np.linspace(*reach, bins + 1), np.linspace(-half, half, bins + 1)
     flips, changes = (np.concatenate([one[k] for one in places]) for k in (0, 1))
     per_line = len(places) * np.diff(edges)

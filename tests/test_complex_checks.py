@@ -318,3 +318,11 @@ def test_regions_beyond_the_largest_float_are_missed():
     assert points.outcome is Outcome.REFUTED
     assert "in no listed region" in points.text
     assert {near, between, far} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("domain", [None, pg.Polyhedron.box(-1, 1, dim=2)])
+def test_a_network_without_units_has_one_region_that_checks(domain):
+    net = pg.Network.from_layers([(np.eye(2), np.zeros(2))])
+    report = pg.check_complex(pg.enumerate_regions(net, domain))
+    assert report
+    assert report.level is Level.EXACT

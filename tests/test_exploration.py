@@ -346,7 +346,7 @@ def test_runs_with_budgets_find_what_one_run_finds(
 def test_interrupts_lose_nothing(monkeypatch: pytest.MonkeyPatch, step: str, calls: int, after: bool) -> None:
     net = generic((2, 6, 4, 1), 2)
     whole = explore(net, [0.1, 0.2])
-    left, inner = [calls], getattr(search._Search, step)
+    left, inner = [calls], getattr(search.Search, step)
 
     def interrupted(self: object, *arguments: object) -> object:
         left[0] -= 1
@@ -357,7 +357,7 @@ def test_interrupts_lose_nothing(monkeypatch: pytest.MonkeyPatch, step: str, cal
             raise KeyboardInterrupt
         return found
 
-    monkeypatch.setattr(search._Search, step, interrupted)
+    monkeypatch.setattr(search.Search, step, interrupted)
     found = explore(net, [0.1, 0.2])
     assert found.stopped_by == "interrupt"
     assert not found.complete

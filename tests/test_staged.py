@@ -232,10 +232,13 @@ def test_vertices_of_cells_with_lines_are_refused():
         StagedEngine(FAMILIES["rank-deficient"](SPACE, 5), None, None, 2)
 
 
-def test_directions_that_only_deeper_gates_read_are_refused():
-    with pytest.raises(pg.InputError, match="deeper gates"):
+def test_directions_that_only_deeper_gates_read_are_searched_from_facet_to_facet():
+    with pytest.raises(pg.InputError, match="no cells with vertices"):
         StagedEngine(skipping([1, 2]), None, None, 1)
     assert_equals_oracle(skipping([1, 2]), pg.Polyhedron.box(-1, 1, dim=2))
+    K = pg.enumerate_regions(skipping([1, 2]))
+    assert set(map(tuple, K.codes.letters.tolist())) == set(oracle_regions(skipping([1, 2])))
+    assert K.complete
 
 
 def test_constant_networks_have_one_region():

@@ -74,7 +74,9 @@ def points(listing: Listing, rng: np.random.Generator) -> Item:
         for i in np.flatnonzero(~decided)[:MOST_EXACT].tolist():
             letters[i], decided[i] = listing.exact_letters(X[i], rng.standard_normal(listing.dim)), True
         more = [listing.exact_letters(x, rng.standard_normal(listing.dim)) for x in beyond]
-        letters = np.concatenate([letters, np.array(more, dtype=letters.dtype).reshape(-1, letters.shape[1])])
+        letters = np.concatenate(
+            [letters, np.array(more, dtype=letters.dtype).reshape(len(more), letters.shape[1])]
+        )
         decided = np.concatenate([decided, np.ones(len(more), dtype=bool)])
     missed = np.flatnonzero(decided & (listing.find(letters) < 0)).tolist()
     counts = {"points": int(np.count_nonzero(decided)), "missed": len(missed)}

@@ -93,7 +93,10 @@ class GraphRows:
         return ScaledMatrix.from_floats(np.column_stack([self.offset, self.matrix]))
 
     def drawn_hyperplanes(self) -> list[tuple[int, int, Row]]:
-        """Return unit, key and row of all hyperplanes in y that are drawn before any gate is passed."""
+        """Return unit, key and row of hyperplanes in y that are boundaries all along, before any gate is passed.
+
+        Windows with more than two entries have none: where a third one is larger, nothing changes across.
+        """
         letters = np.zeros(self.network.n_units, dtype=self.network.letter_dtype)
         return [
             (gate.first_column + local, key, self.row(gate.first_column + local, key, letters))
@@ -139,12 +142,12 @@ class GraphRows:
 
 
 def _keys(gate: Gate, local: int) -> list[int]:
-    """Return the keys of all rows a unit may draw."""
+    """Return the keys of the rows of a unit that are boundaries all along."""
     if isinstance(gate, Elementwise):
         return list(range(len(gate.breakpoints)))
     K = gate.index.shape[1]
     inside = np.flatnonzero(gate.valid[local]).tolist()
-    return [K * q + p for p in inside for q in inside if p < q]
+    return [K * inside[1] + inside[0]] if len(inside) == 2 else []
 
 
 def _entry(arriving: ScaledMatrix, i: int) -> Row:

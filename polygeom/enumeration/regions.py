@@ -5,7 +5,8 @@ The rule
 A network that is a dense chain (`polygeom.enumeration.chain`) is read by a compiled recursion; in the plane its
 cells are polygons, up to five dimensions cones given by their extreme rays, from six on a vertex with its simplex
 dictionary (there cells may have more rays than a search can carry). Every other network goes gate by gate
-(`polygeom.enumeration.staged`).
+(`polygeom.enumeration.staged`), or, in a whole space where the first gates do not make cells with vertices to
+begin with, from facet to facet (`polygeom.enumeration.traversal`).
 
 Rays find facets and boundedness on the way; with dictionaries every facet is a search afterwards, which at
 [5,10,10] takes a hundred times as long as the regions. Counting alone, rays win in four dimensions, up to twofold
@@ -276,7 +277,11 @@ def make_engine(
     chain = dense_chain(net, along)
     if chain is None:
         from polygeom.enumeration.staged import StagedEngine
+        from polygeom.enumeration.staged_starts import has_start
+        from polygeom.enumeration.traversal import TraversalEngine
 
+        if domain is None and store != "cells" and net.gates and not has_start(net, along):
+            return TraversalEngine(net, along)
         return StagedEngine(net, domain, along, STORES[store])
     if chain.dim <= MOST_RAYS_DIM and method != "lp":
         return cell_engine(chain, domain, STORES[store])

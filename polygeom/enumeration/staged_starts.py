@@ -27,7 +27,7 @@ from polygeom.rounding import U
 if TYPE_CHECKING:
     import flint
 
-__all__ = ["Start"]
+__all__ = ["Start", "has_start"]
 
 ROOM = 1024
 """Cones in one batch."""
@@ -137,6 +137,16 @@ def _exact_row(exact_domain: flint.fmpq_mat, owner: int) -> Row:
     return integer_row([exact_domain[int(domain_owner(owner)), c] for c in range(D)])
 
 
+def has_start(net: Network, along: AffineMap | None) -> bool:
+    """Tell whether hyperplanes of the first gates separate all directions of a whole space that matter."""
+    matrix = np.eye(net.dim_in) if along is None else along.matrix
+    rows = GraphRows(net, matrix, np.zeros(net.dim_in) if along is None else along.offset)
+    if not rows.is_feasible:
+        return True  # which `Start.find` refuses
+    drawn = _pivots([row[:-1] for _, _, row in rows.drawn_hyperplanes()])
+    return len(drawn) == len(_pivots(rows.first_normals()))
+
+
 def _coordinates(net: Network, matrix: np.ndarray, offset: np.ndarray, domain: Polyhedron) -> list[int]:
     """Return slice coordinates such that nothing depends on the others once these are given.
 
@@ -156,9 +166,9 @@ def _coordinates(net: Network, matrix: np.ndarray, offset: np.ndarray, domain: P
     read = _pivots([*known.table(), *rows.first_normals()])
     if len(drawn) < len(read):
         raise InputError(
-            f"Rows of the domain and hyperplanes of the first gates have normals of rank {len(drawn)}, but deeper "
-            f"gates of this graph read {len(read)} directions: there are no cells with vertices to begin with. "
-            "Give a bounded domain."
+            f"Rows of the domain and boundaries of the first gates have normals of rank {len(drawn)}, but gates "
+            f"of this graph read {len(read)} directions: there are no cells with vertices to begin with. Give a "
+            "bounded domain, or none and store='regions'."
         )
     return drawn
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from time import monotonic
@@ -27,7 +28,7 @@ from polygeom.pieces import AffinePiece, piece_at, piece_with_code
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["explore"]
+__all__ = ["Search", "explore"]
 
 ORDERS = "distance", "breadth"
 A_THOUSAND = Budget(regions=1000)
@@ -95,7 +96,7 @@ def explore(
     if isinstance(x, AffinePiece) and (not net.is_same(x.network) or along is not None):
         raise InputError("x is a piece: it must be of this network, and along= is that of the piece already.")
     piece = x if isinstance(x, AffinePiece) else piece_at(net, x, along)
-    search = _Search(piece, order)
+    search = Search(piece, order)
     if resume is None:
         search.begin()
     else:
@@ -131,7 +132,7 @@ class _Explored:
     undecided_units: np.ndarray
 
 
-class _Search:
+class Search:
     """The regions seen so far, by code; those explored, in order; and a heap of the others.
 
     A region is added to `seen` and to `explored` by one assignment each, and edges form a set: a search that is
@@ -144,6 +145,13 @@ class _Search:
         self.explored: dict[int, _Explored] = {}
         self.edges: set[tuple[int, int]] = set()
         self.heap: list[tuple[float, int, bytes]] = []
+
+    def copy(self) -> Search:
+        """Return a search that goes on from here on its own."""
+        other = copy(self)
+        other.seen, other.explored = dict(self.seen), dict(self.explored)
+        other.edges, other.heap = set(self.edges), list(self.heap)
+        return other
 
     @property
     def n_bytes(self) -> int:
@@ -273,15 +281,18 @@ class _Search:
             self.along,
             self.piece.witness,
             self.order,
-            self._arrays([seen[r.number] for r in explored], explored),
+            self.arrays(),
             self._frontier(waiting),
             freeze(edges),
             freeze(np.array(undecided, dtype=np.int64).reshape(-1, 2)),
             stopped_by,
         )
 
-    def _arrays(self, seen: list[_Seen], explored: list[_Explored]) -> RegionArrays:
-        codes = self._letters(seen)
+    def arrays(self, first: int = 0) -> RegionArrays:
+        """Return codes, interior points and facets of the regions explored, but for the `first` ones."""
+        explored = list(self.explored.values())[first:]
+        by_number = {region.number: region for region in self.seen.values()}
+        codes = self._letters([by_number[region.number] for region in explored])
         exact = {i: tuple(r.interior) for i, r in enumerate(explored) if is_exact_array(r.interior)}
         lengths = [len(r.facet_units) for r in explored]
         return RegionArrays(

@@ -938,3 +938,9 @@ def test_the_check_catches_a_wrong_conversion(monkeypatch):
     )
     with pytest.raises(ConversionError, match="disagrees with the original in module '1'"):
         convert(nn.Sequential(nn.Linear(6, 4), nn.LeakyReLU()).eval(), VECTOR)
+
+
+def test_a_module_that_reads_tokens_is_told_what_to_convert_instead():
+    module = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2), nn.ReLU()).eval()
+    with pytest.raises(InputError, match=r"embeddings.*mlp_block"):
+        from_torch(module, torch.zeros(1, 4, dtype=torch.long))

@@ -240,3 +240,14 @@ def test_every_copy_of_an_unreadable_file_is_named(model, folder):
     skipped = {name.rsplit("/", 1)[-1] for name, _ in found.skipped}
     assert {"first.jpg", "second.jpg"} <= skipped
     assert len(found) + len(skipped) == len(image_files(folder))
+
+
+def test_a_cache_that_cannot_be_written_is_named(model, folder, monkeypatch, tmp_path):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="cache is a int"):
+        image_activations(model, [folder / "0.png"], "relu1", cache=3)
+    monkeypatch.setattr(kept_rows.np, "savez", full)
+    with pytest.raises(InputError, match=r"cannot be written to.*No space"):
+        image_activations(model, [folder / "0.png"], "relu1", cache=tmp_path)

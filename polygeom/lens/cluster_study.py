@@ -337,6 +337,7 @@ def cluster_density(found: Clustering, points: object, codes: object, rng: np.ra
     is the exact number of boundaries on the segment. Every segment within a cluster stands beside one from the
     same point out of the cluster that is nearest to it in length. Where the clusters were made from the same
     codes, that they are dense outside is true in part by construction; for codes of the next layer it is not.
+    The interval is over segments, taken for independent: those that share an end are not quite.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from polygeom.arrays import as_path
 from polygeom.errors import InputError
 from polygeom.lens.kept_rows import cache_folder
 from polygeom.lens.saved import Saved, made_folder
@@ -44,7 +45,7 @@ class KeptResults:
         """Return the results on a network: in `kept_rows.cache_folder` (True), nowhere (False), or in a folder."""
         if cache is False:
             return cls(None)
-        root = cache_folder() if cache is True else Path(cache)
+        root = cache_folder() if cache is True else as_path(cache, "cache")
         return cls(root / "lines" / net.fingerprint[:32])
 
     def file(self, kind: type[Saved], *about: object) -> Path | None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polygeom.arrays import UNREADABLE
+from polygeom.arrays import UNREADABLE, as_path
+from polygeom.errors import InputError
 from polygeom.lens.saved import made_folder
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class KeptRows:
         digest = sha256(repr(about).encode())
         for name, tensor in model.state_dict().items():
             digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-        root = cache_folder() if cache is True else Path(cache)
+        root = cache_folder() if cache is True else as_path(cache, "cache")
         return cls(root / "activations" / digest.hexdigest()[:32])
 
     def read(self, hashes: set[str]) -> dict[str, Row]:
@@ -104,6 +105,11 @@ class KeptRows:
         made_folder(self.folder)
         name = sha256("".join(rows).encode()).hexdigest()[:16]
         beside = self.folder / f"{name}.{os.getpid()}.part"
-        with beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **stored)
-        beside.replace(self.folder / f"{name}.npz")
+        try:
+            with beside.open("wb") as file:
+                np.savez(file, allow_pickle=False, **stored)
+            beside.replace(self.folder / f"{name}.npz")
+        except OSError as error:
+            raise InputError(
+                f"{self.folder} cannot be written to: {error}. Give another cache=, or False."
+            ) from error

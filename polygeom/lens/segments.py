@@ -232,7 +232,8 @@ def _checked_pairs(pairs: object, points: np.ndarray) -> np.ndarray:
     if wanted.ndim != 2 or wanted.shape[1] != 2 or wanted.dtype.kind not in "iu" or not len(wanted):
         raise InputError(f"pairs has shape {wanted.shape} and dtype {wanted.dtype}, wanted (S, 2) integers.")
     if wanted.min() < 0 or wanted.max() >= len(points):
-        raise InputError(f"pairs names input {wanted.max()}, but there are {len(points)} (from 0).")
+        odd = wanted[(wanted < 0) | (wanted >= len(points))][0]
+        raise InputError(f"pairs names input {odd}, but there are {len(points)} (from 0).")
     for a, b in wanted.tolist():
         if np.array_equal(points[a], points[b]):
             raise InputError(f"Inputs {a} and {b} are the same point: there is no segment between them.")

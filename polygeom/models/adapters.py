@@ -140,7 +140,7 @@ def family(config: object) -> Family:
 
 
 def n_blocks(config: object) -> int:
-    """Return the number of blocks that a configuration names.
+    """Return the number of blocks of a model, or that a configuration names.
 
     Raises
     ------
@@ -257,6 +257,7 @@ def _json(file: Path) -> dict:
 
 
 def _settings(config: object) -> Mapping[str, object]:
+    config = getattr(config, "config", config)  # of a model
     settings = config.to_dict() if hasattr(config, "to_dict") else config
     if not isinstance(settings, Mapping):
         raise InputError(

@@ -105,8 +105,20 @@ def from_torch(
         raise ConversionError(mixed[0])
     raise InputError(
         f"The module does not run on an input like the example, of shape {own}. "
-        f"Tried {'; '.join(untraced)}. Give an example of the whole module's input, with a batch axis first."
+        f"Tried {'; '.join(untraced)}. {_advice(module)}"
     )
+
+
+def _advice(module: torch.nn.Module) -> str:
+    """Return what may help where a module does not run."""
+    import torch
+
+    if any(isinstance(part, torch.nn.Embedding) for part in module.modules()):
+        return (
+            "It looks up embeddings, and numbers of tokens are no real numbers: convert what comes behind them as "
+            "a module of its own. Of a transformer, models.adapters.mlp_block(model, i) takes one MLP."
+        )
+    return "Give an example of the whole module's input, with a batch axis first."
 
 
 def _refuse_arguments(module: object, start: object, stop: object) -> None:

@@ -70,7 +70,8 @@ def check_complex(
     Notes
     -----
     Cost: a forward pass for each region, 5 to 50 ms for each region of the sample, at most some seconds for
-    counting an arrangement.
+    counting an arrangement. Whatever the sample, a witness within rounding of a boundary takes a rational pass,
+    too: these are all witnesses where entries of a window are equal everywhere, 12 ms each with 600 units.
 
     Examples
     --------
